@@ -1,0 +1,61 @@
+"""``signalbox config`` and ``signalbox db``."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from signalbox.app.hub import upgrade_databases
+from signalbox.app.invocation import Invocation
+from signalbox.core.logging import redact
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def add(app: typer.Typer, invocation: Invocation) -> None:
+    """Add the commands."""
+    config = typer.Typer(help="Check and show settings.", no_args_is_help=True)
+    db = typer.Typer(help="Look after the database.", no_args_is_help=True)
+    app.add_typer(config, name="config")
+    app.add_typer(db, name="db")
+
+    @config.command("check")
+    def check(*, as_json: AsJson = False) -> None:
+        """Say whether the settings are valid; every wrong one is named."""
+        invocation.settings()
+        sources = invocation.sources()
+        warnings = sources.strangers()
+        for warning in warnings:
+            Console(stderr=True).print(f"warning: {warning}", markup=False, soft_wrap=True)
+        read = str(sources.file) if sources.file else "no settings file"
+        typer.echo(json.dumps({"valid": True, "file": read, "warnings": warnings}) if as_json else f"valid ({read})")
+
+    @config.command("show")
+    def show(*, as_json: AsJson = False) -> None:
+        """Show the settings in force, secrets masked."""
+        values = redact(invocation.settings().model_dump(mode="json"))
+        if as_json:
+            typer.echo(json.dumps(values))
+            return
+        for name, value in flatten(values):
+            typer.echo(f"{name} = {json.dumps(value)}")
+
+    @db.command("upgrade")
+    def upgrade(*, as_json: AsJson = False) -> None:
+        """Bring the database to the newest schema; `serve` does so too."""
+        done = upgrade_databases(invocation.settings())
+        if as_json:
+            typer.echo(json.dumps({name: {"before": before, "after": after} for name, (before, after) in done.items()}))
+            return
+        for name, (before, after) in done.items():
+            typer.echo(f"{name}: {after} (already)" if before == after else f"{name}: {before or 'empty'} -> {after}")
+
+
+def flatten(value: Any, name: str = "") -> list[tuple[str, Any]]:
+    """Nested settings as dotted names with plain values, as they are written in TOML."""
+    if isinstance(value, dict):
+        return [pair for key, item in value.items() for pair in flatten(item, f"{name}.{key}" if name else key)]
+    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        return [pair for index, item in enumerate(value) for pair in flatten(item, f"{name}[{index}]")]
+    return [] if value is None else [(name, value)]

@@ -1,0 +1,104 @@
+"""Runs the doors that features declare, and describes them in OpenAPI."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from signalbox.auth.doors import Door
+from signalbox.auth.principal import Principal
+from signalbox.auth.runtime import AuthRuntime
+from signalbox.core.asgi import Receive, Scope, Send
+from signalbox.core.errors import Fault, InvalidError, TooLargeError, UnprocessableError
+from signalbox.infra.context import Context
+
+
+class BodyTooLargeError(TooLargeError):
+    """The body is larger than the door takes."""
+
+    code = "body_too_large"
+
+
+class InvalidJsonError(InvalidError):
+    """The body is not JSON."""
+
+    code = "invalid_json"
+
+
+class DoorRunner:
+    """One door as a raw ASGI application."""
+
+    def __init__(self, door: Door[Any], context: Context, auth: AuthRuntime) -> None:
+        self._door, self._context, self._auth = door, context, auth
+        self._decoder = msgspec.json.Decoder(door.body)
+        self._encoder = msgspec.json.Encoder()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; expected failures are raised for the caller to answer."""
+        principal = await self._principal(scope["headers"])
+        body = self._decode(await self._read(scope["headers"], receive))
+        door = self._door
+        accepted = await self._context.db.write(door.handle, body, principal, self._context.clock.now())
+        content = self._encoder.encode(accepted.body)
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(content))]
+        if accepted.location is not None:
+            headers.append((b"location", (scope.get("root_path", "") + accepted.location).encode()))
+        await send({"type": "http.response.start", "status": accepted.status, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
+
+    async def _principal(self, headers: list[tuple[bytes, bytes]]) -> Principal:
+        principal = await self._auth.authenticate(headers)
+        self._auth.require(principal, self._door.scope)
+        return principal
+
+    async def _read(self, headers: list[tuple[bytes, bytes]], receive: Receive) -> bytes:
+        length = next((int(value) for name, value in headers if name == b"content-length"), 0)
+        body = b""
+        while length <= self._door.max_body and len(body) <= self._door.max_body:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                msg = "the client left before its request was whole"
+                raise InvalidJsonError(msg)
+            body += message.get("body", b"")
+            if not message.get("more_body", False):
+                break
+        if max(length, len(body)) > self._door.max_body:
+            msg = f"the body is larger than the {self._door.max_body} bytes that are taken here"
+            raise BodyTooLargeError(msg)
+        return body
+
+    def _decode(self, content: bytes) -> Any:
+        try:
+            return self._decoder.decode(content)
+        except msgspec.ValidationError as error:
+            message, _, path = str(error).partition(" - at ")
+            raise UnprocessableError([Fault(path.strip("`").removeprefix("$").lstrip(".") or "body", message)]) from None
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            msg = f"the body is not JSON: {error}"
+            raise InvalidJsonError(msg) from None
+
+
+def describe(openapi: dict[str, Any], doors: Iterable[Door[Any]]) -> None:
+    """Add doors to an OpenAPI document, beside what FastAPI wrote there."""
+    for door in doors:
+        types = [door.body, door.answer]
+        schemas, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
+        openapi.setdefault("components", {}).setdefault("schemas", {}).update(components)
+        openapi["paths"].setdefault(door.path, {})[door.method.lower()] = _operation(door, *schemas)
+
+
+def _operation(door: Door[Any], body: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "tags": list(door.tags),
+        "summary": door.summary,
+        "operationId": f"{door.method.lower()}_{door.path.strip('/').replace('/', '_')}",
+        "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
+        "responses": {
+            str(door.status): {"description": "Durable", "content": {"application/json": {"schema": answer}}},
+            "401": {"description": "No valid token"},
+            "403": {"description": f"The token lacks the scope {door.scope}"},
+            "413": {"description": f"Body over {door.max_body} bytes"},
+            "422": {"description": "Fields missing or wrong"},
+        },
+        "security": [{"OAuth2PasswordBearer": [door.scope]}, {"APIKeyHeader": []}],
+    }

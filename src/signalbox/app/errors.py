@@ -1,0 +1,106 @@
+"""Expected failures as HTTP answers: RFC 9457 problem details with a stable ``code``."""
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from signalbox.core import errors
+from signalbox.core.asgi import Send
+
+MEDIA_TYPE = "application/problem+json"
+
+_FAMILIES: tuple[tuple[type[errors.SignalboxError], int, str], ...] = (
+    (errors.UnauthenticatedError, 401, "Unauthorized"),
+    (errors.ForbiddenError, 403, "Forbidden"),
+    (errors.NotFoundError, 404, "Not Found"),
+    (errors.ConflictError, 409, "Conflict"),
+    (errors.TooLargeError, 413, "Content Too Large"),
+    (errors.TooManyError, 429, "Too Many Requests"),
+    (errors.BadGatewayError, 502, "Bad Gateway"),
+    (errors.UnavailableError, 503, "Service Unavailable"),
+    (errors.GatewayTimeoutError, 504, "Gateway Timeout"),
+    (errors.UnprocessableError, 422, "Unprocessable Content"),
+    (errors.InvalidError, 400, "Bad Request"),
+)
+
+
+def status_of(error: errors.SignalboxError) -> tuple[int, str]:
+    """HTTP status and title of an error's family."""
+    return next(((status, title) for kind, status, title in _FAMILIES if isinstance(error, kind)), (500, "Error"))
+
+
+def problem(error: errors.SignalboxError) -> dict[str, Any]:
+    """The body of the answer: ``title``, ``status``, ``detail``, ``code``, and ``errors`` for wrong fields."""
+    status, title = status_of(error)
+    body = {"type": "about:blank", "title": title, "status": status, "detail": str(error), "code": error.code}
+    if isinstance(error, errors.UnprocessableError):
+        body["errors"] = [{"field": fault.where, "message": fault.message} for fault in error.faults]
+    return body
+
+
+def headers_of(error: errors.SignalboxError) -> dict[str, str]:
+    """Headers that belong to an error besides its body."""
+    if isinstance(error, errors.UnauthenticatedError):
+        return {"WWW-Authenticate": "Bearer"}
+    if isinstance(error, errors.RetryableError):
+        return {"Retry-After": str(max(1, math.ceil(error.retry_after)))}
+    return {}
+
+
+async def respond(
+    send: Send, error: errors.SignalboxError, *, request_id: bytes | None = None, close: bool = False
+) -> int:
+    """Answer a raw ASGI request; see ``core.asgi.ErrorResponder``."""
+    body = json.dumps(problem(error)).encode()
+    headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", b"%d" % len(body))]
+    headers += [(name.lower().encode(), value.encode()) for name, value in headers_of(error).items()]
+    if request_id:
+        headers.append((b"x-request-id", request_id))
+    if close:
+        headers.append((b"connection", b"close"))
+    status, _ = status_of(error)
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+    return status
+
+
+def install(app: FastAPI) -> None:
+    """Answer FastAPI's own errors in the same form."""
+
+    @app.exception_handler(errors.SignalboxError)
+    async def expected(_request: Request, error: errors.SignalboxError) -> JSONResponse:
+        return _json(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
+        return _json(errors.UnprocessableError(_faults(error.errors())))
+
+    @app.exception_handler(HTTPException)
+    async def other(_request: Request, error: HTTPException) -> JSONResponse:
+        code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "error")
+        body = {"type": "about:blank", "title": error.detail, "status": error.status_code, "detail": error.detail}
+        return JSONResponse({**body, "code": code}, error.status_code, headers=error.headers, media_type=MEDIA_TYPE)
+
+    @app.exception_handler(Exception)
+    async def unexpected(_request: Request, _error: Exception) -> JSONResponse:
+        body = {"type": "about:blank", "title": "Internal Server Error", "status": 500}
+        detail = "something failed that should not have; the log says what"
+        return JSONResponse({**body, "detail": detail, "code": "internal_error"}, 500, media_type=MEDIA_TYPE)
+
+
+def _json(error: errors.SignalboxError) -> JSONResponse:
+    status, _ = status_of(error)
+    return JSONResponse(problem(error), status, headers=headers_of(error), media_type=MEDIA_TYPE)
+
+
+def _faults(details: Sequence[Any]) -> list[errors.Fault]:
+    return [
+        errors.Fault(".".join(str(part) for part in detail["loc"] if part not in ("body", "query")), detail["msg"])
+        for detail in details
+    ]

@@ -1,0 +1,177 @@
+"""Where settings come from: flags, ``SIGNALBOX_*`` variables, ``.env``, ``signalbox.toml``, defaults, in this order."""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dotenv import dotenv_values
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsError as UnreadableSettingsError,
+    TomlConfigSettingsSource,
+)
+
+from signalbox.app.settings import PREFIX, Settings
+from signalbox.core.errors import Fault, SettingsError
+from signalbox.core.logging import redact
+
+DEFAULT_FILE = Path("signalbox.toml")
+
+_OUTSIDE = {"SIGNALBOX_CONFIG", "SIGNALBOX_ADMIN_PASSWORD"}
+"""Variables that are read on their own and are no settings."""
+
+_ALIASES = {"DATABASE_URL": "SIGNALBOX_DATABASE_URL", "PORT": "SIGNALBOX_PORT"}
+"""Names that hosting platforms set."""
+
+
+class Sources(BaseModel):
+    """Where settings are read from, besides flags; variables with their aliases and files resolved."""
+
+    environ: dict[str, str] = {}
+    dotenv: dict[str, str] = {}
+    file: Path | None = None
+
+    @classmethod
+    def of_process(cls, file: Path | None = None) -> "Sources":
+        """The environment, ``.env`` in the working directory, and ``file`` or ``signalbox.toml`` there.
+
+        Raises:
+            SettingsError: a file that is named does not exist or cannot be read.
+        """
+        dotenv = {name: value for name, value in dotenv_values(".env").items() if value is not None}
+        environ = resolve(os.environ)
+        named = file or _path(environ.get("SIGNALBOX_CONFIG")) or _path(dotenv.get("SIGNALBOX_CONFIG"))
+        if named is None and DEFAULT_FILE.is_file():
+            named = DEFAULT_FILE
+        return cls(environ=environ, dotenv=resolve(dotenv), file=named)
+
+    @property
+    def admin_password(self) -> str | None:
+        """The password that the first user gets; None where none is given."""
+        name = "SIGNALBOX_ADMIN_PASSWORD"
+        return self.environ.get(name) or self.dotenv.get(name) or None
+
+    def strangers(self) -> list[str]:
+        """What to say of variables that begin with ``SIGNALBOX_`` and name no setting."""
+        known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+        said = []
+        for name in sorted({*self.environ, *self.dotenv}):
+            if name.startswith(PREFIX) and name.partition("__")[0] not in known | _OUTSIDE:
+                close = difflib.get_close_matches(name, known, n=1)
+                said.append(f"{name} names no setting" + (f"; did you mean {close[0]}?" if close else ""))
+        return said
+
+
+def load(flags: Mapping[str, Any], sources: Sources) -> Settings:
+    """All settings, checked.
+
+    Raises:
+        SettingsError: one or more are wrong; each is named with its value and what is allowed.
+    """
+    if sources.file is not None:
+        _check_toml(sources.file)
+
+    class Loaded(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **_: Any
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return (
+                init_settings,
+                _Variables(settings_cls, sources.environ),
+                _Variables(settings_cls, sources.dotenv),
+                TomlConfigSettingsSource(settings_cls, sources.file),
+            )
+
+    try:
+        return Loaded(**flags)
+    except ValidationError as error:
+        raise SettingsError([_fault(each) for each in error.errors()]) from None
+    except UnreadableSettingsError as error:
+        raise SettingsError([Fault("environment", f"{error}; lists and tables are written as JSON")]) from None
+
+
+def resolve(variables: Mapping[str, str]) -> dict[str, str]:
+    """Variables with platform names translated and ``NAME_FILE`` replaced by ``NAME`` with the file's text.
+
+    Raises:
+        SettingsError: a file cannot be read.
+    """
+    found = dict(variables)
+    for alias, name in _ALIASES.items():
+        if found.get(alias):
+            found.setdefault(name, found[alias])
+    for name in list(found):
+        target = name.removesuffix("_FILE")
+        if not name.startswith(PREFIX) or target == name or target.endswith("_"):
+            continue
+        try:
+            found[target] = Path(found.pop(name)).read_text(encoding="utf-8").strip("\r\n")
+        except OSError as error:
+            raise SettingsError([Fault(name, f"cannot be read: {error.strerror}", variables[name])]) from None
+    return found
+
+
+class _Variables(EnvSettingsSource):
+    """Environment variables from a mapping that is handed in."""
+
+    def __init__(self, settings_cls: type[BaseSettings], variables: dict[str, str]) -> None:
+        self._variables = variables
+        super().__init__(settings_cls)
+
+    def _load_env_vars(self) -> dict[str, str | None]:
+        return {name.lower(): value for name, value in self._variables.items()}
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text) if text else None
+
+
+def _check_toml(path: Path) -> None:
+    try:
+        tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError([Fault(str(path), f"cannot be read: {error.strerror}")]) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError([Fault(str(path), f"is not TOML: {error}")]) from None
+
+
+def _fault(error: ErrorDetails) -> Fault:
+    """One Pydantic error in the words of a person who edits settings."""
+    where = _dotted(error["loc"])
+    if error["type"] == "extra_forbidden":
+        return Fault(where, "is no setting" + _suggestion(error["loc"]))
+    message = error["msg"].removeprefix("Value error, ")
+    given = error.get("input")
+    name = str(error["loc"][-1]) if error["loc"] else ""
+    shown = None if isinstance(given, (dict, list, BaseModel)) or error["type"] == "missing" else repr(redact(given, name))
+    return Fault(where or "settings", message, shown)
+
+
+def _dotted(location: tuple[int | str, ...]) -> str:
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def _suggestion(location: tuple[int | str, ...]) -> str:
+    """The setting that was probably meant, and else all that exist at this place."""
+    model: Any = Settings
+    for part in location[:-1]:
+        if isinstance(part, int):
+            continue
+        annotation = model.model_fields[part].annotation
+        inner = [each for each in (annotation, *getattr(annotation, "__args__", ())) if hasattr(each, "model_fields")]
+        if not inner:
+            return ""
+        model = inner[0]
+    close = difflib.get_close_matches(str(location[-1]), model.model_fields, n=1)
+    return f"; did you mean {close[0]}?" if close else f"; known here are: {', '.join(model.model_fields)}"

@@ -1,0 +1,177 @@
+"""Runs a hub behind uvicorn: listening, draining, reloading."""
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import signal
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import uvicorn
+import uvloop
+
+from signalbox.app.features import FeatureFactory
+from signalbox.app.hub import Hub, open_hub, upgrade_databases
+from signalbox.app.settings import Settings
+from signalbox.core.errors import ConflictError, SettingsError
+from signalbox.core.logging import configure_logging
+from signalbox.infra.telemetry import Metrics
+
+BACKLOG = 2_048
+KEEP_ALIVE = 75
+"""Seconds that an idle client connection stays open."""
+
+_log = logging.getLogger(__name__)
+
+Reload = Callable[[], Settings]
+
+
+class AlreadyRunningError(ConflictError):
+    """Another server uses the same SQLite files."""
+
+    code = "already_running"
+
+
+class PortTakenError(ConflictError):
+    """The address cannot be listened on."""
+
+    code = "port_taken"
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handlers, which would raise the signal again after the end."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to ``serve_hub``."""
+        yield
+
+
+def run(
+    settings: Settings,
+    listener: socket.socket,
+    *,
+    reload: Reload,
+    metrics: Metrics | None = None,
+    extra: Sequence[FeatureFactory] = (),
+    on_ready: Callable[[Hub], None] = lambda _hub: None,
+) -> None:
+    """Serve in this process until SIGTERM or SIGINT."""
+
+    async def main() -> None:
+        async with open_hub(settings, metrics=metrics, extra=extra) as hub:
+            await serve_hub(hub, listener, reload=reload, on_ready=on_ready)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
+
+
+async def serve_hub(
+    hub: Hub, listener: socket.socket, *, reload: Reload, on_ready: Callable[[Hub], None] = lambda _hub: None
+) -> None:
+    """Serve a hub until SIGTERM or SIGINT; SIGHUP reloads settings. A second SIGINT ends at once."""
+    server = _Server(_config(hub))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _stop, hub, server, number)
+    loop.add_signal_handler(signal.SIGHUP, _reload, hub, reload)
+    on_ready(hub)
+    await server.serve(sockets=[listener])
+
+
+def _config(hub: Hub) -> uvicorn.Config:
+    return uvicorn.Config(
+        hub.front,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=round(hub.settings.drain_timeout) or 1,
+    )
+
+
+def _stop(hub: Hub, server: uvicorn.Server, number: signal.Signals) -> None:
+    if hub.probe.draining:
+        if number == signal.SIGINT:
+            server.force_exit = server.should_exit = True
+        return
+    hub.probe.draining = True
+    _log.info("draining", extra={"delay": hub.settings.drain_delay})
+    asyncio.get_running_loop().call_later(hub.settings.drain_delay, setattr, server, "should_exit", True)
+
+
+def _reload(hub: Hub, reload: Reload) -> None:
+    try:
+        settings = reload()
+    except SettingsError as error:
+        _log.error("settings not reloaded; the old ones stay", extra={"faults": [str(each) for each in error.faults]})  # noqa: TRY400
+        return
+    configure_logging(settings.log)
+    stale = hub.reload(settings)
+    _log.info("settings reloaded", extra={"need_restart": stale})
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket.
+
+    Raises:
+        PortTakenError: another process listens there, or the address is not this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except (OSError, OverflowError) as error:
+        listener.close()
+        reason = getattr(error, "strerror", None) or error
+        msg = f"cannot listen on {host}:{port}: {reason}; choose another with --host and --port"
+        raise PortTakenError(msg) from None
+    listener.listen(BACKLOG)
+    listener.set_inheritable(True)
+    return listener
+
+
+@contextmanager
+def only_server(settings: Settings) -> Iterator[None]:
+    """Hold the SQLite files' server lock; nothing to hold on PostgreSQL.
+
+    Raises:
+        AlreadyRunningError: another server holds it.
+    """
+    path = settings.sqlite_path
+    if path is None:
+        yield
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(path.with_suffix(".lock")):
+        yield
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[IO[str]]:
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            msg = f"another server already uses {path.parent}; for several processes set database_url to PostgreSQL"
+            raise AlreadyRunningError(msg) from None
+        yield file
+
+
+def prepare(settings: Settings) -> None:
+    """Bring the databases to the newest schema before serving."""
+    for history, (before, after) in upgrade_databases(settings).items():
+        if before != after:
+            _log.info("database upgraded", extra={"history": history, "before": before, "after": after})

@@ -1,0 +1,108 @@
+"""All settings; ``load.py`` finds their values."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+from signalbox.auth.settings import AuthSettings
+from signalbox.core.logging import LogSettings
+from signalbox.core.secrets import Secret
+from signalbox.core.times import parse_span
+from signalbox.gateway.settings import GatewaySettings
+
+PREFIX = "SIGNALBOX_"
+Role = Literal["all", "api", "gateway", "worker"]
+
+
+def _check_span(text: str) -> str:
+    parse_span(text)
+    return text
+
+
+def _check_root(path: str) -> str:
+    path = path.rstrip("/")
+    if path and not path.startswith("/"):
+        msg = "starts with /, such as /b"
+        raise ValueError(msg)
+    return path
+
+
+def _check_database(secret: Secret) -> Secret:
+    try:
+        url = make_url(secret.reveal())
+    except ArgumentError as error:
+        msg = "is no database address; write it as postgresql://user:password@host:5432/name"
+        raise ValueError(msg) from error
+    if url.get_backend_name() not in {"postgresql", "postgres", "sqlite"}:
+        msg = f"speaks {url.get_backend_name()}; allowed are postgresql:// and sqlite:///"
+        raise ValueError(msg)
+    return secret
+
+
+Span = Annotated[str, AfterValidator(_check_span)]
+
+
+class RetentionSettings(BaseModel):
+    """How long things are kept, ``[retention]``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    calls: Span = "7d"
+    """Age at which recorded calls are deleted; sums by minute stay."""
+    call_rows: Annotated[int, Field(ge=1_000)] = 1_000_000
+    """Number of recorded calls that are kept."""
+
+
+class Settings(BaseSettings):
+    """Everything that can be set."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, nested_model_default_partial_update=True
+    )
+
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8000
+    """Port to listen on; 0 takes a free one."""
+    role: Role = "all"
+    """What this process does."""
+    workers: Annotated[int, Field(ge=1, le=256)] = 1
+    """Processes that share the port; more than one needs PostgreSQL."""
+    root_path: Annotated[str, AfterValidator(_check_root)] = ""
+    """Path under which a proxy serves the hub, such as /b."""
+    data_dir: Path = Path("signalbox-data")
+    """Folder of the SQLite files."""
+    database_url: Annotated[Secret, AfterValidator(_check_database)] | None = None
+    """``postgresql://...``; unset: SQLite in ``data_dir``."""
+    drain_delay: Annotated[float, Field(ge=0, le=300)] = 0.0
+    """Seconds between SIGTERM, from when on ``/readyz`` says 503, and the end of taking connections."""
+    drain_timeout: Annotated[float, Field(gt=0, le=3_600)] = 30.0
+    """Seconds that calls under way have to end."""
+    auth: AuthSettings = AuthSettings()
+    gateway: GatewaySettings = GatewaySettings()
+    log: LogSettings = LogSettings()
+    retention: RetentionSettings = RetentionSettings()
+
+    @property
+    def sqlite_path(self) -> Path | None:
+        """File of the main database; None on PostgreSQL."""
+        if self.database_url is None:
+            return self.data_dir / "signalbox.db"
+        url = make_url(self.database_url.reveal())
+        return Path(url.database or "signalbox.db") if url.get_backend_name() == "sqlite" else None
+
+    @model_validator(mode="after")
+    def _one_process_on_sqlite(self) -> Self:
+        if self.sqlite_path is None:
+            return self
+        if self.workers > 1:
+            msg = f"workers = {self.workers} needs PostgreSQL: SQLite has one server process; set database_url"
+            raise ValueError(msg)
+        if self.role != "all":
+            msg = f"role = {self.role!r} needs PostgreSQL: SQLite has one server process; set database_url"
+            raise ValueError(msg)
+        return self

@@ -1,0 +1,101 @@
+"""Several worker processes on one port: started, watched, reloaded and ended together."""
+
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Callable
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from types import FrameType
+
+from signalbox.app.server import Reload, run
+from signalbox.core.errors import SettingsError
+from signalbox.core.logging import configure_logging
+from signalbox.infra.telemetry import Metrics
+
+RESTART_PAUSE = 1.0
+"""Seconds before a worker that died is started again, so that a broken one does not eat the machine."""
+
+GRACE = 10.0
+"""Seconds beyond drain delay and timeout after which a worker is killed."""
+
+_log = logging.getLogger(__name__)
+_spawn = multiprocessing.get_context("spawn")
+
+
+class Supervisor:
+    """Keeps ``count`` workers alive until told to end. ``reload`` must be picklable: workers load with it."""
+
+    def __init__(self, count: int, listener: socket.socket, reload: Reload) -> None:
+        self._count, self._listener, self._reload = count, listener, reload
+        self._workers: dict[int, BaseProcess] = {}
+        self._ending = False
+
+    def run(self) -> None:
+        """Serve until SIGTERM or SIGINT; SIGHUP makes every worker reload, if the new settings are valid."""
+        signal.signal(signal.SIGTERM, self._end)
+        signal.signal(signal.SIGINT, self._end)
+        signal.signal(signal.SIGHUP, self._hang_up)
+        with tempfile.TemporaryDirectory(prefix="signalbox-metrics-") as folder:
+            self._watch(lambda index: self._start(index, Path(folder)))
+
+    def _watch(self, start: Callable[[int], None]) -> None:
+        for index in range(self._count):
+            start(index)
+        while not self._ending:
+            wait([worker.sentinel for worker in self._workers.values()], timeout=0.5)
+            dead = [index for index, worker in self._workers.items() if not worker.is_alive()]
+            if dead and not self._ending:
+                time.sleep(RESTART_PAUSE)
+            for index in dead:
+                if not self._ending:
+                    _log.error("worker died; it is started again", extra={"worker": index})
+                    start(index)
+        self._join()
+
+    def _start(self, index: int, folder: Path) -> None:
+        worker = _spawn.Process(target=_work, args=(index, self._listener, self._reload, folder), daemon=False)
+        worker.start()
+        self._workers[index] = worker
+
+    def _join(self) -> None:
+        deadline = time.monotonic() + self._drain_seconds() + GRACE
+        for worker in self._workers.values():
+            worker.join(max(0.0, deadline - time.monotonic()))
+            if worker.is_alive():
+                worker.kill()
+
+    def _drain_seconds(self) -> float:
+        try:
+            settings = self._reload()
+        except SettingsError:
+            return 0.0
+        return settings.drain_delay + settings.drain_timeout
+
+    def _end(self, _number: int, _frame: FrameType | None) -> None:
+        self._ending = True
+        self._signal(signal.SIGTERM)
+
+    def _hang_up(self, _number: int, _frame: FrameType | None) -> None:
+        try:
+            self._reload()
+        except SettingsError as error:
+            _log.error("settings not reloaded; the old ones stay", extra={"faults": [str(each) for each in error.faults]})  # noqa: TRY400
+            return
+        self._signal(signal.SIGHUP)
+
+    def _signal(self, number: signal.Signals) -> None:
+        for worker in self._workers.values():
+            if worker.is_alive() and worker.pid is not None:
+                os.kill(worker.pid, number)
+
+
+def _work(index: int, listener: socket.socket, reload: Reload, folder: Path) -> None:
+    settings = reload()
+    configure_logging(settings.log)
+    run(settings, listener, reload=reload, metrics=Metrics(worker=index, folder=folder))

@@ -1,0 +1,1 @@
+"""Words and rules that every part shares: no I/O, and nothing of any one feature."""

@@ -1,0 +1,22 @@
+"""Types of the ASGI interface (version 3), and how an expected failure is answered there."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Protocol
+
+from signalbox.core.errors import SignalboxError
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class ErrorResponder(Protocol):
+    """Answers a raw ASGI request with an error as problem details; ``app`` supplies it."""
+
+    async def __call__(
+        self, send: Send, error: SignalboxError, *, request_id: bytes | None = None, close: bool = False
+    ) -> int:
+        """Send the answer and return its status; ``close`` ends the connection, for unread request bodies."""
+        ...

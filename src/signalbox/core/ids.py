@@ -1,0 +1,39 @@
+"""Identifiers of requests and traces.
+
+They tell calls apart and are no secrets, so a fast generator seeded by the system's entropy makes them;
+secrets come from the ``secrets`` module where they are issued.
+"""
+
+import random
+import re
+
+_random = random.Random(random.SystemRandom().getrandbits(256))  # noqa: S311 - identifiers, not secrets
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
+_TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
+
+
+def reseed() -> None:
+    """Take a new seed; a forked process calls this so that it does not repeat its parent's identifiers."""
+    _random.seed(random.SystemRandom().getrandbits(256))
+
+
+def new_request_id() -> bytes:
+    """32 hexadecimal digits."""
+    return b"%032x" % _random.getrandbits(128)
+
+
+def is_request_id(value: bytes) -> bool:
+    """Whether a caller's request id may be kept: 1 to 128 characters that are safe in headers and logs."""
+    return _REQUEST_ID.fullmatch(value) is not None
+
+
+def new_traceparent() -> bytes:
+    """A sampled ``traceparent`` with new trace and span ids (W3C Trace Context, version 00)."""
+    return b"00-%032x-%016x-01" % (_random.getrandbits(128) or 1, _random.getrandbits(64) or 1)
+
+
+def is_traceparent(value: bytes) -> bool:
+    """Whether a ``traceparent`` header is valid (W3C Trace Context); an invalid one must be replaced."""
+    if value.startswith(b"00-") and len(value) != 55:
+        return False
+    return _TRACEPARENT.fullmatch(value) is not None

@@ -1,0 +1,67 @@
+"""Whom a request really comes from, where trusted proxies stand before the hub."""
+
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_address
+
+Network = IPv4Network | IPv6Network
+
+_REMEMBERED = 4_096
+
+
+class TrustedProxies:
+    """Networks whose account of a request's way is believed."""
+
+    def __init__(self, networks: Sequence[Network]) -> None:
+        self._networks = tuple(networks)
+        self._known: dict[str, bool] = {}
+
+    def trusts(self, address: str) -> bool:
+        """Whether the address lies in one of the networks; False for what is no address."""
+        if not self._networks:
+            return False
+        known = self._known.get(address)
+        if known is None:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            known = self._known[address] = self._check(address)
+        return known
+
+    def client(self, peer: str, headers: Iterable[tuple[bytes, bytes]]) -> str:
+        """The address that the request came from.
+
+        The chain of ``X-Forwarded-For`` is followed from its end, which the nearest proxy wrote, and only as
+        long as trusted proxies speak; what a client wrote at its beginning is thus never believed.
+        """
+        if not self.trusts(peer):
+            return peer
+        values = [value for name, value in headers if name == b"x-forwarded-for"]
+        chain = [part.strip() for part in b",".join(values).decode("latin-1").split(",")]
+        client = peer
+        for hop in reversed(chain):
+            address = _bare(hop)
+            if address is None:
+                break
+            client = address
+            if not self.trusts(client):
+                break
+        return client
+
+    def _check(self, address: str) -> bool:
+        try:
+            parsed = ip_address(address)
+        except ValueError:
+            return False
+        mapped = getattr(parsed, "ipv4_mapped", None) or parsed
+        return any(mapped in network for network in self._networks if network.version == mapped.version)
+
+
+def _bare(hop: str) -> str | None:
+    """The address of a hop without brackets and port; None where it is none."""
+    if hop.startswith("["):
+        hop = hop[1:].partition("]")[0]
+    elif hop.count(":") == 1:
+        hop = hop.partition(":")[0]
+    try:
+        return str(ip_address(hop))
+    except ValueError:
+        return None

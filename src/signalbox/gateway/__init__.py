@@ -1,0 +1,1 @@
+"""A reverse proxy in front of third-party APIs, with statistics of every call."""

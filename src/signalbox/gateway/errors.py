@@ -1,0 +1,45 @@
+"""Why the gateway itself answers a call."""
+
+from signalbox.core.errors import (
+    BadGatewayError,
+    GatewayTimeoutError,
+    InvalidError,
+    NotFoundError,
+    TooLargeError,
+)
+
+
+class NoUpstreamError(NotFoundError):
+    """Neither the hub nor an upstream claims the path."""
+
+    code = "no_upstream"
+
+
+class BodyTooLargeError(TooLargeError):
+    """The request body is larger than the upstream's ``max_body``."""
+
+    code = "body_too_large"
+
+
+class UpstreamFailedError(BadGatewayError):
+    """The upstream refused the connection, broke it off or sent nonsense."""
+
+    code = "upstream_failed"
+
+
+class UpstreamTimeoutError(GatewayTimeoutError):
+    """The upstream did not answer in time."""
+
+    code = "upstream_timeout"
+
+
+class InvalidStatusFilterError(InvalidError):
+    """A status filter is neither a code nor a class."""
+
+    code = "invalid_status_filter"
+
+
+class RangeTooLongError(InvalidError):
+    """A summary would have too many points, or none."""
+
+    code = "range_too_long"

@@ -1,0 +1,138 @@
+"""Which headers cross the gateway, and those that name the way a request came (RFC 9110, RFC 7239)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from signalbox.core.ids import is_request_id, is_traceparent, new_request_id, new_traceparent
+
+Header = tuple[bytes, bytes]
+
+HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+"""Headers about one connection (RFC 9110, 7.6.1, and those of RFC 2616 that are still met)."""
+
+_REMADE = frozenset(
+    {b"host", b"content-length", b"expect", b"forwarded", b"via", b"x-request-id", b"traceparent", b"tracestate"}
+)
+_SPECIAL = HOP_BY_HOP | _REMADE | {b"authorization", b"token", b"app-name"}
+_RESPONSE_SPECIAL = HOP_BY_HOP | {b"via", b"x-request-id"}
+
+_VIA = b"1.1 signalbox"
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a request reached the hub."""
+
+    peer: bytes
+    """Address that the connection comes from."""
+    scheme: bytes
+    host: bytes
+    trusted: bool
+    """Whether the peer is a trusted proxy, whose own account of the way is kept."""
+
+
+def split_request(headers: Iterable[Header]) -> tuple[list[Header], dict[bytes, list[bytes]]]:
+    """The headers that pass unchanged, and the values of those that need a decision, by name."""
+    passed: list[Header] = []
+    special: dict[bytes, list[bytes]] = {}
+    for header in headers:
+        name = header[0]
+        if name in _SPECIAL or name.startswith(b"x-forwarded-"):
+            special.setdefault(name, []).append(header[1])
+        else:
+            passed.append(header)
+    if b"connection" in special:
+        named = connection_options(special[b"connection"])
+        if not named <= HOP_BY_HOP:
+            passed = [header for header in passed if header[0] not in named]
+            special = {name: values for name, values in special.items() if name not in named or name in _REMADE}
+    return passed, special
+
+
+def connection_options(values: Iterable[bytes]) -> set[bytes]:
+    """The header names that ``Connection`` values declare hop-by-hop, ``close`` among them."""
+    return {name for value in values for option in value.split(b",") if (name := option.strip().lower())}
+
+
+def way_headers(special: dict[bytes, list[bytes]], way: Way) -> list[Header]:
+    """``Via``, ``Forwarded`` and ``X-Forwarded-*`` as sent upstream.
+
+    What the request says of its way is kept and continued if a trusted proxy says it, else replaced.
+    """
+    said = special if way.trusted else {}
+    forwarded = b"for=%b;host=%b;proto=%b" % (_node(way.peer), _quoted(way.host), way.scheme)
+    made = [
+        (b"via", _append(special.get(b"via"), _VIA)),
+        (b"forwarded", _append(said.get(b"forwarded"), forwarded)),
+        (b"x-forwarded-for", _append(said.get(b"x-forwarded-for"), way.peer)),
+        (b"x-forwarded-host", said.get(b"x-forwarded-host", [way.host])[0]),
+        (b"x-forwarded-proto", said.get(b"x-forwarded-proto", [way.scheme])[0]),
+    ]
+    known = {name for name, _ in made}
+    made += [
+        (name, value)
+        for name, values in said.items()
+        if name not in known and name.startswith(b"x-forwarded-")
+        for value in values
+    ]
+    return made
+
+
+def trace_headers(special: dict[bytes, list[bytes]]) -> list[Header]:
+    """``X-Request-ID`` first, then ``traceparent`` and ``tracestate``: passed where valid, else made."""
+    (request_id,) = special.get(b"x-request-id", [b""])[:1]
+    made = [(b"x-request-id", request_id if is_request_id(request_id) else new_request_id())]
+    parents = special.get(b"traceparent", [])
+    if len(parents) == 1 and is_traceparent(parents[0]):
+        made.append((b"traceparent", parents[0]))
+        made += [(b"tracestate", value) for value in special.get(b"tracestate", [])]
+    else:
+        made.append((b"traceparent", new_traceparent()))
+    return made
+
+
+def response_headers(headers: list[Header], *, status: int, request_id: bytes) -> list[Header]:
+    """An answer's headers as passed to the client; repeated ones stay repeated, in their order."""
+    passed: list[Header] = []
+    via: list[bytes] | None = None
+    named: set[bytes] | None = None
+    for header in headers:
+        name = header[0]
+        if name not in _RESPONSE_SPECIAL:
+            passed.append(header)
+        elif name == b"via":
+            via = [*(via or []), header[1]]
+        elif name == b"connection":
+            named = (named or set()) | connection_options([header[1]])
+    if named is not None and not named <= HOP_BY_HOP:
+        passed = [header for header in passed if header[0] not in named or header[0] == b"content-length"]
+    if status in (204, 304):
+        passed = [header for header in passed if header[0] != b"content-length"]
+    passed.append((b"via", _append(via, _VIA)))
+    passed.append((b"x-request-id", request_id))
+    return passed
+
+
+def _append(values: list[bytes] | None, last: bytes) -> bytes:
+    return last if not values else b", ".join([*values, last])
+
+
+def _node(address: bytes) -> bytes:
+    """An address as a ``Forwarded`` node: IPv6 in brackets and quotes (RFC 7239, 6)."""
+    return b'"[%b]"' % address if b":" in address else address or b"unknown"
+
+
+def _quoted(host: bytes) -> bytes:
+    return b'"%b"' % host.replace(b'"', b"") if b":" in host or b"[" in host else host

@@ -1,0 +1,74 @@
+"""The path of a request: made safe before it is routed, otherwise left byte for byte as it came (RFC 3986)."""
+
+import re
+
+_NOT_URI = re.compile(rb"%(?![0-9A-Fa-f]{2})|[^!$&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~%]")
+_DOT_SEGMENT = re.compile(rb"/(?:\.|%2[eE]){1,2}(?=/|\Z)")
+_UNRESERVED = re.compile(rb"%(?:2[dDeE]|3[0-9]|[46][1-9a-fA-F]|[57][0-9aA]|5[fF]|7[eE])")
+_SLASHES = re.compile(rb"//+")
+
+
+def sanitize_path(path: bytes) -> bytes:
+    """The path as it is sent on: dot segments resolved (also spelt ``%2e``), forbidden characters encoded.
+
+    A valid path without dot segments comes back unchanged, ``%2F``, ``%252F``, ``//`` and ``+`` included.
+    """
+    if _NOT_URI.search(path) is not None:
+        path = _NOT_URI.sub(_encode, path)
+    if _DOT_SEGMENT.search(path) is not None:
+        path = _resolve_dots(path)
+    return path
+
+
+def sanitize_query(query: bytes) -> bytes:
+    """The query as it is sent on: forbidden characters encoded, else unchanged."""
+    return query if _NOT_URI.search(query) is None else _NOT_URI.sub(_encode, query)
+
+
+def canonical(path: bytes) -> bytes:
+    """A sanitized path in the form that routes are compared with, never sent.
+
+    Percent-encoded unreserved characters are decoded (RFC 3986, 6.2.2.2) and runs of slashes folded, so that
+    another spelling of a path cannot slip past the prefix that guards it.
+    """
+    if b"%" in path:
+        path = _UNRESERVED.sub(_decode, path)
+    if b"//" in path:
+        path = _SLASHES.sub(b"/", path)
+    return path
+
+
+def strip_segments(path: bytes, count: int) -> bytes:
+    """A path without its first ``count`` segments, however they are spelt; empty segments do not count."""
+    position = 0
+    for _ in range(count):
+        while path[position : position + 1] == b"/":
+            position += 1
+        following = path.find(b"/", position)
+        if following < 0:
+            return b"/"
+        position = following
+    return path[position:] or b"/"
+
+
+def _resolve_dots(path: bytes) -> bytes:
+    """RFC 3986, 5.2.4; ``..`` at the root stays there."""
+    kept: list[bytes] = []
+    segments = path.split(b"/")[1:]
+    for segment in segments:
+        plain = segment.replace(b"%2e", b".").replace(b"%2E", b".")
+        if plain == b"..":
+            del kept[-1:]
+        elif plain != b".":
+            kept.append(segment)
+    if plain in (b".", b".."):
+        kept.append(b"")
+    return b"/" + b"/".join(kept)
+
+
+def _encode(match: re.Match[bytes]) -> bytes:
+    return b"".join(b"%%%02X" % byte for byte in match[0])
+
+
+def _decode(match: re.Match[bytes]) -> bytes:
+    return bytes((int(match[0][1:], 16),))

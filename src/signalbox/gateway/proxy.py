@@ -1,0 +1,279 @@
+"""The gateway's way of a call, as a raw ASGI application: route, admit, send on, relay, record."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from signalbox.auth.credentials import is_ours
+from signalbox.auth.runtime import AuthRuntime
+from signalbox.core.asgi import ErrorResponder, Receive, Scope, Send
+from signalbox.core.errors import SignalboxError, UnauthenticatedError
+from signalbox.core.proxies import TrustedProxies
+from signalbox.gateway.body import SMALL, ClientGoneError, ClientWatch, RequestBody, too_large
+from signalbox.gateway.errors import BodyTooLargeError, NoUpstreamError, UpstreamFailedError, UpstreamTimeoutError
+from signalbox.gateway.headers import (
+    Header,
+    Way,
+    response_headers,
+    split_request,
+    trace_headers,
+    way_headers,
+)
+from signalbox.gateway.paths import canonical, sanitize_path, sanitize_query
+from signalbox.gateway.recorder import Recorder
+from signalbox.gateway.report import FailureLog
+from signalbox.gateway.routing import UNMATCHED, RoutingTable, Upstream
+from signalbox.gateway.schemas import Call
+from signalbox.infra.clock import Clock
+from signalbox.infra.http import HttpClient, HttpClientError, Request, Response, ResponseTimeoutError
+
+CLIENT_CLOSED_REQUEST = 499
+"""Recorded where the client left first; nginx uses the same number."""
+
+CONTENT_TOO_LARGE, INTERNAL_ERROR, BAD_GATEWAY, SERVICE_UNAVAILABLE, GATEWAY_TIMEOUT = 413, 500, 502, 503, 504
+
+_MAX_PATH = 2_048
+
+Special = dict[bytes, list[bytes]]
+
+
+class _Exchange:
+    """What is known of one call while it runs."""
+
+    __slots__ = (
+        "app", "client", "host", "method", "path", "query", "request_body", "request_id", "response_bytes",
+        "route", "scheme", "started", "started_at", "status", "upstream",
+    )  # fmt: skip
+
+    def __init__(self, scope: Scope, *, client: str, now: int, monotonic: float) -> None:
+        self.started_at, self.started = now, monotonic
+        self.client = client
+        self.method: str = scope["method"]
+        self.scheme: str = scope["scheme"]
+        self.path = sanitize_path(scope["raw_path"])
+        self.query = sanitize_query(scope["query_string"])
+        self.host = b""
+        self.upstream: Upstream | None = None
+        self.route = UNMATCHED
+        self.app: str | None = None
+        self.request_id = b""
+        self.request_body: RequestBody | None = None
+        self.status = INTERNAL_ERROR  # until the call ends otherwise
+        self.response_bytes = 0
+
+    def to_call(self, monotonic: float) -> Call:
+        """The record of the finished call."""
+        return Call(
+            self.started_at,
+            self.path[:_MAX_PATH].decode("ascii"),
+            self.route,
+            "" if self.upstream is None else self.upstream.name,
+            self.method,
+            self.status,
+            round((monotonic - self.started) * 1_000_000),
+            0 if self.request_body is None else self.request_body.size,
+            self.response_bytes,
+            self.client,
+            self.app,
+            self.request_id.decode("ascii"),
+        )
+
+
+class Proxy:
+    """Serves every path that is not the hub's own. ``table`` and ``proxies`` may be replaced while it runs."""
+
+    def __init__(
+        self,
+        *,
+        client: HttpClient,
+        clock: Clock,
+        auth: AuthRuntime,
+        recorder: Recorder,
+        respond: ErrorResponder,
+        table: RoutingTable,
+        proxies: TrustedProxies,
+    ) -> None:
+        self.table, self.proxies = table, proxies
+        self._client, self._clock, self._auth = client, clock, auth
+        self._recorder, self._respond = recorder, respond
+        self._failures = FailureLog(clock)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; the caller has made sure that it has exactly one Host header."""
+        peer = scope["client"][0] if scope["client"] else ""
+        client = self.proxies.client(peer, scope["headers"])
+        exchange = _Exchange(scope, client=client, now=self._clock.now(), monotonic=self._clock.monotonic())
+        try:
+            await self._serve(exchange, scope, receive, send)
+        except ClientGoneError:
+            exchange.status = CLIENT_CLOSED_REQUEST
+        except SignalboxError as error:
+            unread = exchange.request_body is None or not exchange.request_body.complete
+            exchange.status = await self._respond(send, error, request_id=exchange.request_id, close=unread)
+        finally:
+            self._recorder.record(exchange.to_call(self._clock.monotonic()))
+
+    async def _serve(self, exchange: _Exchange, scope: Scope, receive: Receive, send: Send) -> None:
+        headers, special = split_request(scope["headers"])
+        trace = trace_headers(special)
+        exchange.request_id = trace[0][1]
+        upstream = self._route(exchange, special)
+        headers += await self._admit(exchange, upstream, scope["headers"], special)
+        headers += trace
+        headers += way_headers(special, self._way(exchange, scope))
+        watch = ClientWatch(receive)
+        try:
+            request = await self._request(exchange, upstream, headers, special, receive, watch)
+            response = await self._send(upstream, request)
+            try:
+                await self._relay(exchange, response, send, watch)
+            finally:
+                response.close()
+        except asyncio.CancelledError:
+            if not watch.gone:
+                exchange.status = SERVICE_UNAVAILABLE
+                raise
+            task = asyncio.current_task()
+            if task is not None:
+                task.uncancel()
+            exchange.status = CLIENT_CLOSED_REQUEST
+        finally:
+            watch.stop()
+
+    def _route(self, exchange: _Exchange, special: Special) -> Upstream:
+        path = canonical(exchange.path)
+        exchange.host = special[b"host"][0]
+        upstream = self.table.find(exchange.host, path)
+        if upstream is None:
+            msg = f"nothing is served at {path.decode()}; set gateway.default or an upstream's host or prefix"
+            raise NoUpstreamError(msg)
+        exchange.upstream = upstream
+        exchange.route = upstream.route(path)
+        return upstream
+
+    async def _admit(
+        self, exchange: _Exchange, upstream: Upstream, headers: list[Header], special: Special
+    ) -> list[Header]:
+        """Check the caller's right to the gateway.
+
+        Returns:
+            The credentials that are not the hub's own, which belong to the upstream and are passed on.
+        """
+        if not special.keys() & {b"authorization", b"token", b"app-name"}:
+            self._check_anonymous(upstream)
+            return []
+        token = _own_token(special)
+        if token is None:
+            self._check_anonymous(upstream)
+            names = (b"authorization", b"token", b"app-name")
+            return [(name, value) for name in names for value in special.get(name, ())]
+        app_name = special.get(b"app-name", (None,))[0]
+        principal = self._auth.lookup(token, app_name=app_name) or await self._auth.authenticate(headers)
+        exchange.app = principal.app or principal.name
+        self._auth.require(principal, "gateway")
+        return []
+
+    def _check_anonymous(self, upstream: Upstream) -> None:
+        if upstream.needs_token:
+            msg = f"the upstream {upstream.name} needs a token; send one as Authorization: Bearer or as Token"
+            raise UnauthenticatedError(msg)
+        self._auth.require(self._auth.anonymous, "gateway")
+
+    def _way(self, exchange: _Exchange, scope: Scope) -> Way:
+        peer = scope["client"][0] if scope["client"] else ""
+        return Way(peer.encode(), exchange.scheme.encode(), exchange.host, self.proxies.trusts(peer))
+
+    async def _request(
+        self,
+        exchange: _Exchange,
+        upstream: Upstream,
+        headers: list[Header],
+        special: Special,
+        receive: Receive,
+        watch: ClientWatch,
+    ) -> Request:
+        body: bytes | AsyncIterator[bytes] = b""
+        length = _content_length(special)
+        if length != 0:
+            source = exchange.request_body = RequestBody(receive, limit=upstream.max_body)
+            if length is not None and length > upstream.max_body:
+                raise too_large(upstream.max_body)
+            body = await source.whole() if length is not None and length <= SMALL else watch.stream(source)
+        if isinstance(body, bytes):
+            watch.arm()
+        return Request(
+            upstream.origin,
+            exchange.method.encode(),
+            upstream.target(exchange.path, exchange.query),
+            headers,
+            body,
+            length,
+            upstream.timeouts,
+        )
+
+    async def _send(self, upstream: Upstream, request: Request) -> Response:
+        try:
+            return await self._client.send(request)
+        except HttpClientError as error:
+            own = _own_failure(error)
+            if own is not None:
+                raise own from None
+            self._failures.report(upstream.name, error)
+            if isinstance(error, ResponseTimeoutError):
+                msg = f"the upstream {upstream.name} did not answer in time"
+                raise UpstreamTimeoutError(msg) from error
+            msg = f"the upstream {upstream.name} gave no valid answer ({error.code})"
+            raise UpstreamFailedError(msg) from error
+
+    async def _relay(self, exchange: _Exchange, response: Response, send: Send, watch: ClientWatch) -> None:
+        """Pass the answer on as fast as the client takes it; one that breaks off is aborted, never ended."""
+        exchange.status = response.status
+        headers = response_headers(response.headers, status=response.status, request_id=exchange.request_id)
+        start = {"type": "http.response.start", "status": response.status, "headers": headers}
+        body = response.whole()
+        if body is not None:
+            watch.stop()
+            exchange.response_bytes = len(body)
+            await send(start)
+            await send({"type": "http.response.body", "body": body})
+            return
+        watch.start()
+        await send(start)
+        try:
+            while piece := await response.read():
+                exchange.response_bytes += len(piece)
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        except HttpClientError as error:
+            exchange.status = self._broken_off(exchange, error)
+            return  # the server closes a connection whose answer was left unfinished
+        watch.stop()
+        await send({"type": "http.response.body", "body": b""})
+
+    def _broken_off(self, exchange: _Exchange, error: HttpClientError) -> int:
+        """The status recorded for an answer that stopped in its middle."""
+        own = _own_failure(error)
+        if own is not None:
+            return CLIENT_CLOSED_REQUEST if isinstance(own, ClientGoneError) else CONTENT_TOO_LARGE
+        self._failures.report(exchange.upstream.name if exchange.upstream else "", error)
+        return GATEWAY_TIMEOUT if isinstance(error, ResponseTimeoutError) else BAD_GATEWAY
+
+
+def _own_token(special: Special) -> bytes | None:
+    """The caller's credential if the hub issued it: an app token, or a JWT with the hub's own header."""
+    for value in special.get(b"authorization", ()):
+        scheme, _, credential = value.partition(b" ")
+        if scheme.lower() == b"bearer" and is_ours(credential):
+            return credential
+    return next((value for value in special.get(b"token", ()) if is_ours(value)), None)
+
+
+def _content_length(special: Special) -> int | None:
+    """Length of the request body: 0 where there is none, None where it is chunked."""
+    if b"transfer-encoding" in special:
+        return None
+    return int(special.get(b"content-length", (b"0",))[0])
+
+
+def _own_failure(error: HttpClientError) -> ClientGoneError | BodyTooLargeError | None:
+    """Why the call failed, if it was not the upstream's doing but that of a request body under way."""
+    cause = error.__cause__
+    return cause if isinstance(cause, (ClientGoneError, BodyTooLargeError)) else None

@@ -1,0 +1,160 @@
+"""Takes calls on the hot path: adds them to this minute's sums at once, and to the rows that a batch writes."""
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+
+from signalbox.core.times import MICROSECONDS, MINUTE
+from signalbox.gateway import store
+from signalbox.gateway.schemas import Call
+from signalbox.infra.context import Context
+from signalbox.infra.telemetry import BatchSink, Histogram
+from signalbox.infra.telemetry.histogram import bucket_of
+
+SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+Key = tuple[str, str, str, int]
+"""Upstream, route, method, status."""
+
+
+class Sums:
+    """What is known of many calls of one kind."""
+
+    __slots__ = ("count", "latency", "micros", "request_bytes", "response_bytes")
+
+    def __init__(self) -> None:
+        self.count = self.micros = self.request_bytes = self.response_bytes = 0
+        self.latency = Histogram()
+
+    def merge(self, other: "Sums") -> None:
+        """Add another's sums."""
+        self.count += other.count
+        self.micros += other.micros
+        self.request_bytes += other.request_bytes
+        self.response_bytes += other.response_bytes
+        self.latency.merge(other.latency)
+
+
+class Recorder:
+    """Counts and keeps calls; shows them at ``/metrics``.
+
+    Sums are kept in memory until they are written, so an absent database costs rows at worst, never counts.
+    A call counts in the minute in which it ended: minutes then never come back once they are written.
+    """
+
+    def __init__(self, context: Context, *, enabled: bool) -> None:
+        self.enabled = enabled
+        self._context = context
+        self._writer = random.SystemRandom().getrandbits(62)
+        self._sink: BatchSink[Call] = BatchSink(self._write)
+        self._minute = 0
+        self._now: dict[Key, Sums] = {}
+        self._unwritten: dict[int, dict[Key, Sums]] = {}
+        self._past: dict[Key, Sums] = {}
+
+    def record(self, call: Call) -> None:
+        """Take one finished call; never blocks."""
+        if not self.enabled:
+            return
+        ended = call.created_at + call.micros
+        if ended >= self._minute + MINUTE:
+            self._turn(ended - ended % MINUTE)
+        key = (call.upstream, call.route, call.method, call.status)
+        sums = self._now.get(key)
+        if sums is None:
+            sums = self._now[key] = Sums()
+        sums.count += 1
+        sums.micros += call.micros
+        sums.request_bytes += call.request_bytes
+        sums.response_bytes += call.response_bytes
+        bucket = bucket_of(call.micros)
+        buckets = sums.latency.buckets
+        buckets[bucket] = buckets.get(bucket, 0) + 1
+        self._sink.record(call)
+
+    def open(self) -> None:
+        """Begin to write."""
+        self._sink.open()
+        self._context.metrics.register(self)
+
+    async def close(self) -> None:
+        """Write what waits, then stop."""
+        await self._sink.close()
+
+    async def flush(self) -> None:
+        """Write what waits now."""
+        await self._sink.flush()
+
+    def collect(self) -> Iterator[Metric]:
+        """Prometheus families; labels are bounded, since routes are templates and never raw paths."""
+        totals: dict[Key, Sums] = {}
+        _merge(totals, self._past)
+        _merge(totals, self._now)
+        yield from _families(totals)
+        yield GaugeMetricFamily("signalbox_calls_waiting", "Recorded calls not yet written.", self._sink.waiting)
+        yield CounterMetricFamily("signalbox_calls_dropped", "Recorded calls lost unwritten.", self._sink.dropped)
+
+    def _turn(self, minute: int) -> None:
+        _merge(self._past, self._now)
+        self._minute = minute
+        self._now = self._unwritten[minute] = {}
+
+    async def _write(self, calls: list[Call]) -> None:
+        current = self._minute
+        rows = [self._row(minute, key, sums) for minute, part in self._unwritten.items() for key, sums in part.items()]
+        await self._context.calls_db.write(store.write_batch, calls, rows)
+        for minute in [each for each in self._unwritten if each < current]:
+            del self._unwritten[minute]
+
+    def _row(self, minute: int, key: Key, sums: Sums) -> dict[str, Any]:
+        upstream, route, method, status = key
+        return {
+            "minute": minute,
+            "upstream": upstream,
+            "route": route,
+            "method": method,
+            "status": status,
+            "writer": self._writer,
+            "count": sums.count,
+            "micros": sums.micros,
+            "request_bytes": sums.request_bytes,
+            "response_bytes": sums.response_bytes,
+            "latency": sums.latency.to_bytes(),
+        }
+
+
+def _merge(totals: dict[Key, Sums], part: dict[Key, Sums]) -> None:
+    for key, sums in part.items():
+        totals.setdefault(key, Sums()).merge(sums)
+
+
+def _families(totals: dict[Key, Sums]) -> Iterator[Metric]:
+    requests = CounterMetricFamily(
+        "signalbox_gateway_requests", "Calls through the gateway.", labels=("upstream", "route", "method", "status")
+    )
+    received = CounterMetricFamily("signalbox_gateway_request_bytes", "Bytes of request bodies.", labels=("upstream",))
+    sent = CounterMetricFamily("signalbox_gateway_response_bytes", "Bytes of answer bodies.", labels=("upstream",))
+    seconds = HistogramMetricFamily(
+        "signalbox_gateway_request_seconds", "Seconds from request to end of answer.", labels=("upstream", "route")
+    )
+    by_upstream: dict[str, Sums] = {}
+    by_route: dict[tuple[str, str], Sums] = {}
+    for (upstream, route, method, status), sums in totals.items():
+        requests.add_metric((upstream, route, method, str(status)), sums.count)
+        by_upstream.setdefault(upstream, Sums()).merge(sums)
+        by_route.setdefault((upstream, route), Sums()).merge(sums)
+    for upstream, sums in by_upstream.items():
+        received.add_metric((upstream,), sums.request_bytes)
+        sent.add_metric((upstream,), sums.response_bytes)
+    for labels, sums in by_route.items():
+        seconds.add_metric(labels, _prometheus_buckets(sums), sums.micros / MICROSECONDS)
+    yield from (requests, received, sent, seconds)
+
+
+def _prometheus_buckets(sums: Sums) -> list[tuple[str, float]]:
+    limits = [round(bound * MICROSECONDS) for bound in SECONDS_BUCKETS]
+    counts = sums.latency.below(limits)
+    pairs = [(str(bound), float(count)) for bound, count in zip(SECONDS_BUCKETS, counts, strict=True)]
+    return [*pairs, ("+Inf", float(sums.count))]

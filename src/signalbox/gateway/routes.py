@@ -1,0 +1,68 @@
+"""``GET /api/statistics/``: the calls that went through the gateway."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import AwareDatetime
+
+from signalbox.auth.security import Guard
+from signalbox.core.pagination import DEFAULT_LIMIT, MAX_LIMIT, next_link
+from signalbox.core.times import to_micros
+from signalbox.gateway import service
+from signalbox.gateway.schemas import CallOut, Dimension, Filters, Step, Summary
+from signalbox.infra.context import Context
+
+
+def _filters(
+    *,
+    upstream: Annotated[str | None, Query(description="Name of an upstream.")] = None,
+    route: Annotated[str | None, Query(description="Path template, or `unmatched`.")] = None,
+    method: Annotated[str | None, Query(description="Method, in any case.")] = None,
+    status: Annotated[str | None, Query(description="Code such as `404` or class such as `5xx`.")] = None,
+    since: Annotated[AwareDatetime | None, Query(description="First moment, RFC 3339.")] = None,
+    until: Annotated[AwareDatetime | None, Query(description="Moment behind the last, RFC 3339.")] = None,
+) -> Filters:
+    return Filters(
+        upstream=upstream,
+        route=route,
+        method=None if method is None else method.upper(),
+        status=None if status is None else service.parse_status(status),
+        since=None if since is None else to_micros(since),
+        until=None if until is None else to_micros(until),
+    )
+
+
+def build_router(context: Context, guard: Guard) -> APIRouter:
+    """Routes of the statistics, readable with the scope ``statistics:read``."""
+    router = APIRouter(
+        prefix="/api/statistics", tags=["statistics"], dependencies=[Depends(guard.require("statistics:read"))]
+    )
+
+    @router.get("/", summary="Newest calls")
+    async def list_calls(
+        request: Request,
+        response: Response,
+        filters: Annotated[Filters, Depends(_filters)],
+        path_prefix: Annotated[str | None, Query(description="Beginning of the path.")] = None,
+        limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
+        cursor: Annotated[str | None, Query(description="From the `Link` header of the page before.")] = None,
+    ) -> list[CallOut]:
+        """Calls through the gateway, newest first; `Link: <...>; rel="next"` leads to older ones."""
+        wanted = filters._replace(path_prefix=path_prefix)
+        page = await context.calls_db.read(service.list_calls, wanted, cursor=cursor, limit=limit)
+        if page.next_cursor is not None:
+            response.headers["Link"] = next_link(request.url.path, request.url.query, page.next_cursor)
+        return page.items
+
+    @router.get("/summary", summary="Totals and series")
+    async def summary(
+        filters: Annotated[Filters, Depends(_filters)], step: Step = "minute", by: Dimension = "upstream"
+    ) -> Summary:
+        """Success rate, percentiles and sums; in all, and over time by upstream, route or status.
+
+        A call counts in the minute in which it ended. Percentiles come from histograms whose buckets are at
+        most 10 % wide. Without `since`, the last 60 steps.
+        """
+        return await context.calls_db.read(service.summarize, filters, step=step, by=by, now=context.clock.now())
+
+    return router

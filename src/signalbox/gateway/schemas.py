@@ -1,0 +1,103 @@
+"""Wire types of statistics, and the values that travel between service and store."""
+
+from typing import Literal, NamedTuple
+
+from pydantic import AwareDatetime, BaseModel
+
+Step = Literal["minute", "hour", "day"]
+Dimension = Literal["upstream", "route", "status"]
+
+
+class Call(NamedTuple):
+    """One recorded call, in the order of the table's columns."""
+
+    created_at: int
+    """When the request came, microseconds UTC."""
+    path: str
+    """As sent by the client, without the query."""
+    route: str
+    upstream: str
+    """Empty where no upstream claimed the path."""
+    method: str
+    status: int
+    """The answer's status; 499 where the client left before its end."""
+    micros: int
+    """From the head of the request to the end of the answer."""
+    request_bytes: int
+    response_bytes: int
+    """Sizes of the bodies."""
+    client: str
+    app: str | None
+    request_id: str
+
+
+class CallOut(BaseModel):
+    """One call as ``GET /api/statistics/`` lists it."""
+
+    id: int
+    path: str
+    status_code: int
+    seconds: float
+    created_at: AwareDatetime
+    method: str
+    route: str
+    upstream: str | None
+    request_bytes: int
+    response_bytes: int
+    client: str
+    app: str | None
+    request_id: str
+
+
+class Totals(BaseModel):
+    """Sums over a set of calls."""
+
+    calls: int
+    succeeded: int
+    """Answers below 400."""
+    success_rate: float | None
+    """``succeeded / calls``, 0 to 1; null without calls."""
+    mean_seconds: float | None
+    p50_seconds: float | None
+    p95_seconds: float | None
+    p99_seconds: float | None
+    request_bytes: int
+    response_bytes: int
+
+
+class Point(Totals):
+    """Sums of one step of time."""
+
+    start: AwareDatetime
+
+
+class Series(BaseModel):
+    """The points of one upstream, route or status; steps without calls are left out."""
+
+    name: str
+    points: list[Point]
+
+
+class Summary(BaseModel):
+    """``GET /api/statistics/summary``."""
+
+    since: AwareDatetime
+    until: AwareDatetime
+    step: Step
+    by: Dimension
+    totals: Totals
+    series: list[Series]
+
+
+class Filters(NamedTuple):
+    """Which calls are asked for; None does not restrict."""
+
+    upstream: str | None = None
+    route: str | None = None
+    method: str | None = None
+    path_prefix: str | None = None
+    status: tuple[int, int] | None = None
+    """First and last status, both included."""
+    since: int | None = None
+    until: int | None = None
+    """Microseconds UTC, since included, until excluded."""

@@ -1,0 +1,15 @@
+"""The machine's own clock."""
+
+import time
+
+
+class SystemClock:
+    """Reads the operating system's clocks."""
+
+    def now(self) -> int:
+        """Microseconds since 1970 UTC."""
+        return time.time_ns() // 1000
+
+    def monotonic(self) -> float:
+        """Seconds from an arbitrary start, never going back."""
+        return time.monotonic()

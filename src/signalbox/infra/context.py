@@ -1,0 +1,23 @@
+"""What a process is made of: built once by ``app``, handed down, never looked up."""
+
+from dataclasses import dataclass
+
+from signalbox.infra.clock import Clock
+from signalbox.infra.db import Database
+from signalbox.infra.http import HttpClient
+from signalbox.infra.telemetry import Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The seams, each with its implementation chosen."""
+
+    clock: Clock
+    db: Database
+    """What must never be lost."""
+    calls_db: Database
+    """Statistics: on SQLite a second file, on PostgreSQL the same database as ``db``."""
+    http: HttpClient
+    """The only way to other people's servers."""
+    metrics: Metrics
+    """What ``/metrics`` shows."""

@@ -1,0 +1,63 @@
+"""The seam to the SQL database.
+
+Work inside a transaction is a plain synchronous function of ``tx`` (a SQLAlchemy Core connection). The async
+edge hands it over: ``await db.write(submit, ...)``. Such a function cannot await, so no transaction can be
+held open across network I/O. ``write`` answers after COMMIT: what has returned is on disk.
+"""
+
+from collections.abc import Callable
+from typing import Concatenate, Literal, ParamSpec, Protocol, TypeVar
+
+from sqlalchemy import Connection
+
+from signalbox.core.errors import UnavailableError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Dialect = Literal["sqlite", "postgresql"]
+
+
+class DatabaseUnavailableError(UnavailableError):
+    """The database does not answer, is locked by another process, or has more work waiting than it may."""
+
+    code = "database_unavailable"
+
+
+class CommitUnknownError(UnavailableError):
+    """The connection broke during COMMIT: the change may or may not have been made."""
+
+    code = "commit_unknown"
+
+
+class Database(Protocol):
+    """Runs functions of a transaction."""
+
+    @property
+    def dialect(self) -> Dialect:
+        """Which SQL dialect the database speaks."""
+        ...
+
+    async def read(self, fn: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run ``fn(tx, ...)`` in a read-only snapshot and return its value.
+
+        Raises:
+            DatabaseUnavailableError: the database is away or overloaded.
+        """
+        ...
+
+    async def write(self, fn: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run ``fn(tx, ...)`` in a transaction and return its value after COMMIT.
+
+        An exception of ``fn`` undoes what it wrote, harms nobody else and is raised here. ``fn`` may be run a
+        second time when another function in its batch fails, so it must have no effect but on ``tx``.
+
+        Raises:
+            DatabaseUnavailableError: the database is away or overloaded; nothing was written.
+            CommitUnknownError: the connection broke during COMMIT.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Finish the writes that wait, then close every connection."""
+        ...

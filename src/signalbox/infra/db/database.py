@@ -1,0 +1,100 @@
+"""Threads around an engine: what the SQLite and the PostgreSQL version share."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from signalbox.infra.db import DatabaseUnavailableError, Dialect
+from signalbox.infra.db.writer import ChangeCount, Write, Writer, WriteQueue, to_unavailable
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+MAX_WAITING_READS = 1_000
+
+
+class SqlDatabase:
+    """A ``Database`` of two engines, one for reading and one for writing, each with threads of its own."""
+
+    def __init__(
+        self,
+        *,
+        dialect: Dialect,
+        reader: Engine,
+        writer: Engine,
+        readers: int,
+        writers: int,
+        change_count: ChangeCount | None = None,
+    ) -> None:
+        self.dialect: Dialect = dialect
+        self._reader, self._writer = reader, writer
+        self._reads_waiting = 0
+        self._pool = ThreadPoolExecutor(readers, thread_name_prefix="signalbox-reader")
+        self._queue = WriteQueue()
+        self._writers = [Writer(writer, self._queue, change_count=change_count) for _ in range(writers)]
+        self._closed = False
+        for thread in self._writers:
+            thread.start()
+
+    async def read(self, fn: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run ``fn`` in a read-only snapshot; see ``Database.read``."""
+        if self._reads_waiting >= MAX_WAITING_READS or self._closed:
+            msg = "the database is closing" if self._closed else f"{MAX_WAITING_READS} reads wait for the database"
+            raise DatabaseUnavailableError(msg)
+        self._reads_waiting += 1
+        try:
+            call = _bind(fn, *args, **kwargs)
+            return await asyncio.get_running_loop().run_in_executor(self._pool, self._read, call)
+        finally:
+            self._reads_waiting -= 1
+
+    async def write(self, fn: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run ``fn`` in a grouped transaction; see ``Database.write``."""
+        if self._closed:
+            msg = "the database is closing"
+            raise DatabaseUnavailableError(msg)
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[R] = loop.create_future()
+        self._queue.put(Write(_bind(fn, *args, **kwargs), loop, future))
+        return await future
+
+    async def close(self) -> None:
+        """Finish the writes that wait, then close every connection."""
+        if self._closed:
+            return
+        self._closed = True
+        for _ in self._writers:
+            self._queue.stop()
+        for thread in self._writers:
+            await asyncio.to_thread(thread.join)
+        await asyncio.to_thread(self._pool.shutdown)
+        self._reader.dispose()
+        self._writer.dispose()
+
+    def _read(self, fn: Callable[[Connection], R]) -> R:
+        try:
+            try:
+                return self._read_once(fn)
+            except DBAPIError as error:
+                if not error.connection_invalidated:
+                    raise
+                return self._read_once(fn)
+        except DBAPIError as error:
+            raise to_unavailable(error) from error
+
+    def _read_once(self, fn: Callable[[Connection], R]) -> R:
+        with self._reader.connect() as tx:
+            return fn(tx)
+
+
+def _bind(
+    fn: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
+) -> Callable[[Connection], R]:
+    def bound(tx: Connection) -> R:
+        return fn(tx, *args, **kwargs)
+
+    return bound

@@ -1,0 +1,40 @@
+"""PostgreSQL over psycopg 3: a few writer threads, each with group commit on a connection of its own."""
+
+from sqlalchemy import URL, Engine, create_engine, make_url
+
+from signalbox.infra.db.database import SqlDatabase
+
+READERS = 4
+WRITERS = 4
+CONNECT_TIMEOUT_S = 3
+STATEMENT_TIMEOUT_MS = 30_000
+
+
+def open_postgresql(url: str) -> SqlDatabase:
+    """Open a database by its address, such as ``postgresql://user:password@host:5432/name``."""
+    writer = postgresql_engine(url, pool_size=WRITERS)
+    reader = postgresql_engine(url, pool_size=READERS).execution_options(
+        isolation_level="REPEATABLE READ", postgresql_readonly=True
+    )
+    return SqlDatabase(dialect="postgresql", reader=reader, writer=writer, readers=READERS, writers=WRITERS)
+
+
+def postgresql_engine(url: str, *, pool_size: int = 1) -> Engine:
+    """An engine whose connections give up on a silent server and on runaway statements."""
+    return create_engine(
+        _with_driver(url),
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_recycle=1800,
+        connect_args={
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c timezone=UTC",
+            "application_name": "signalbox",
+            "keepalives_idle": 30,
+            "tcp_user_timeout": 10_000,
+        },
+    )
+
+
+def _with_driver(url: str) -> URL:
+    return make_url(url).set(drivername="postgresql+psycopg")

@@ -1,0 +1,62 @@
+"""SQLite in WAL mode: readers see snapshots while one writer thread commits in groups."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.pool import QueuePool
+
+from signalbox.infra.db.database import SqlDatabase
+
+BUSY_TIMEOUT_MS = 5_000
+READERS = 4
+
+Synchronous = Literal["FULL", "NORMAL"]
+
+
+def open_sqlite(path: Path, *, synchronous: Synchronous = "FULL") -> SqlDatabase:
+    """Open (and create) a database file.
+
+    ``FULL`` forces every commit to disk. ``NORMAL`` may lose the last commits in a power failure, though
+    never in a crash of the process, and is for statistics only.
+    """
+    writer = _engine(path, synchronous, begin="BEGIN IMMEDIATE", pool_size=1)
+    reader = _engine(path, synchronous, begin="BEGIN", pool_size=READERS, query_only=True)
+    return SqlDatabase(
+        dialect="sqlite", reader=reader, writer=writer, readers=READERS, writers=1, change_count=_total_changes
+    )
+
+
+def sqlite_engine(path: Path) -> Engine:
+    """A plain engine that writes, for migrations."""
+    return _engine(path, "FULL", begin="BEGIN IMMEDIATE", pool_size=1)
+
+
+def _engine(path: Path, synchronous: Synchronous, *, begin: str, pool_size: int, query_only: bool = False) -> Engine:
+    engine = create_engine(
+        f"sqlite:///{path}",
+        poolclass=QueuePool,
+        pool_size=pool_size,
+        max_overflow=0,
+        connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000, "cached_statements": 512},
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # the driver must not begin transactions by itself: "begin" below does
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {synchronous}")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        connection.execute(f"PRAGMA query_only = {int(query_only)}")
+
+    @event.listens_for(engine, "begin")
+    def start(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _total_changes(tx: Connection) -> int:
+    changes: int = tx.connection.driver_connection.total_changes  # type: ignore[union-attr]
+    return changes

@@ -1,0 +1,174 @@
+"""Group commit: one transaction for everything that waits when the last commit ends.
+
+There is no timer and no linger: a lone write commits at once, and under load the batch grows by itself,
+because more callers arrive while a commit is under way.
+"""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+from signalbox.core.errors import SignalboxError
+from signalbox.infra.db import CommitUnknownError, DatabaseUnavailableError
+
+MAX_BATCH = 256
+
+ChangeCount = Callable[[Connection], int]
+
+
+@dataclass(slots=True)
+class Write:
+    """A function that waits for its transaction, and the caller who waits for its value."""
+
+    fn: Callable[[Connection], Any]
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[Any]
+    value: Any = None
+    error: BaseException | None = None
+
+
+@dataclass(slots=True)
+class WriteQueue:
+    """What waits to be written; shared by all writer threads of one database."""
+
+    capacity: int = 10_000
+    _queue: "queue.SimpleQueue[Write | None]" = field(default_factory=queue.SimpleQueue)
+
+    def put(self, write: Write) -> None:
+        """Add one write.
+
+        Raises:
+            DatabaseUnavailableError: ``capacity`` writes already wait.
+        """
+        if self._queue.qsize() >= self.capacity:
+            msg = f"{self.capacity} writes already wait for the database"
+            raise DatabaseUnavailableError(msg)
+        self._queue.put(write)
+
+    def stop(self) -> None:
+        """Let one writer thread end once it has done all that was put before."""
+        self._queue.put(None)
+
+    def take(self) -> tuple[list[Write], bool]:
+        """Wait for a write, then take all that wait; the flag tells that the thread is to end after them."""
+        batch: list[Write] = []
+        item = self._queue.get()
+        try:
+            while item is not None:
+                batch.append(item)
+                if len(batch) >= MAX_BATCH:
+                    return batch, False
+                item = self._queue.get_nowait()
+        except queue.Empty:
+            return batch, False
+        return batch, True
+
+
+class Writer(threading.Thread):
+    """A thread that owns one connection's writes.
+
+    ``change_count`` counts the rows a connection has changed so far, where the driver can tell: a function
+    that fails before it changed anything then costs its batch nothing.
+    """
+
+    def __init__(self, engine: Engine, waiting: WriteQueue, *, change_count: ChangeCount | None = None) -> None:
+        super().__init__(name="signalbox-writer", daemon=True)
+        self._engine = engine
+        self._waiting = waiting
+        self._change_count = change_count
+
+    def run(self) -> None:
+        """Serve until the queue says stop."""
+        ended = False
+        while not ended:
+            batch, ended = self._waiting.take()
+            batch = [write for write in batch if not write.future.cancelled()]
+            if batch:
+                self._commit(batch)
+                _answer(batch)
+
+    def _commit(self, batch: list[Write]) -> None:
+        """All in one transaction; if that fails, each in its own, so that one bad member spoils nobody."""
+        try:
+            self._transact(batch)
+        except CommitUnknownError as error:
+            _fail(batch, error)
+        except Exception as error:  # noqa: BLE001 - whatever a function raised belongs to its caller
+            if len(batch) == 1 and not _is_disconnect(error):
+                _fail(batch, to_unavailable(error))
+                return
+            for write in batch:
+                self._commit_alone(write)
+
+    def _commit_alone(self, write: Write) -> None:
+        try:
+            self._transact([write])
+        except Exception as error:  # noqa: BLE001 - as above
+            _fail([write], to_unavailable(error))
+
+    def _transact(self, batch: list[Write]) -> None:
+        with self._engine.connect() as tx:
+            for write in batch:
+                self._run(tx, write)
+            try:
+                tx.commit()
+            except DBAPIError as error:
+                if not error.connection_invalidated:
+                    raise
+                msg = "the connection to the database broke during COMMIT; the change may or may not have been made"
+                raise CommitUnknownError(msg) from error
+
+    def _run(self, tx: Connection, write: Write) -> None:
+        write.value = write.error = None
+        before = self._change_count(tx) if self._change_count else 0
+        try:
+            write.value = write.fn(tx)
+        except SignalboxError as error:
+            if self._change_count is None or self._change_count(tx) != before:
+                raise
+            write.error = error
+
+
+def to_unavailable(error: Exception) -> Exception:
+    """What a caller is told: an absent or locked database is DatabaseUnavailableError, all else stays itself."""
+    if not isinstance(error, (OperationalError, InterfaceError)):
+        return error
+    reason = str(error.orig).strip().partition("\n")[0]
+    unavailable = DatabaseUnavailableError(f"the database does not answer: {reason}")
+    unavailable.__cause__ = error
+    return unavailable
+
+
+def _is_disconnect(error: Exception) -> bool:
+    return isinstance(error, DBAPIError) and error.connection_invalidated
+
+
+def _fail(batch: Sequence[Write], error: BaseException) -> None:
+    for write in batch:
+        write.value, write.error = None, error
+
+
+def _answer(batch: Sequence[Write]) -> None:
+    """Wake the callers; one hand-over for each event loop, not one for each write."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[Write]] = {}
+    for write in batch:
+        by_loop.setdefault(write.loop, []).append(write)
+    for loop, writes in by_loop.items():
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_resolve, writes)
+
+
+def _resolve(writes: Sequence[Write]) -> None:
+    for write in writes:
+        if write.future.done():
+            continue
+        if write.error is None:
+            write.future.set_result(write.value)
+        else:
+            write.future.set_exception(write.error)

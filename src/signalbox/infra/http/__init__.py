@@ -1,0 +1,176 @@
+"""The seam to other people's servers: every call that leaves the hub goes through an ``HttpClient``.
+
+The client sends what it is given and passes on what it gets: it adds no header but ``host`` and the framing of
+the body, decodes no body, follows no redirect, keeps no cookie.
+"""
+
+import functools
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from signalbox.core.errors import InvalidError, SignalboxError
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+
+class HttpClientError(SignalboxError):
+    """A call got no whole answer."""
+
+    code = "http_client_error"
+
+
+class ConnectError(HttpClientError):
+    """No connection: name unknown, refused, TLS not agreed, or no free one in time. Nothing was sent."""
+
+    code = "connect_failed"
+
+
+class ConnectionBrokenError(HttpClientError):
+    """The server closed the connection before its answer was whole."""
+
+    code = "connection_broken"
+
+
+class InvalidResponseError(HttpClientError):
+    """What the server sent is not HTTP."""
+
+    code = "invalid_response"
+
+
+class ResponseTimeoutError(HttpClientError):
+    """The server did not go on in time."""
+
+    code = "response_timeout"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a connection goes to."""
+
+    scheme: str
+    host: str
+    port: int
+
+    @functools.cached_property
+    def authority(self) -> bytes:
+        """The value of the ``host`` header: the port only where it is not the scheme's own."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        default = {"http": 80, "https": 443}[self.scheme]
+        return (host if self.port == default else f"{host}:{self.port}").encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds; ``read`` is the longest silence of the server, ``total`` bounds the whole call (None: unbounded)."""
+
+    connect: float = 5.0
+    read: float = 60.0
+    total: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call.
+
+    ``target`` is the path and query exactly as sent. ``headers`` hold no ``host``, ``content-length`` or
+    ``transfer-encoding``: these follow from ``origin``, ``body`` and ``content_length``. A streamed body without
+    ``content_length`` is sent chunked.
+    """
+
+    origin: Origin
+    method: bytes
+    target: bytes
+    headers: Headers = ()
+    body: bytes | AsyncIterator[bytes] = b""
+    content_length: int | None = None
+    timeouts: Timeouts = Timeouts()
+
+
+class Response(Protocol):
+    """An answer whose head has arrived."""
+
+    @property
+    def status(self) -> int:
+        """The status code, 200 to 599."""
+        ...
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """As received, names in lower case; repeated ones stay repeated."""
+        ...
+
+    def whole(self) -> bytes | None:
+        """The body, where all of it came with the head; else None and ``read`` brings it piece by piece."""
+        ...
+
+    async def read(self) -> bytes:
+        """The next piece of the body; empty at its end.
+
+        Raises:
+            HttpClientError: the answer stopped before its end.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give up what has not been read; the connection is dropped unless the answer was whole."""
+        ...
+
+
+class HttpClient(Protocol):
+    """Sends calls and keeps connections for the next ones."""
+
+    async def send(self, request: Request) -> Response:
+        """Send a call and wait for the head of its answer.
+
+        Raises:
+            HttpClientError: one of its kinds above.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Drop every connection."""
+        ...
+
+
+def parse_origin(url: str) -> tuple[Origin, bytes]:
+    """Where an ``http`` or ``https`` address points to, and its path without a slash at the end.
+
+    Raises:
+        InvalidError: the address has another scheme, no host, or parts that do not belong there.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
+    except ValueError as error:
+        msg = f"{url!r} is not an address: {error}"
+        raise InvalidError(msg) from error
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        msg = "an address starts with http:// or https:// and names a host, such as https://api.example.com"
+        raise InvalidError(msg)
+    if parts.username or parts.password or parts.query or parts.fragment:
+        msg = "an address here has no user, password, query or fragment"
+        raise InvalidError(msg)
+    return Origin(parts.scheme, parts.hostname, port), parts.path.rstrip("/").encode("ascii", "strict")
+
+
+async def read_all(response: Response, limit: int = 16 * 1024 * 1024) -> bytes:
+    """The whole body of an answer, of at most ``limit`` bytes.
+
+    Raises:
+        HttpClientError: the answer stopped before its end, or is larger than ``limit``.
+    """
+    body = response.whole()
+    if body is not None:
+        return body
+    pieces: list[bytes] = []
+    size = 0
+    while piece := await response.read():
+        size += len(piece)
+        if size > limit:
+            response.close()
+            msg = f"the answer is larger than {limit} bytes"
+            raise InvalidResponseError(msg)
+        pieces.append(piece)
+    return b"".join(pieces)

@@ -1,0 +1,330 @@
+"""One HTTP/1.1 connection to a server, as an asyncio protocol (RFC 9112).
+
+httptools (llhttp) parses in its strict mode: an answer with an invalid Content-Length, with both
+Content-Length and Transfer-Encoding, or with control characters in a header is refused.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any, cast
+
+import httptools
+
+from signalbox.infra.http import (
+    ConnectionBrokenError,
+    HttpClientError,
+    InvalidResponseError,
+    Request,
+    ResponseTimeoutError,
+)
+
+HIGH_WATER = 256 * 1024
+LOW_WATER = 64 * 1024
+MAX_HEAD = 64 * 1024
+
+_SWITCHING_PROTOCOLS = 101
+_MAX_STATUS = 599
+
+
+class _HeadOnlyError(Exception):
+    """Stops the parser behind the head of an answer to HEAD, which has no body whatever its headers say."""
+
+
+class Connection(asyncio.Protocol):
+    """Carries one call at a time; ``on_idle`` is told when it may carry another, ``on_lost`` when it is gone."""
+
+    def __init__(self, on_idle: Callable[["Connection"], None], on_lost: Callable[["Connection"], None]) -> None:
+        self.transport: asyncio.Transport
+        self.deadline = float("inf")
+        """When the call has failed (seconds of the loop's clock); the client's sweep compares it."""
+        self.reused = False
+        self.got_bytes = False
+        self.idle_since = 0.0
+        self._on_idle, self._on_lost = on_idle, on_lost
+        self._loop = asyncio.get_running_loop()
+        self._parser: Any = httptools.HttpResponseParser(self)
+        self._busy = False
+        self._closed = False
+        self._writable: asyncio.Event | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._reset()
+
+    def _reset(self) -> None:
+        self.status = 0
+        self.headers: list[tuple[bytes, bytes]] = []
+        self._head_size = 0
+        self._head_done = False
+        self._complete = False
+        self._until_eof = False
+        self._keep_alive = False
+        self._error: HttpClientError | None = None
+        self._pieces: deque[bytes] = deque()
+        self._buffered = 0
+        self._reading_paused = False
+        self._upload: asyncio.Task[None] | None = None
+
+    # -- the call -----------------------------------------------------------------------------------------------
+
+    async def exchange(self, request: Request, *, expires: float) -> "Answer":
+        """Send a call and wait for the head of its answer; ``expires`` is its last moment on the loop's clock."""
+        self._reset()
+        self._busy = True
+        self.got_bytes = False
+        self._head_only = request.method == b"HEAD"
+        self._read_timeout, self._expires = request.timeouts.read, expires
+        body = request.body
+        if isinstance(body, bytes):
+            self.transport.write(_encode_head(request, len(body)) + body)
+        else:
+            self.transport.write(_encode_head(request, request.content_length))
+            self._upload = asyncio.create_task(self._send_body(body, chunked=request.content_length is None))
+        self._touch()
+        try:
+            while not self._head_done:
+                await self._wait()
+        except BaseException:
+            self.abort()
+            raise
+        return Answer(self)
+
+    async def _send_body(self, body: Any, *, chunked: bool) -> None:
+        """Stream a request body. Waiting for the caller's next piece does not count as the server's silence."""
+        try:
+            while True:
+                self.deadline = self._expires
+                piece = await anext(body, None)
+                self._touch()
+                if piece is None or self._closed:
+                    break
+                if piece:
+                    self.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+                if self._writable is not None:
+                    await self._writable.wait()
+            if chunked and not self._closed:
+                self.transport.write(b"0\r\n\r\n")
+        except Exception as error:  # noqa: BLE001 - the body's own failure ends the call
+            cause = error if isinstance(error, HttpClientError) else ConnectionBrokenError("the request body broke off")
+            cause.__cause__ = error
+            self._fail(cause)
+
+    async def next_piece(self) -> bytes:
+        """The next piece of the body; empty at its end."""
+        while not self._pieces:
+            if self._complete:
+                return b""
+            await self._wait()
+        piece = self._pieces.popleft()
+        self._buffered -= len(piece)
+        if self._reading_paused and self._buffered <= LOW_WATER and not self._closed:
+            self._reading_paused = False
+            self._touch()
+            self.transport.resume_reading()
+        return piece
+
+    def take_whole(self) -> bytes | None:
+        """The body if it has arrived completely."""
+        if not self._complete:
+            return None
+        pieces, self._pieces = self._pieces, deque()
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def release(self) -> None:
+        """End the call: keep the connection where the answer was whole and both sides agree, else drop it."""
+        if not self._busy:
+            return
+        self._busy = False
+        self.deadline = float("inf")
+        uploading = self._upload is not None and not self._upload.done()
+        if self._complete and self._keep_alive and not uploading and not self._closed:
+            self._on_idle(self)
+        else:
+            self.abort()
+
+    def abort(self) -> None:
+        """Drop the connection at once."""
+        self._busy = False
+        if self._upload is not None:
+            self._upload.cancel()
+        if not self._closed:
+            self._closed = True
+            self.transport.abort()
+            self._on_lost(self)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether no further call can be carried."""
+        return self._closed
+
+    def expire(self) -> None:
+        """Fail the call because the server did not go on in time."""
+        stage = "an answer" if not self._head_done else "the rest of the answer"
+        self._fail(ResponseTimeoutError(f"the server did not send {stage} in time"))
+
+    # -- waiting ------------------------------------------------------------------------------------------------
+
+    async def _wait(self) -> None:
+        if self._error is not None:
+            raise self._error
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+        if self._error is not None and not self._pieces:
+            raise self._error
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _touch(self) -> None:
+        deadline = self._loop.time() + self._read_timeout
+        self.deadline = deadline if deadline < self._expires else self._expires
+
+    def _fail(self, error: HttpClientError) -> None:
+        if self._error is None and not self._complete:
+            self._error = error
+        if not self._closed:
+            self._closed = True
+            self.transport.abort()
+            self._on_lost(self)
+        self._wake()
+
+    # -- asyncio.Protocol ---------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport over."""
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but its bases
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what arrived and wake whoever waits for it."""
+        if not self._busy:
+            self.abort()
+            return
+        self.got_bytes = True
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserCallbackError as error:
+            if not isinstance(error.__context__, _HeadOnlyError):
+                self._fail(InvalidResponseError(f"the server's answer is not valid HTTP: {error.__context__ or error}"))
+                return
+            self._parser = httptools.HttpResponseParser(self)
+        except httptools.HttpParserError as error:
+            self._fail(InvalidResponseError(f"the server's answer is not valid HTTP: {error}"))
+            return
+        if self._buffered > HIGH_WATER and not self._complete and not self._reading_paused:
+            self._reading_paused = True
+            self.deadline = self._expires
+            self.transport.pause_reading()
+        elif not self._reading_paused:
+            self._touch()
+        if self._head_done:
+            self._wake()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """An answer without a length ends here; any other is broken."""
+        was_closed, self._closed = self._closed, True
+        if self._writable is not None:
+            self._writable.set()
+        if self._busy and not self._complete:
+            if self._head_done and self._until_eof and exc is None and self._error is None:
+                self._complete = True
+            elif self._error is None:
+                self._error = ConnectionBrokenError("the server closed the connection before its answer was whole")
+        self._wake()
+        if not was_closed:
+            self._on_lost(self)
+
+    def pause_writing(self) -> None:
+        """The server reads slower than we send."""
+        self._writable = asyncio.Event()
+
+    def resume_writing(self) -> None:
+        """The server has caught up."""
+        if self._writable is not None:
+            self._writable.set()
+            self._writable = None
+
+    # -- httptools callbacks ------------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        if self._complete:
+            msg = "a second answer to one request"
+            raise ValueError(msg)
+        self.headers = []
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._head_size += len(name) + len(value) + 4
+        if self._head_size > MAX_HEAD:
+            msg = f"headers over {MAX_HEAD} bytes"
+            raise ValueError(msg)
+        self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        self.status = self._parser.get_status_code()
+        if self.status == _SWITCHING_PROTOCOLS or not 100 <= self.status <= _MAX_STATUS:
+            msg = f"status {self.status}"
+            raise ValueError(msg)
+        if self.status < 200:
+            return
+        self._head_done = True
+        if self._head_only:
+            self.on_message_complete()
+            raise _HeadOnlyError
+        self._until_eof = not any(name in (b"content-length", b"transfer-encoding") for name, _ in self.headers)
+
+    def on_body(self, body: bytes) -> None:
+        self._pieces.append(body)
+        self._buffered += len(body)
+
+    def on_message_complete(self) -> None:
+        if self.status < 200:
+            return
+        self._keep_alive = self._parser.should_keep_alive()
+        self._complete = True
+
+
+class Answer:
+    """The ``Response`` of a connection."""
+
+    __slots__ = ("_connection", "headers", "status")
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection: Connection | None = connection
+        self.status = connection.status
+        self.headers = connection.headers
+
+    def whole(self) -> bytes | None:
+        """The body, where all of it has come; the connection is free from then on."""
+        connection = self._connection
+        body = None if connection is None else connection.take_whole()
+        if body is not None:
+            self.close()
+        return body
+
+    async def read(self) -> bytes:
+        """The next piece of the body; empty at its end."""
+        if self._connection is None:
+            return b""
+        piece = await self._connection.next_piece()
+        if not piece:
+            self.close()
+        return piece
+
+    def close(self) -> None:
+        """Hand the connection back."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.release()
+
+
+def _encode_head(request: Request, length: int | None) -> bytes:
+    lines = [b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (request.method, request.target, request.origin.authority)]
+    lines += [b"%b: %b\r\n" % header for header in request.headers]
+    if length is None:
+        lines.append(b"transfer-encoding: chunked\r\n")
+    elif length or request.method not in {b"GET", b"HEAD", b"DELETE", b"OPTIONS", b"TRACE"}:
+        lines.append(b"content-length: %d\r\n" % length)
+    lines.append(b"\r\n")
+    return b"".join(lines)

@@ -1,0 +1,214 @@
+"""The client itself: a pool of connections for each origin, and one sweep that enforces every deadline.
+
+Timers are not set for each call: a sweep every 0.1 s compares deadlines of the calls under way, so a timeout
+fires at most that much late and costs the hot path nothing.
+"""
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from signalbox.infra.http import (
+    ConnectError,
+    ConnectionBrokenError,
+    Origin,
+    Request,
+    Response,
+    ResponseTimeoutError,
+)
+from signalbox.infra.http.connection import Connection
+
+SWEEP_INTERVAL = 0.1
+IDLE_SECONDS = 4.0
+"""Servers commonly drop idle connections after 5 s; giving up earlier avoids the race."""
+
+MAX_CONNECTIONS = 1_000
+MAX_WAITING = 10_000
+
+_Callback = Callable[[Connection], None]
+
+_IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
+
+
+@dataclass(slots=True)
+class _Pool:
+    """The connections to one origin; ``open`` counts idle, busy and connecting ones."""
+
+    idle: deque[Connection] = field(default_factory=deque)
+    waiting: deque[asyncio.Future[Connection | None]] = field(default_factory=deque)
+    open: int = 0
+
+
+class PooledClient:
+    """An ``HttpClient`` over asyncio."""
+
+    def __init__(self, *, max_connections: int = MAX_CONNECTIONS, tls: ssl.SSLContext | None = None) -> None:
+        self._max_connections = max_connections
+        self._tls = tls
+        self._pools: dict[Origin, _Pool] = {}
+        self._active: set[Connection] = set()
+        self._sweeper: asyncio.Task[None] | None = None
+        self._closed = False
+
+    async def send(self, request: Request) -> Response:
+        """Send a call; see ``HttpClient.send``.
+
+        A kept connection that turns out to be closed already is replaced once, if the call is idempotent and
+        its body is at hand: the server has then answered nothing.
+        """
+        if self._sweeper is None:
+            self._sweeper = asyncio.create_task(self._sweep())
+        total = request.timeouts.total
+        expires = float("inf") if total is None else asyncio.get_running_loop().time() + total
+        connection = await self._acquire(request, fresh=False)
+        try:
+            return await self._exchange(connection, request, expires)
+        except ConnectionBrokenError:
+            repeatable = request.method in _IDEMPOTENT and isinstance(request.body, bytes)
+            if not connection.reused or connection.got_bytes or not repeatable:
+                raise
+        connection = await self._acquire(request, fresh=True)
+        return await self._exchange(connection, request, expires)
+
+    async def close(self) -> None:
+        """Drop every connection."""
+        self._closed = True
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        for pool in self._pools.values():
+            for connection in list(pool.idle):
+                connection.abort()
+        for connection in list(self._active):
+            connection.abort()
+
+    async def _exchange(self, connection: Connection, request: Request, expires: float) -> Response:
+        self._active.add(connection)
+        return await connection.exchange(request, expires=expires)
+
+    # -- getting a connection -----------------------------------------------------------------------------------
+
+    async def _acquire(self, request: Request, *, fresh: bool) -> Connection:
+        pool = self._pools.get(request.origin)
+        if pool is None:
+            pool = self._pools[request.origin] = _Pool()
+        while pool.idle and not fresh:
+            connection = pool.idle.pop()
+            if not connection.is_closed:
+                connection.reused = True
+                return connection
+        if pool.open >= self._max_connections:
+            return await self._wait_for_one(pool, request)
+        pool.open += 1
+        return await self._connect(pool, request)
+
+    async def _wait_for_one(self, pool: _Pool, request: Request) -> Connection:
+        if len(pool.waiting) >= MAX_WAITING:
+            msg = f"{MAX_WAITING} calls already wait for a connection to {request.origin.host}"
+            raise ConnectError(msg)
+        turn: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
+        pool.waiting.append(turn)
+        try:
+            async with asyncio.timeout(request.timeouts.connect):
+                connection = await turn
+        except TimeoutError:
+            self._decline(pool, turn)
+            msg = f"all {self._max_connections} connections to {request.origin.host} were busy"
+            raise ConnectError(msg) from None
+        except BaseException:
+            self._decline(pool, turn)
+            raise
+        if connection is None:
+            return await self._connect(pool, request)
+        connection.reused = True
+        return connection
+
+    def _decline(self, pool: _Pool, turn: asyncio.Future[Connection | None]) -> None:
+        """Leave the queue; what was handed over in the same moment goes to the next one."""
+        if turn in pool.waiting:
+            pool.waiting.remove(turn)
+        elif turn.done() and not turn.cancelled():
+            connection = turn.result()
+            if connection is None:
+                self._free_place(pool)
+            else:
+                self._on_idle(pool)(connection)
+
+    async def _connect(self, pool: _Pool, request: Request) -> Connection:
+        """Open a connection in a place of the pool that the caller has taken."""
+        origin = request.origin
+        try:
+            async with asyncio.timeout(request.timeouts.connect):
+                _, connection = await asyncio.get_running_loop().create_connection(
+                    lambda: Connection(self._on_idle(pool), self._on_lost(pool)),
+                    origin.host,
+                    origin.port,
+                    ssl=self._context() if origin.scheme == "https" else None,
+                )
+        except TimeoutError:
+            self._free_place(pool)
+            msg = f"{origin.host}:{origin.port} did not accept a connection within {request.timeouts.connect:g} s"
+            raise ResponseTimeoutError(msg) from None
+        except OSError as error:
+            self._free_place(pool)
+            msg = f"no connection to {origin.host}:{origin.port}: {_reason(error)}"
+            raise ConnectError(msg) from error
+        except BaseException:
+            self._free_place(pool)
+            raise
+        return connection
+
+    def _context(self) -> ssl.SSLContext:
+        if self._tls is None:
+            self._tls = ssl.create_default_context()
+            self._tls.set_alpn_protocols(["http/1.1"])
+        return self._tls
+
+    # -- giving it back -----------------------------------------------------------------------------------------
+
+    def _on_idle(self, pool: _Pool) -> _Callback:
+        def idle(connection: Connection) -> None:
+            self._active.discard(connection)
+            while pool.waiting:
+                turn = pool.waiting.popleft()
+                if not turn.done():
+                    turn.set_result(connection)
+                    return
+            connection.idle_since = asyncio.get_running_loop().time()
+            pool.idle.append(connection)
+            if self._closed:
+                connection.abort()
+
+        return idle
+
+    def _on_lost(self, pool: _Pool) -> _Callback:
+        def lost(connection: Connection) -> None:
+            self._active.discard(connection)
+            self._free_place(pool)
+
+        return lost
+
+    def _free_place(self, pool: _Pool) -> None:
+        """Pass the place of a closed connection on to whoever waits longest."""
+        while pool.waiting:
+            turn = pool.waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        pool.open -= 1
+
+    async def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(SWEEP_INTERVAL)
+            now = loop.time()
+            for connection in [each for each in self._active if each.deadline <= now]:
+                connection.expire()
+            for pool in self._pools.values():
+                while pool.idle and (pool.idle[0].is_closed or now - pool.idle[0].idle_since > IDLE_SECONDS):
+                    pool.idle.popleft().abort()
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error) or type(error).__name__

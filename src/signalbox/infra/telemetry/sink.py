@@ -1,0 +1,96 @@
+"""A bounded batch sink: the hot path appends, a task writes now and then, and an absent database costs rows,
+never speed or memory."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+from signalbox.core.errors import UnavailableError
+
+T = TypeVar("T")
+
+CAPACITY = 100_000
+INTERVAL = 0.5
+
+_log = logging.getLogger(__name__)
+
+
+class BatchSink(Generic[T]):
+    """Hands what was recorded to ``flush`` every ``interval`` seconds, and on ``close``.
+
+    ``flush`` is called again with the same items when it raises UnavailableError. While it fails, up to
+    ``capacity`` items wait; more are dropped and counted.
+    """
+
+    def __init__(
+        self, flush: Callable[[list[T]], Awaitable[None]], *, capacity: int = CAPACITY, interval: float = INTERVAL
+    ) -> None:
+        self.dropped = 0
+        """How many items were lost because ``capacity`` waited already."""
+        self._flush, self._capacity, self._interval = flush, capacity, interval
+        self._items: list[T] = []
+        self._failing = False
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How many items wait to be written."""
+        return len(self._items)
+
+    def record(self, item: T) -> None:
+        """Take one item; never blocks."""
+        if len(self._items) < self._capacity:
+            self._items.append(item)
+        else:
+            self.dropped += 1
+
+    def open(self) -> None:
+        """Begin to flush; needs a running event loop."""
+        self._task = asyncio.create_task(self._run())
+
+    async def close(self) -> None:
+        """Flush what waits, then stop; what cannot be written now is counted as dropped."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await self.flush()
+        self.dropped += len(self._items)
+        self._items = []
+
+    async def flush(self) -> None:
+        """Write what waits now."""
+        if not self._items:
+            return
+        batch, self._items = self._items, []
+        try:
+            await asyncio.shield(self._flush(batch))
+        except asyncio.CancelledError:
+            raise
+        except UnavailableError as error:
+            self._put_back(batch)
+            self._report(failing=True, reason=str(error))
+        else:
+            self._report(failing=False, reason="")
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self._interval)
+            try:
+                await self.flush()
+            except Exception:
+                self.dropped += 1
+                _log.exception("a batch could not be written and is lost")
+
+    def _put_back(self, batch: list[T]) -> None:
+        room = self._capacity - len(batch)
+        newer = self._items[:room] if room > 0 else []
+        self.dropped += len(self._items) - len(newer)
+        self._items = batch + newer
+
+    def _report(self, *, failing: bool, reason: str) -> None:
+        if failing and not self._failing:
+            _log.warning("statistics cannot be written; they wait in memory", extra={"reason": reason})
+        elif self._failing and not failing:
+            _log.info("statistics are written again", extra={"dropped": self.dropped})
+        self._failing = failing

@@ -1,0 +1,1 @@
+"""Running the service: health, the audit trail, later the jobs."""

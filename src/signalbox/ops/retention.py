@@ -1,0 +1,64 @@
+"""Deletes what is older than it need be, in batches so small that nobody waits for them."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from signalbox.core.errors import UnavailableError
+from signalbox.infra.clock import Clock
+from signalbox.infra.db import Database
+
+INTERVAL = 10.0
+PAUSE = 0.02
+BATCH = 2_000
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """One table's retention; ``delete(tx, now, limit)`` deletes at most ``limit`` rows and returns how many."""
+
+    name: str
+    db: Database
+    delete: Callable[[Connection, int, int], int]
+
+
+class Sweeper:
+    """Runs sweeps every ``INTERVAL`` seconds. Several processes may: they delete the same rows once."""
+
+    def __init__(self, sweeps: Sequence[Sweep], clock: Clock) -> None:
+        self._sweeps, self._clock = tuple(sweeps), clock
+        self._task: asyncio.Task[None] | None = None
+
+    def open(self) -> None:
+        """Begin to sweep."""
+        self._task = asyncio.create_task(self._run())
+
+    async def close(self) -> None:
+        """Stop; what is left is swept by the next process."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def sweep(self) -> int:
+        """Sweep everything now; returns the number of rows deleted."""
+        total = 0
+        for sweep in self._sweeps:
+            while deleted := await sweep.db.write(sweep.delete, self._clock.now(), BATCH):
+                total += deleted
+                await asyncio.sleep(PAUSE)
+        return total
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(INTERVAL)
+            try:
+                await self.sweep()
+            except UnavailableError as error:
+                _log.warning("retention waits for the database", extra={"reason": str(error)})
+            except Exception:
+                _log.exception("retention failed")

@@ -1,0 +1,51 @@
+"""The audit trail over HTTP."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import AwareDatetime
+
+from signalbox.auth.audit import AuditFilter
+from signalbox.auth.scopes import MANAGER
+from signalbox.auth.security import Guard
+from signalbox.core.pagination import DEFAULT_LIMIT, MAX_LIMIT, next_link
+from signalbox.core.times import to_micros
+from signalbox.infra.context import Context
+from signalbox.ops.schemas import AuditEntry
+from signalbox.ops.service import list_audit
+
+Word = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")]  # PostgreSQL takes no NUL
+Moment = Annotated[AwareDatetime | None, Query()]
+
+
+def build_router(context: Context, guard: Guard) -> APIRouter:
+    """The routes below ``/api`` that show the audit trail."""
+    router = APIRouter(prefix="/api", tags=["ops"])
+
+    @router.get("/audit", dependencies=[Depends(guard.require(MANAGER))])
+    async def audit(
+        request: Request,
+        response: Response,
+        wanted: Annotated[AuditFilter, Depends(_filter)],
+        limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
+        cursor: Annotated[str | None, Query(max_length=100)] = None,
+    ) -> list[AuditEntry]:
+        """Changes made by people and tokens, newest first; needs the scope manager.
+
+        The header Link leads to older ones.
+        """
+        page = await context.db.read(list_audit, wanted=wanted, limit=limit, cursor=cursor)
+        if page.next_cursor is not None:
+            response.headers["Link"] = next_link(request.url.path, request.url.query, page.next_cursor)
+        return page.items
+
+    return router
+
+
+def _filter(
+    actor: Word = None, action: Word = None, target: Word = None, since: Moment = None, until: Moment = None
+) -> AuditFilter:
+    """The entries wanted; ``since`` is inclusive, ``until`` is not."""
+    first = None if since is None else to_micros(since)
+    end = None if until is None else to_micros(until)
+    return AuditFilter(actor, action, target, since=first, until=end)

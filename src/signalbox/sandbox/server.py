@@ -1,0 +1,96 @@
+"""Serve an ASGI app on a free loopback port, inside the running event loop."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Self
+
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+
+class LoopbackServer:
+    """``async with LoopbackServer(app) as server: ... server.url ...``; ``server.url`` has no slash at its end.
+
+    ``port=0`` takes a free one. Leaving the block stops listening, gives open requests ``grace`` seconds and then drops
+    their connections. Signal handlers are not touched.
+    """
+
+    def __init__(self, app: ASGIApp, *, port: int = 0, grace: float = 0.5) -> None:
+        self._socket = socket.create_server(("127.0.0.1", port), backlog=1024)
+        self._app = app
+        self._server = _Uvicorn(_config(self._call))
+        self._grace = grace
+        self._serving: asyncio.Task[None] | None = None
+        self.port: int = self._socket.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    async def __aenter__(self) -> Self:
+        self._serving = asyncio.create_task(self._server.serve([self._socket]))
+        listening = asyncio.create_task(self._server.listening.wait())
+        await asyncio.wait({self._serving, listening}, return_when=asyncio.FIRST_COMPLETED)
+        listening.cancel()
+        if self._serving.done():
+            self._serving.result()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Stop; safe to call twice."""
+        self._server.should_exit = True
+        if self._serving is None:
+            self._socket.close()
+            return
+        await asyncio.wait({self._serving}, timeout=self._grace)
+        await self._drop()
+        await self._serving
+
+    async def _call(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._app(scope, receive, send)
+        except asyncio.CancelledError:
+            # uvicorn reports what a request raises as a fault of the app; a dropped request is none.
+            if not self._server.should_exit:
+                raise
+
+    async def _drop(self) -> None:
+        for connection in list(self._server.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)
+        for request in list(self._server.server_state.tasks):
+            request.cancel()
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn without its signal handlers, and with an event instead of a flag to poll."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _config(app: ASGIApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http="httptools",
+        interface="asgi3",
+        lifespan="auto",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=75,
+    )
