@@ -18,7 +18,8 @@ _DESCRIPTION = "Everything between a company's apps, its people and other people
 
 def build_api(features: Sequence[Feature]) -> FastAPI:
     """All routes of the features, their doors described beside them, and the documentation pages."""
-    api = FastAPI(
+    api = _Api(
+        all_doors(features),
         title=TITLE,
         version=signalbox.__version__,
         description=_DESCRIPTION,
@@ -30,7 +31,6 @@ def build_api(features: Sequence[Feature]) -> FastAPI:
     errors.install(api)
     for router in all_routers(features):
         api.include_router(router)
-    _describe_doors(api, all_doors(features))
     return api
 
 
@@ -52,12 +52,14 @@ def own_paths(features: Sequence[Feature]) -> Iterable[str]:
     yield from (door.path for door in all_doors(features))
 
 
-def _describe_doors(api: FastAPI, listed: Sequence[Door[Any]]) -> None:
-    generate = api.openapi
+class _Api(FastAPI):
+    """FastAPI with doors in its OpenAPI document."""
 
-    def openapi() -> dict[str, Any]:
-        if api.openapi_schema is None:
-            doors.describe(generate(), listed)
-        return generate()
+    def __init__(self, listed: Sequence[Door[Any]], **options: Any) -> None:
+        super().__init__(**options)
+        self._doors = listed
 
-    api.openapi = openapi  # type: ignore[method-assign] - FastAPI's documented way to extend the document
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            doors.describe(super().openapi(), self._doors)
+        return super().openapi()

@@ -1,12 +1,11 @@
 """The command line. Exit codes: 0 done, 1 failed, 2 wrong use or settings, 3 not found, 4 conflict, 5 unavailable."""
 
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
-import click
 import typer
 from rich.console import Console
-from typer.core import TyperOption
 
 import signalbox
 from signalbox.app import config_commands, server_commands
@@ -23,60 +22,68 @@ EXIT_CODES: tuple[tuple[type[errors.SignalboxError], int], ...] = (
 )
 
 
+COMMON_OPTIONS = frozenset({"--config", "--data-dir"})
+
+
 def main() -> None:
     """Run the command that the process was called with."""
+    invocation = Invocation()
     try:
-        build_cli(Invocation())()
+        build_cli(invocation)(hoist(sys.argv[1:]))
     except errors.SignalboxError as error:
         _print_error(error)
         sys.exit(next((code for kind, code in EXIT_CODES if isinstance(error, kind)), 1))
 
 
-def build_cli(invocation: Invocation) -> click.Command:
-    """All commands; each takes ``--config`` and ``--data-dir``."""
+def build_cli(invocation: Invocation) -> typer.Typer:
+    """All commands."""
     app = typer.Typer(
         name="signalbox",
-        help="Everything between your apps, your people and other people's APIs passes here.",
-        no_args_is_help=True,
         rich_markup_mode=None,
         add_completion=False,
         pretty_exceptions_enable=False,
     )
 
-    @app.callback()
+    @app.callback(invoke_without_command=True, epilog="--config and --data-dir may stand anywhere in the line.")
     def top(
+        context: typer.Context,
         *,
-        version: Annotated[bool, typer.Option("--version", help="Show the version and end.", is_eager=True)] = False,
+        config: Annotated[str | None, typer.Option(help="Settings file [default: signalbox.toml if present]")] = None,
+        data_dir: Annotated[str | None, typer.Option(help="Folder of the SQLite files")] = None,
+        version: Annotated[bool, typer.Option("--version", help="Show the version and end.")] = False,
     ) -> None:
         """Everything between your apps, your people and other people's APIs passes here."""
+        invocation.take("config", config)
+        invocation.take("data_dir", data_dir)
         if version:
             typer.echo(f"signalbox {signalbox.__version__}")
             raise typer.Exit
+        if context.invoked_subcommand is None:
+            typer.echo(context.get_help())
 
     server_commands.add(app, invocation)
     config_commands.add(app, invocation)
-    auth_commands.add(app, invocation.open_context)
-    command = typer.main.get_command(app)
-    _add_common_options(command, invocation)
-    return command
+    users, tokens = auth_commands.build_commands(invocation.open_context)
+    app.add_typer(users, name="users")
+    app.add_typer(tokens, name="tokens")
+    return app
 
 
-def _add_common_options(command: click.Command, invocation: Invocation) -> None:
-    """Give every command the options that say where settings and data are."""
-    if isinstance(command, click.Group):
-        for inner in command.commands.values():
-            _add_common_options(inner, invocation)
-        return
-
-    def take(_context: click.Context, option: click.Parameter, value: str | None) -> None:
-        if value is not None:
-            invocation.take(str(option.name), value)
-
-    texts = {"config": "Settings file (TOML).", "data_dir": "Folder of the SQLite files."}
-    for name, text in texts.items():
-        flag = "--" + name.replace("_", "-")
-        option = TyperOption(param_decls=[flag], type=str, help=text, expose_value=False, callback=take, is_eager=True)
-        command.params.append(option)
+def hoist(words: Sequence[str]) -> list[str]:
+    """A command line with the options that every command has (``--config X``, ``--data-dir=X``) moved to its front."""
+    first: list[str] = []
+    rest: list[str] = []
+    position = 0
+    while position < len(words):
+        word = words[position]
+        if word == "--":
+            rest += words[position:]
+            break
+        name, glued, _ = word.partition("=")
+        taken = 1 if name not in COMMON_OPTIONS or glued else 2
+        (first if name in COMMON_OPTIONS else rest).extend(words[position : position + taken])
+        position += taken
+    return [*first, *rest]
 
 
 def _print_error(error: errors.SignalboxError) -> None:

@@ -31,6 +31,8 @@ from signalbox.sandbox.upstream import UpstreamApp
 WINDOW = 10
 """Seconds that the live line looks back."""
 
+FAILED = 500
+
 READS = ["gateway", "statistics:read", "tasks:read", "grid:read", "criticality:read", "conversations:read", "jobs:read"]
 
 _ROUTES = ["/categories/{id}", "/items/{id}", "/items", "/users/{id}", "/search", "/orders"]
@@ -140,11 +142,13 @@ class Board:
         if not seconds:
             return Text("waiting for traffic ...", style="dim")
         span = max(1.0, min(WINDOW, now - self._calls[0][0] + 1.0))
-        failed = sum(1 for each in self._calls if each[1] >= 500 or each[1] == 0)
+        failed = sum(1 for each in self._calls if each[1] >= FAILED or each[1] == 0)
         p95 = seconds[int(len(seconds) * 0.95)]
         text = Text("● ", style="green" if failed * 20 < len(seconds) else "yellow")
         text.append(f"{len(seconds) / span:5.1f} calls/s   p50 {seconds[len(seconds) // 2] * 1000:4.0f} ms   ", "bold")
-        text.append(f"p95 {p95 * 1000:4.0f} ms   {100 * failed / len(seconds):.1f} % failed   (last {WINDOW} s)", "bold")
+        text.append(
+            f"p95 {p95 * 1000:4.0f} ms   {100 * failed / len(seconds):.1f} % failed   (last {WINDOW} s)", "bold"
+        )
         return text
 
 

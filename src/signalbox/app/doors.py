@@ -72,7 +72,9 @@ class DoorRunner:
             return self._decoder.decode(content)
         except msgspec.ValidationError as error:
             message, _, path = str(error).partition(" - at ")
-            raise UnprocessableError([Fault(path.strip("`").removeprefix("$").lstrip(".") or "body", message)]) from None
+            raise UnprocessableError(
+                [Fault(path.strip("`").removeprefix("$").lstrip(".") or "body", message)]
+            ) from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             msg = f"the body is not JSON: {error}"
             raise InvalidJsonError(msg) from None

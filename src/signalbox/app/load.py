@@ -14,8 +14,10 @@ from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
     PydanticBaseSettingsSource,
-    SettingsError as UnreadableSettingsError,
     TomlConfigSettingsSource,
+)
+from pydantic_settings import (
+    SettingsError as UnreadableSettingsError,
 )
 
 from signalbox.app.settings import PREFIX, Settings
@@ -81,8 +83,14 @@ def load(flags: Mapping[str, Any], sources: Sources) -> Settings:
     class Loaded(Settings):
         @classmethod
         def settings_customise_sources(
-            cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **_: Any
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
         ) -> tuple[PydanticBaseSettingsSource, ...]:
+            del env_settings, dotenv_settings, file_secret_settings  # ours are handed in
             return (
                 init_settings,
                 _Variables(settings_cls, sources.environ),
@@ -151,7 +159,9 @@ def _fault(error: ErrorDetails) -> Fault:
     message = error["msg"].removeprefix("Value error, ")
     given = error.get("input")
     name = str(error["loc"][-1]) if error["loc"] else ""
-    shown = None if isinstance(given, (dict, list, BaseModel)) or error["type"] == "missing" else repr(redact(given, name))
+    shown = (
+        None if isinstance(given, (dict, list, BaseModel)) or error["type"] == "missing" else repr(redact(given, name))
+    )
     return Fault(where or "settings", message, shown)
 
 

@@ -45,6 +45,10 @@ class PortTakenError(ConflictError):
 class _Server(uvicorn.Server):
     """uvicorn without its own signal handlers, which would raise the signal again after the end."""
 
+    def end(self) -> None:
+        """Take no more connections, finish the calls under way, then return from ``serve``."""
+        self.should_exit = True
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave signals to ``serve_hub``."""
@@ -101,21 +105,21 @@ def _config(hub: Hub) -> uvicorn.Config:
     )
 
 
-def _stop(hub: Hub, server: uvicorn.Server, number: signal.Signals) -> None:
+def _stop(hub: Hub, server: _Server, number: signal.Signals) -> None:
     if hub.probe.draining:
         if number == signal.SIGINT:
             server.force_exit = server.should_exit = True
         return
     hub.probe.draining = True
     _log.info("draining", extra={"delay": hub.settings.drain_delay})
-    asyncio.get_running_loop().call_later(hub.settings.drain_delay, setattr, server, "should_exit", True)
+    asyncio.get_running_loop().call_later(hub.settings.drain_delay, server.end)
 
 
 def _reload(hub: Hub, reload: Reload) -> None:
     try:
         settings = reload()
     except SettingsError as error:
-        _log.error("settings not reloaded; the old ones stay", extra={"faults": [str(each) for each in error.faults]})  # noqa: TRY400
+        _log.error("settings not reloaded; the old ones stay", extra={"faults": [str(each) for each in error.faults]})
         return
     configure_logging(settings.log)
     stale = hub.reload(settings)

@@ -94,5 +94,3 @@ def _first_user(settings: Settings, password: str | None) -> None:
         console.print("First start: the user [bold]admin[/bold] (manager) was made. Its password, shown this once:")
         console.print(made, markup=False)
         console.print("Change it with: signalbox users password admin")
-
-

@@ -85,7 +85,9 @@ class Supervisor:
         try:
             self._reload()
         except SettingsError as error:
-            _log.error("settings not reloaded; the old ones stay", extra={"faults": [str(each) for each in error.faults]})  # noqa: TRY400
+            _log.error(
+                "settings not reloaded; the old ones stay", extra={"faults": [str(each) for each in error.faults]}
+            )
             return
         self._signal(signal.SIGHUP)
 

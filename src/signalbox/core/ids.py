@@ -7,8 +7,9 @@ secrets come from the ``secrets`` module where they are issued.
 import random
 import re
 
-_random = random.Random(random.SystemRandom().getrandbits(256))  # noqa: S311 - identifiers, not secrets
+_random = random.Random(random.SystemRandom().getrandbits(256))
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
+_VERSION_00_LENGTH = 55
 _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
 
 
@@ -34,6 +35,6 @@ def new_traceparent() -> bytes:
 
 def is_traceparent(value: bytes) -> bool:
     """Whether a ``traceparent`` header is valid (W3C Trace Context); an invalid one must be replaced."""
-    if value.startswith(b"00-") and len(value) != 55:
+    if value.startswith(b"00-") and len(value) != _VERSION_00_LENGTH:
         return False
     return _TRACEPARENT.fullmatch(value) is not None

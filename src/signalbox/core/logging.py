@@ -15,7 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 MASK = "********"
 
-_SECRET_KEY = re.compile(r"password|passwd|secret|token|authorization|cookie|jwt_key|api_key|database_url", re.IGNORECASE)
+_SECRET_KEY = re.compile(
+    r"password|passwd|secret|token|authorization|cookie|jwt_key|api_key|database_url", re.IGNORECASE
+)
 _SECRET_TEXT = re.compile(
     r"sbx_[A-Za-z0-9_-]{8,}|eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*|(?<=://)[^\s/@]+:[^\s/@]+(?=@)"
 )

@@ -122,7 +122,10 @@ class Proxy:
         headers += way_headers(special, self._way(exchange, scope))
         watch = ClientWatch(receive)
         try:
-            request = await self._request(exchange, upstream, headers, special, receive, watch)
+            body, length = await _body(exchange, upstream, special, receive, watch)
+            target = upstream.target(exchange.path, exchange.query)
+            method = exchange.method.encode()
+            request = Request(upstream.origin, method, target, headers, body, length, upstream.timeouts)
             response = await self._send(upstream, request)
             try:
                 await self._relay(exchange, response, send, watch)
@@ -182,34 +185,6 @@ class Proxy:
         peer = scope["client"][0] if scope["client"] else ""
         return Way(peer.encode(), exchange.scheme.encode(), exchange.host, self.proxies.trusts(peer))
 
-    async def _request(
-        self,
-        exchange: _Exchange,
-        upstream: Upstream,
-        headers: list[Header],
-        special: Special,
-        receive: Receive,
-        watch: ClientWatch,
-    ) -> Request:
-        body: bytes | AsyncIterator[bytes] = b""
-        length = _content_length(special)
-        if length != 0:
-            source = exchange.request_body = RequestBody(receive, limit=upstream.max_body)
-            if length is not None and length > upstream.max_body:
-                raise too_large(upstream.max_body)
-            body = await source.whole() if length is not None and length <= SMALL else watch.stream(source)
-        if isinstance(body, bytes):
-            watch.arm()
-        return Request(
-            upstream.origin,
-            exchange.method.encode(),
-            upstream.target(exchange.path, exchange.query),
-            headers,
-            body,
-            length,
-            upstream.timeouts,
-        )
-
     async def _send(self, upstream: Upstream, request: Request) -> Response:
         try:
             return await self._client.send(request)
@@ -255,6 +230,24 @@ class Proxy:
             return CLIENT_CLOSED_REQUEST if isinstance(own, ClientGoneError) else CONTENT_TOO_LARGE
         self._failures.report(exchange.upstream.name if exchange.upstream else "", error)
         return GATEWAY_TIMEOUT if isinstance(error, ResponseTimeoutError) else BAD_GATEWAY
+
+
+async def _body(
+    exchange: _Exchange, upstream: Upstream, special: Special, receive: Receive, watch: ClientWatch
+) -> tuple[bytes | AsyncIterator[bytes], int | None]:
+    """The request body, whole where it is small, and its length, None where it comes chunked."""
+    length = _content_length(special)
+    if length == 0:
+        watch.arm()
+        return b"", 0
+    source = exchange.request_body = RequestBody(receive, limit=upstream.max_body)
+    if length is None or length > SMALL:
+        if length is not None and length > upstream.max_body:
+            raise too_large(upstream.max_body)
+        return watch.stream(source), length
+    whole = await source.whole()
+    watch.arm()
+    return whole, length
 
 
 def _own_token(special: Special) -> bytes | None:

@@ -43,6 +43,7 @@ def build_router(context: Context, guard: Guard) -> APIRouter:
         request: Request,
         response: Response,
         filters: Annotated[Filters, Depends(_filters)],
+        *,
         path_prefix: Annotated[str | None, Query(description="Beginning of the path.")] = None,
         limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
         cursor: Annotated[str | None, Query(description="From the `Link` header of the page before.")] = None,

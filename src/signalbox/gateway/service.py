@@ -90,8 +90,8 @@ def _totals(rows: Iterable[Minute]) -> Totals:
     calls = succeeded = micros = request_bytes = response_bytes = 0
     for row in rows:
         latency.merge(row.latency)
-        calls += row.count
-        succeeded += row.count if row.status < 400 else 0
+        calls += row.calls
+        succeeded += row.calls if row.status < store.FAILED else 0
         micros += row.micros
         request_bytes += row.request_bytes
         response_bytes += row.response_bytes

@@ -28,7 +28,8 @@ def _check_path(path: str) -> str:
 
 
 def _check_host(host: str) -> str:
-    if not host or "/" in host or ":" in host.strip("[]") and not host.startswith("["):
+    is_ipv6 = host.startswith("[") and host.endswith("]")
+    if not host or "/" in host or (":" in host and not is_ipv6):
         msg = "is a bare host name, without scheme, port or path, such as api.example.com"
         raise ValueError(msg)
     return host.lower().rstrip(".")

@@ -10,6 +10,9 @@ from signalbox.gateway.schemas import Call, Filters
 from signalbox.infra.db.bulk import insert_rows, upsert_rows
 from signalbox.infra.telemetry import Histogram
 
+FAILED = 400
+"""Lowest status of a failed call."""
+
 _KEYS = ("minute", "upstream", "route", "method", "status", "writer")
 
 
@@ -20,7 +23,7 @@ class Minute(NamedTuple):
     upstream: str
     route: str
     status: int
-    count: int
+    calls: int
     micros: int
     request_bytes: int
     response_bytes: int
@@ -39,20 +42,21 @@ def find_calls(tx: Connection, filters: Filters, *, before: int | None, limit: i
     if before is not None:
         query = query.where(call.c.id < before)
     rows = tx.execute(query.order_by(call.c.id.desc()).limit(limit))
-    return [(row[0], Call(*row[1:])) for row in rows]
+    return [(row[0], Call._make(row[1:])) for row in rows]
 
 
 def find_minutes(tx: Connection, filters: Filters) -> list[Minute]:
     """Sums of whole minutes, in order of time; ``path_prefix`` does not apply."""
     table = call_minute
-    columns = [table.c[name] for name in Minute._fields]
+    columns = [table.c[name] for name in ("minute", "upstream", "route", "status", "count", "micros")]
+    columns += [table.c.request_bytes, table.c.response_bytes, table.c.latency]
     conditions: list[ColumnElement[bool]] = _shared_conditions(table, filters)
     if filters.since is not None:
         conditions.append(table.c.minute >= filters.since)
     if filters.until is not None:
         conditions.append(table.c.minute < filters.until)
     rows = tx.execute(select(*columns).where(*conditions).order_by(table.c.minute))
-    return [Minute(*row[:-1], Histogram.from_bytes(row[-1])) for row in rows]
+    return [Minute._make((*row[:-1], Histogram.from_bytes(row[-1]))) for row in rows]
 
 
 def delete_calls(tx: Connection, *, older_than: int, keep: int, limit: int) -> int:
@@ -69,8 +73,8 @@ def delete_calls(tx: Connection, *, older_than: int, keep: int, limit: int) -> i
 
 def _call_conditions(filters: Filters) -> list[ColumnElement[bool]]:
     conditions = _shared_conditions(call, filters)
-    if filters.status is not None and filters.status[0] >= 400:
-        conditions.append(call.c.status >= 400)  # lets the partial index of failed calls serve
+    if filters.status is not None and filters.status[0] >= FAILED:
+        conditions.append(call.c.status >= FAILED)  # lets the partial index of failed calls serve
     if filters.path_prefix is not None:
         conditions.append(func.substr(call.c.path, 1, len(filters.path_prefix)) == filters.path_prefix)
     if filters.since is not None:

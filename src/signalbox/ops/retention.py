@@ -60,5 +60,5 @@ class Sweeper:
                 await self.sweep()
             except UnavailableError as error:
                 _log.warning("retention waits for the database", extra={"reason": str(error)})
-            except Exception:
+            except Exception:  # noqa: BLE001 - one failing table must not end retention for good
                 _log.exception("retention failed")

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from signalbox.infra.db import DatabaseUnavailableError, Dialect
-from signalbox.infra.db.writer import ChangeCount, Write, Writer, WriteQueue, to_unavailable
+from signalbox.infra.db.writer import ChangeCount, Write, WriteQueue, Writer, to_unavailable
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -91,9 +91,7 @@ class SqlDatabase:
             return fn(tx)
 
 
-def _bind(
-    fn: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
-) -> Callable[[Connection], R]:
+def _bind(fn: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> Callable[[Connection], R]:
     def bound(tx: Connection) -> R:
         return fn(tx, *args, **kwargs)
 

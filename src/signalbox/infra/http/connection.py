@@ -24,7 +24,7 @@ LOW_WATER = 64 * 1024
 MAX_HEAD = 64 * 1024
 
 _SWITCHING_PROTOCOLS = 101
-_MAX_STATUS = 599
+_MIN_STATUS, _FINAL, _MAX_STATUS = 100, 200, 599
 
 
 class _HeadOnlyError(Exception):
@@ -179,8 +179,7 @@ class Connection(asyncio.Protocol):
             self._waiter.set_result(None)
 
     def _touch(self) -> None:
-        deadline = self._loop.time() + self._read_timeout
-        self.deadline = deadline if deadline < self._expires else self._expires
+        self.deadline = min(self._loop.time() + self._read_timeout, self._expires)
 
     def _fail(self, error: HttpClientError) -> None:
         if self._error is None and not self._complete:
@@ -249,12 +248,14 @@ class Connection(asyncio.Protocol):
     # -- httptools callbacks ------------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
+        """Called at the first byte of an answer."""
         if self._complete:
             msg = "a second answer to one request"
             raise ValueError(msg)
         self.headers = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """Take one header."""
         self._head_size += len(name) + len(value) + 4
         if self._head_size > MAX_HEAD:
             msg = f"headers over {MAX_HEAD} bytes"
@@ -262,11 +263,12 @@ class Connection(asyncio.Protocol):
         self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
+        """Take the status; interim answers (1xx) are passed over."""
         self.status = self._parser.get_status_code()
-        if self.status == _SWITCHING_PROTOCOLS or not 100 <= self.status <= _MAX_STATUS:
+        if self.status == _SWITCHING_PROTOCOLS or not _MIN_STATUS <= self.status <= _MAX_STATUS:
             msg = f"status {self.status}"
             raise ValueError(msg)
-        if self.status < 200:
+        if self.status < _FINAL:
             return
         self._head_done = True
         if self._head_only:
@@ -275,11 +277,13 @@ class Connection(asyncio.Protocol):
         self._until_eof = not any(name in (b"content-length", b"transfer-encoding") for name, _ in self.headers)
 
     def on_body(self, body: bytes) -> None:
+        """Take a piece of the body."""
         self._pieces.append(body)
         self._buffered += len(body)
 
     def on_message_complete(self) -> None:
-        if self.status < 200:
+        """The answer is whole."""
+        if self.status < _FINAL:
             return
         self._keep_alive = self._parser.should_keep_alive()
         self._complete = True

@@ -9,21 +9,26 @@ buckets counted from this histogram are exact.
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 
-_POWERS = [10**exponent for exponent in range(2, 19)]
+_POWERS: list[int] = [10**exponent for exponent in range(2, 19)]
+_SCALES: list[int] = [10**exponent for exponent in range(19)]
+_EXACT = 100
+"""Durations up to this have a bucket for each microsecond."""
+_LOW, _MORE = 127, 128
+"""LEB128: seven bits of a number in a byte, and the bit that says that more follow."""
 
 
 def bucket_of(micros: int) -> int:
     """The bucket of a duration in microseconds; a bucket excludes its lower bound and includes its upper one."""
     value = micros - 1
-    if value < 100:
-        return value if value > 0 else 0
+    if value < _EXACT:
+        return max(0, value)
     exponent = bisect_right(_POWERS, value)
-    return 90 * exponent + value // 10**exponent
+    return 90 * exponent + value // _SCALES[exponent]
 
 
 def bounds_of(bucket: int) -> tuple[int, int]:
     """Lower (excluded) and upper (included) bound of a bucket, in microseconds."""
-    if bucket < 100:
+    if bucket < _EXACT:
         return bucket, bucket + 1
     exponent = (bucket - 10) // 90
     mantissa = bucket - 90 * exponent
@@ -120,8 +125,8 @@ def _quantile(ordered: list[tuple[int, int]], rank: float) -> float:
 
 
 def _put(out: bytearray, number: int) -> None:
-    while number > 127:
-        out.append(number & 127 | 128)
+    while number > _LOW:
+        out.append(number & _LOW | _MORE)
         number >>= 7
     out.append(number)
 
@@ -130,9 +135,9 @@ def _numbers(data: bytes) -> list[int]:
     numbers: list[int] = []
     number = shift = 0
     for byte in data[1:]:
-        number |= (byte & 127) << shift
+        number |= (byte & _LOW) << shift
         shift += 7
-        if byte < 128:
+        if byte <= _LOW:
             numbers.append(number)
             number = shift = 0
     if shift:

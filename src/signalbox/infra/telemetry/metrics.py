@@ -79,5 +79,7 @@ class _Merged:
             worker = path.stem.removeprefix("worker-")
             for family in text_string_to_metric_families(path.read_text()):
                 merged = families.setdefault(family.name, Metric(family.name, family.documentation, family.type))
-                merged.samples += [sample._replace(labels={**sample.labels, "worker": worker}) for sample in family.samples]
+                merged.samples += [
+                    sample._replace(labels={**sample.labels, "worker": worker}) for sample in family.samples
+                ]
         yield from families.values()

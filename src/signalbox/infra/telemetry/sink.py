@@ -1,7 +1,10 @@
-"""A bounded batch sink: the hot path appends, a task writes now and then, and an absent database costs rows,
-never speed or memory."""
+"""A bounded batch sink: the hot path appends, a task writes now and then.
+
+An absent database costs rows, never speed or memory.
+"""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
@@ -31,6 +34,7 @@ class BatchSink(Generic[T]):
         self._flush, self._capacity, self._interval = flush, capacity, interval
         self._items: list[T] = []
         self._failing = False
+        self._closing = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -51,9 +55,9 @@ class BatchSink(Generic[T]):
 
     async def close(self) -> None:
         """Flush what waits, then stop; what cannot be written now is counted as dropped."""
+        self._closing.set()
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await self._task
         await self.flush()
         self.dropped += len(self._items)
         self._items = []
@@ -64,23 +68,21 @@ class BatchSink(Generic[T]):
             return
         batch, self._items = self._items, []
         try:
-            await asyncio.shield(self._flush(batch))
-        except asyncio.CancelledError:
-            raise
+            await self._flush(batch)
         except UnavailableError as error:
             self._put_back(batch)
             self._report(failing=True, reason=str(error))
+        except Exception:  # noqa: BLE001 - one bad batch must not end the writing of all later ones
+            self.dropped += len(batch)
+            _log.exception("a batch could not be written and is lost", extra={"items": len(batch)})
         else:
             self._report(failing=False, reason="")
 
     async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(self._interval)
-            try:
-                await self.flush()
-            except Exception:
-                self.dropped += 1
-                _log.exception("a batch could not be written and is lost")
+        while not self._closing.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), self._interval)
+            await self.flush()
 
     def _put_back(self, batch: list[T]) -> None:
         room = self._capacity - len(batch)

@@ -44,9 +44,7 @@ def upgrade() -> None:
         sa.Column("request_bytes", sa.BigInteger, nullable=False),
         sa.Column("response_bytes", sa.BigInteger, nullable=False),
         sa.Column("latency", sa.LargeBinary, nullable=False),
-        sa.PrimaryKeyConstraint(
-            "minute", "upstream", "route", "method", "status", "writer", name="pk_call_minute"
-        ),
+        sa.PrimaryKeyConstraint("minute", "upstream", "route", "method", "status", "writer", name="pk_call_minute"),
         sqlite_with_rowid=False,
     )
 
