@@ -29,8 +29,12 @@ def is_request_id(value: bytes) -> bool:
 
 
 def new_traceparent() -> bytes:
-    """A sampled ``traceparent`` with new trace and span ids (W3C Trace Context, version 00)."""
-    return b"00-%032x-%016x-01" % (_random.getrandbits(128) or 1, _random.getrandbits(64) or 1)
+    """A sampled ``traceparent`` with new trace and span ids (W3C Trace Context, version 00).
+
+    An id of zeros only would be invalid; it comes about as often as a collision, that is never.
+    """
+    digits = b"%048x" % _random.getrandbits(192)
+    return b"00-%b-%b-01" % (digits[:32], digits[32:])
 
 
 def is_traceparent(value: bytes) -> bool:

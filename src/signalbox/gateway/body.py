@@ -1,6 +1,5 @@
-"""The request body on its way through: small ones in one piece, others streamed; and whether the client is still there."""
+"""The request body on its way through: small ones in one piece, others streamed."""
 
-import asyncio
 from collections.abc import AsyncIterator
 
 from signalbox.core.asgi import Receive
@@ -9,9 +8,6 @@ from signalbox.gateway.errors import BodyTooLargeError
 
 SMALL = 64 * 1024
 """Bodies of known length up to this are read whole before anything is sent."""
-
-WATCH_AFTER = 0.25
-"""Seconds after which a waiting call begins to watch its client; most calls have ended by then."""
 
 
 class ClientGoneError(SignalboxError):
@@ -54,55 +50,6 @@ class RequestBody:
                 raise too_large(self._limit)
             if piece:
                 yield piece
-
-
-class ClientWatch:
-    """Cancels the task that serves a call when its client leaves.
-
-    While a request body is still read, its reader notices that instead: there is one reader at a time.
-    """
-
-    __slots__ = ("_receive", "_task", "_timer", "_watcher", "body", "gone")
-
-    def __init__(self, receive: Receive) -> None:
-        self.gone = False
-        """Whether the client has left, so that a cancellation means just that."""
-        self.body: RequestBody | None = None
-        """The request body, where there is one."""
-        self._receive = receive
-        self._task = asyncio.current_task()
-        self._timer: asyncio.TimerHandle | None = None
-        self._watcher: asyncio.Task[None] | None = None
-
-    def arm(self) -> None:
-        """Watch after ``WATCH_AFTER`` seconds."""
-        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER, self.start)
-
-    def start(self) -> None:
-        """Watch from now on, or from the end of the request body."""
-        if self._watcher is None and (self.body is None or self.body.complete):
-            self._watcher = asyncio.get_running_loop().create_task(self._watch())
-
-    def stop(self) -> None:
-        """Watch no more."""
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._watcher is not None:
-            self._watcher.cancel()
-
-    async def stream(self, body: "RequestBody") -> AsyncIterator[bytes]:
-        """A streamed request body, at whose end the watch begins."""
-        self.body = body
-        async for piece in body.stream():
-            yield piece
-        self.start()
-
-    async def _watch(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        self.gone = True
-        if self._task is not None:
-            self._task.cancel()
 
 
 def too_large(limit: int) -> BodyTooLargeError:

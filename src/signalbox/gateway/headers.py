@@ -1,7 +1,7 @@
 """Which headers cross the gateway, and those that name the way a request came (RFC 9110, RFC 7239)."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from signalbox.core.ids import is_request_id, is_traceparent, new_request_id, new_traceparent
 
@@ -28,14 +28,17 @@ _REMADE = frozenset(
 _SPECIAL = HOP_BY_HOP | _REMADE | {b"authorization", b"token", b"app-name"}
 _RESPONSE_SPECIAL = HOP_BY_HOP | {b"via", b"x-request-id"}
 
+_USUAL = frozenset({b"keep-alive", b"close", b"Keep-Alive", b"Close"})
 _VIA = b"1.1 signalbox"
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
+REMEMBERED_WAYS = 4_096
+
+
+class Way(NamedTuple):
     """How a request reached the hub."""
 
-    peer: bytes
+    peer: str
     """Address that the connection comes from."""
     scheme: bytes
     host: bytes
@@ -55,28 +58,50 @@ def split_request(headers: Iterable[Header]) -> tuple[list[Header], dict[bytes, 
             passed.append(header)
     if b"connection" in special:
         named = connection_options(special[b"connection"])
-        if not named <= HOP_BY_HOP:
+        if named:
             passed = [header for header in passed if header[0] not in named]
             special = {name: values for name, values in special.items() if name not in named or name in _REMADE}
     return passed, special
 
 
 def connection_options(values: Iterable[bytes]) -> set[bytes]:
-    """The header names that ``Connection`` values declare hop-by-hop, ``close`` among them."""
-    return {name for value in values for option in value.split(b",") if (name := option.strip().lower())}
+    """The headers that ``Connection`` values declare hop-by-hop, besides those that always are."""
+    named: set[bytes] = set()
+    for value in values:
+        if value not in _USUAL:
+            named.update(option.strip().lower() for option in value.split(b","))
+    return named - HOP_BY_HOP - {b"", b"close"}
 
 
-def way_headers(special: dict[bytes, list[bytes]], way: Way) -> list[Header]:
-    """``Via``, ``Forwarded`` and ``X-Forwarded-*`` as sent upstream.
+class WayHeaders:
+    """Makes ``Via``, ``Forwarded`` and ``X-Forwarded-*``; remembers them for clients that say nothing themselves."""
 
-    What the request says of its way is kept and continued if a trusted proxy says it, else replaced.
-    """
+    def __init__(self) -> None:
+        self._known: dict[Way, list[Header]] = {}
+
+    def of(self, special: dict[bytes, list[bytes]], way: Way) -> list[Header]:
+        """The headers as sent upstream.
+
+        What the request says of its way is kept and continued if a trusted proxy says it, else replaced.
+        """
+        if way.trusted or b"via" in special:
+            return _way_headers(special, way)
+        known = self._known.get(way)
+        if known is None:
+            if len(self._known) >= REMEMBERED_WAYS:
+                self._known.clear()
+            known = self._known[way] = _way_headers({}, way)
+        return known
+
+
+def _way_headers(special: dict[bytes, list[bytes]], way: Way) -> list[Header]:
     said = special if way.trusted else {}
-    forwarded = b"for=%b;host=%b;proto=%b" % (_node(way.peer), _quoted(way.host), way.scheme)
+    peer = way.peer.encode()
+    forwarded = b"for=%b;host=%b;proto=%b" % (_node(peer), _quoted(way.host), way.scheme)
     made = [
         (b"via", _append(special.get(b"via"), _VIA)),
         (b"forwarded", _append(said.get(b"forwarded"), forwarded)),
-        (b"x-forwarded-for", _append(said.get(b"x-forwarded-for"), way.peer)),
+        (b"x-forwarded-for", _append(said.get(b"x-forwarded-for"), peer)),
         (b"x-forwarded-host", said.get(b"x-forwarded-host", [way.host])[0]),
         (b"x-forwarded-proto", said.get(b"x-forwarded-proto", [way.scheme])[0]),
     ]
@@ -91,23 +116,27 @@ def way_headers(special: dict[bytes, list[bytes]], way: Way) -> list[Header]:
 
 
 def trace_headers(special: dict[bytes, list[bytes]]) -> list[Header]:
-    """``X-Request-ID`` first, then ``traceparent`` and ``tracestate``: passed where valid, else made."""
-    (request_id,) = special.get(b"x-request-id", [b""])[:1]
-    made = [(b"x-request-id", request_id if is_request_id(request_id) else new_request_id())]
-    parents = special.get(b"traceparent", [])
+    """``X-Request-ID`` first, then ``traceparent`` and ``tracestate``: passed where valid, else made.
+
+    Where both are made, the request id is the trace id.
+    """
+    request_id = special.get(b"x-request-id", (b"",))[0]
+    parents = special.get(b"traceparent", ())
     if len(parents) == 1 and is_traceparent(parents[0]):
-        made.append((b"traceparent", parents[0]))
-        made += [(b"tracestate", value) for value in special.get(b"tracestate", [])]
+        made = [(b"traceparent", parents[0])]
+        made += [(b"tracestate", value) for value in special.get(b"tracestate", ())]
+        fresh = new_request_id()
     else:
-        made.append((b"traceparent", new_traceparent()))
-    return made
+        parent = new_traceparent()
+        made, fresh = [(b"traceparent", parent)], parent[3:35]
+    return [(b"x-request-id", request_id if is_request_id(request_id) else fresh), *made]
 
 
 def response_headers(headers: list[Header], *, status: int, request_id: bytes) -> list[Header]:
     """An answer's headers as passed to the client; repeated ones stay repeated, in their order."""
     passed: list[Header] = []
     via: list[bytes] | None = None
-    named: set[bytes] | None = None
+    named: set[bytes] = set()
     for header in headers:
         name = header[0]
         if name not in _RESPONSE_SPECIAL:
@@ -115,8 +144,8 @@ def response_headers(headers: list[Header], *, status: int, request_id: bytes) -
         elif name == b"via":
             via = [*(via or []), header[1]]
         elif name == b"connection":
-            named = (named or set()) | connection_options([header[1]])
-    if named is not None and not named <= HOP_BY_HOP:
+            named |= connection_options((header[1],))
+    if named:
         passed = [header for header in passed if header[0] not in named or header[0] == b"content-length"]
     if status in (204, 304):
         passed = [header for header in passed if header[0] != b"content-length"]

@@ -8,21 +8,22 @@ from signalbox.auth.runtime import AuthRuntime
 from signalbox.core.asgi import ErrorResponder, Receive, Scope, Send
 from signalbox.core.errors import SignalboxError, UnauthenticatedError
 from signalbox.core.proxies import TrustedProxies
-from signalbox.gateway.body import SMALL, ClientGoneError, ClientWatch, RequestBody, too_large
+from signalbox.gateway.body import SMALL, ClientGoneError, RequestBody, too_large
 from signalbox.gateway.errors import BodyTooLargeError, NoUpstreamError, UpstreamFailedError, UpstreamTimeoutError
 from signalbox.gateway.headers import (
     Header,
     Way,
+    WayHeaders,
     response_headers,
     split_request,
     trace_headers,
-    way_headers,
 )
-from signalbox.gateway.paths import canonical, sanitize_path, sanitize_query
+from signalbox.gateway.paths import canonical, sanitize_query
 from signalbox.gateway.recorder import Recorder
 from signalbox.gateway.report import FailureLog
 from signalbox.gateway.routing import UNMATCHED, RoutingTable, Upstream
 from signalbox.gateway.schemas import Call
+from signalbox.gateway.watch import ClientWatch, WaitingCalls
 from signalbox.infra.clock import Clock
 from signalbox.infra.http import HttpClient, HttpClientError, Request, Response, ResponseTimeoutError
 
@@ -49,7 +50,7 @@ class _Exchange:
         self.client = client
         self.method: str = scope["method"]
         self.scheme: str = scope["scheme"]
-        self.path = sanitize_path(scope["raw_path"])
+        self.path: bytes = scope["raw_path"]
         self.query = sanitize_query(scope["query_string"])
         self.host = b""
         self.upstream: Upstream | None = None
@@ -96,9 +97,11 @@ class Proxy:
         self._client, self._clock, self._auth = client, clock, auth
         self._recorder, self._respond = recorder, respond
         self._failures = FailureLog(clock)
+        self._ways = WayHeaders()
+        self.waiting = WaitingCalls()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request; the caller has made sure that it has exactly one Host header."""
+        """Serve one request; the caller has sanitized its path and made sure that it has exactly one Host header."""
         peer = scope["client"][0] if scope["client"] else ""
         client = self.proxies.client(peer, scope["headers"])
         exchange = _Exchange(scope, client=client, now=self._clock.now(), monotonic=self._clock.monotonic())
@@ -119,8 +122,8 @@ class Proxy:
         upstream = self._route(exchange, special)
         headers += await self._admit(exchange, upstream, scope["headers"], special)
         headers += trace
-        headers += way_headers(special, self._way(exchange, scope))
-        watch = ClientWatch(receive)
+        headers += self._ways.of(special, self._way(exchange, scope))
+        watch = ClientWatch(receive, self.waiting)
         try:
             body, length = await _body(exchange, upstream, special, receive, watch)
             target = upstream.target(exchange.path, exchange.query)
@@ -183,7 +186,7 @@ class Proxy:
 
     def _way(self, exchange: _Exchange, scope: Scope) -> Way:
         peer = scope["client"][0] if scope["client"] else ""
-        return Way(peer.encode(), exchange.scheme.encode(), exchange.host, self.proxies.trusts(peer))
+        return Way(peer, exchange.scheme.encode(), exchange.host, self.proxies.trusts(peer))
 
     async def _send(self, upstream: Upstream, request: Request) -> Response:
         try:
@@ -244,7 +247,7 @@ async def _body(
     if length is None or length > SMALL:
         if length is not None and length > upstream.max_body:
             raise too_large(upstream.max_body)
-        return watch.stream(source), length
+        return watch.follow(source), length
     whole = await source.whole()
     watch.arm()
     return whole, length

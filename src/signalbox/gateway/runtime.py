@@ -28,11 +28,13 @@ class GatewayRuntime:
         )
 
     def open(self) -> None:
-        """Begin to write statistics."""
+        """Begin to write statistics and to watch clients."""
         self.recorder.open()
+        self.proxy.waiting.open()
 
     async def close(self) -> None:
         """Write what is left of the statistics."""
+        await self.proxy.waiting.close()
         await self.recorder.close()
 
     def reload(self, settings: GatewaySettings) -> None:

@@ -54,6 +54,11 @@ class Origin:
     port: int
 
     @functools.cached_property
+    def key(self) -> str:
+        """The origin as text, quicker to look up than the origin itself."""
+        return f"{self.scheme}://{self.host}:{self.port}"
+
+    @functools.cached_property
     def authority(self) -> bytes:
         """The value of the ``host`` header: the port only where it is not the scheme's own."""
         host = f"[{self.host}]" if ":" in self.host else self.host

@@ -40,7 +40,8 @@ class Connection(asyncio.Protocol):
         """When the call has failed (seconds of the loop's clock); the client's sweep compares it."""
         self.reused = False
         self.got_bytes = False
-        self.idle_since = 0.0
+        self.idle_since = 0
+        """Sweep since which the connection waits for its next call."""
         self._on_idle, self._on_lost = on_idle, on_lost
         self._loop = asyncio.get_running_loop()
         self._parser: Any = httptools.HttpResponseParser(self)
@@ -53,15 +54,14 @@ class Connection(asyncio.Protocol):
     def _reset(self) -> None:
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
-        self._head_size = 0
         self._head_done = False
         self._complete = False
-        self._until_eof = False
         self._keep_alive = False
         self._error: HttpClientError | None = None
         self._pieces: deque[bytes] = deque()
         self._buffered = 0
         self._reading_paused = False
+        self._received = 0
         self._upload: asyncio.Task[None] | None = None
 
     # -- the call -----------------------------------------------------------------------------------------------
@@ -178,6 +178,10 @@ class Connection(asyncio.Protocol):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
+    def _until_eof(self) -> bool:
+        """Whether the end of the connection is the end of the answer (RFC 9112, 6.3)."""
+        return not any(name in (b"content-length", b"transfer-encoding") for name, _ in self.headers)
+
     def _touch(self) -> None:
         self.deadline = min(self._loop.time() + self._read_timeout, self._expires)
 
@@ -212,14 +216,27 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             self._fail(InvalidResponseError(f"the server's answer is not valid HTTP: {error}"))
             return
-        if self._buffered > HIGH_WATER and not self._complete and not self._reading_paused:
+        if self._complete:
+            self._wake()
+        elif self._head_done:
+            self._wake()
+            self._hold_back()
+        else:
+            self._received += len(data)
+            if self._received > MAX_HEAD:
+                self._fail(InvalidResponseError(f"the head of the server's answer is over {MAX_HEAD} bytes"))
+            self._touch()
+
+    def _hold_back(self) -> None:
+        """Read no more while the caller has enough to do with what came."""
+        if self._reading_paused:
+            return
+        if self._buffered > HIGH_WATER:
             self._reading_paused = True
             self.deadline = self._expires
             self.transport.pause_reading()
-        elif not self._reading_paused:
+        else:
             self._touch()
-        if self._head_done:
-            self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """An answer without a length ends here; any other is broken."""
@@ -227,7 +244,7 @@ class Connection(asyncio.Protocol):
         if self._writable is not None:
             self._writable.set()
         if self._busy and not self._complete:
-            if self._head_done and self._until_eof and exc is None and self._error is None:
+            if self._head_done and self._until_eof() and exc is None and self._error is None:
                 self._complete = True
             elif self._error is None:
                 self._error = ConnectionBrokenError("the server closed the connection before its answer was whole")
@@ -256,10 +273,6 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take one header."""
-        self._head_size += len(name) + len(value) + 4
-        if self._head_size > MAX_HEAD:
-            msg = f"headers over {MAX_HEAD} bytes"
-            raise ValueError(msg)
         self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
@@ -274,7 +287,6 @@ class Connection(asyncio.Protocol):
         if self._head_only:
             self.on_message_complete()
             raise _HeadOnlyError
-        self._until_eof = not any(name in (b"content-length", b"transfer-encoding") for name, _ in self.headers)
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""

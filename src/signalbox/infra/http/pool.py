@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from signalbox.infra.http import (
     ConnectError,
     ConnectionBrokenError,
-    Origin,
     Request,
     Response,
     ResponseTimeoutError,
@@ -23,6 +22,8 @@ from signalbox.infra.http.connection import Connection
 SWEEP_INTERVAL = 0.1
 IDLE_SECONDS = 4.0
 """Servers commonly drop idle connections after 5 s; giving up earlier avoids the race."""
+
+IDLE_SWEEPS = round(IDLE_SECONDS / SWEEP_INTERVAL)
 
 MAX_CONNECTIONS = 1_000
 MAX_WAITING = 10_000
@@ -47,9 +48,10 @@ class PooledClient:
     def __init__(self, *, max_connections: int = MAX_CONNECTIONS, tls: ssl.SSLContext | None = None) -> None:
         self._max_connections = max_connections
         self._tls = tls
-        self._pools: dict[Origin, _Pool] = {}
+        self._pools: dict[str, _Pool] = {}
         self._active: set[Connection] = set()
         self._sweeper: asyncio.Task[None] | None = None
+        self._sweeps = 0
         self._closed = False
 
     async def send(self, request: Request) -> Response:
@@ -90,9 +92,9 @@ class PooledClient:
     # -- getting a connection -----------------------------------------------------------------------------------
 
     async def _acquire(self, request: Request, *, fresh: bool) -> Connection:
-        pool = self._pools.get(request.origin)
+        pool = self._pools.get(request.origin.key)
         if pool is None:
-            pool = self._pools[request.origin] = _Pool()
+            pool = self._pools[request.origin.key] = _Pool()
         while pool.idle and not fresh:
             connection = pool.idle.pop()
             if not connection.is_closed:
@@ -175,7 +177,7 @@ class PooledClient:
                 if not turn.done():
                     turn.set_result(connection)
                     return
-            connection.idle_since = asyncio.get_running_loop().time()
+            connection.idle_since = self._sweeps
             pool.idle.append(connection)
             if self._closed:
                 connection.abort()
@@ -203,10 +205,11 @@ class PooledClient:
         while True:
             await asyncio.sleep(SWEEP_INTERVAL)
             now = loop.time()
+            self._sweeps += 1
             for connection in [each for each in self._active if each.deadline <= now]:
                 connection.expire()
             for pool in self._pools.values():
-                while pool.idle and (pool.idle[0].is_closed or now - pool.idle[0].idle_since > IDLE_SECONDS):
+                while pool.idle and (pool.idle[0].is_closed or self._sweeps - pool.idle[0].idle_since > IDLE_SWEEPS):
                     pool.idle.popleft().abort()
 
 
