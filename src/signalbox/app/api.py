@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
 
 import signalbox
 from signalbox.app import docs, doors, errors
@@ -11,7 +12,6 @@ from signalbox.app.features import Feature
 from signalbox.auth.doors import Door
 
 TITLE = "Signalbox"
-MAX_BODY = 1024 * 1024
 
 _DESCRIPTION = "Everything between a company's apps, its people and other people's APIs."
 
@@ -26,7 +26,6 @@ def build_api(features: Sequence[Feature]) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        max_body_size=MAX_BODY,
     )
     errors.install(api)
     for router in all_routers(features):
@@ -44,12 +43,12 @@ def all_doors(features: Sequence[Feature]) -> list[Door[Any]]:
     return [door for feature in features for door in feature.doors]
 
 
-def own_paths(features: Sequence[Feature]) -> Iterable[str]:
-    """Templates of every path that belongs to the hub itself."""
-    yield "/openapi.json"
+def own_paths(features: Sequence[Feature]) -> Iterable[tuple[str, Iterable[str]]]:
+    """Template and methods of every path that belongs to the hub itself."""
+    yield "/openapi.json", ["GET"]
     for router in all_routers(features):
-        yield from (route.path for route in router.routes if hasattr(route, "path"))
-    yield from (door.path for door in all_doors(features))
+        yield from ((route.path, route.methods) for route in router.routes if isinstance(route, APIRoute))
+    yield from ((door.path, [door.method]) for door in all_doors(features))
 
 
 class _Api(FastAPI):

@@ -5,18 +5,13 @@ from typing import Any
 
 import msgspec
 
+from signalbox.app.body import check_length, declared_length
 from signalbox.auth.doors import Door
 from signalbox.auth.principal import Principal
 from signalbox.auth.runtime import AuthRuntime
 from signalbox.core.asgi import Receive, Scope, Send
-from signalbox.core.errors import Fault, InvalidError, TooLargeError, UnprocessableError
+from signalbox.core.errors import Fault, InvalidError, UnprocessableError
 from signalbox.infra.context import Context
-
-
-class BodyTooLargeError(TooLargeError):
-    """The body is larger than the door takes."""
-
-    code = "body_too_large"
 
 
 class InvalidJsonError(InvalidError):
@@ -52,19 +47,17 @@ class DoorRunner:
         return principal
 
     async def _read(self, headers: list[tuple[bytes, bytes]], receive: Receive) -> bytes:
-        length = next((int(value) for name, value in headers if name == b"content-length"), 0)
-        body = b""
-        while length <= self._door.max_body and len(body) <= self._door.max_body:
+        limit = self._door.max_body
+        check_length(declared_length(headers), limit)
+        body, more = b"", True
+        while more:
             message = await receive()
             if message["type"] == "http.disconnect":
                 msg = "the client left before its request was whole"
                 raise InvalidJsonError(msg)
             body += message.get("body", b"")
-            if not message.get("more_body", False):
-                break
-        if max(length, len(body)) > self._door.max_body:
-            msg = f"the body is larger than the {self._door.max_body} bytes that are taken here"
-            raise BodyTooLargeError(msg)
+            check_length(len(body), limit)
+            more = message.get("more_body", False)
         return body
 
     def _decode(self, content: bytes) -> Any:

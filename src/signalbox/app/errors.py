@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -15,10 +16,34 @@ from signalbox.core.asgi import Send
 
 MEDIA_TYPE = "application/problem+json"
 
+_CODES = {404: "not_found", 413: "body_too_large"}
+"""Codes of what FastAPI refuses by itself."""
+
+
+class MethodNotAllowedError(errors.SignalboxError):
+    """The path exists, and is not asked like this; ``allowed`` are the methods that are."""
+
+    code = "method_not_allowed"
+
+    def __init__(self, method: str, allowed: Iterable[str]) -> None:
+        self.allowed = ", ".join(sorted(allowed))
+        super().__init__(f"the method {method} is not allowed here; allowed are {self.allowed}")
+
+
+class InternalError(errors.SignalboxError):
+    """Something unexpected; the caller learns nothing of it, the log everything."""
+
+    code = "internal_error"
+
+    def __init__(self) -> None:
+        super().__init__("something failed that should not have; the log says what")
+
+
 _FAMILIES: tuple[tuple[type[errors.SignalboxError], int, str], ...] = (
     (errors.UnauthenticatedError, 401, "Unauthorized"),
     (errors.ForbiddenError, 403, "Forbidden"),
     (errors.NotFoundError, 404, "Not Found"),
+    (MethodNotAllowedError, 405, "Method Not Allowed"),
     (errors.ConflictError, 409, "Conflict"),
     (errors.TooLargeError, 413, "Content Too Large"),
     (errors.TooManyError, 429, "Too Many Requests"),
@@ -32,7 +57,7 @@ _FAMILIES: tuple[tuple[type[errors.SignalboxError], int, str], ...] = (
 
 def status_of(error: errors.SignalboxError) -> tuple[int, str]:
     """HTTP status and title of an error's family."""
-    return next(((status, title) for kind, status, title in _FAMILIES if isinstance(error, kind)), (500, "Error"))
+    return next(((status, title) for kind, status, title in _FAMILIES if isinstance(error, kind)), (500, "Internal Server Error"))
 
 
 def problem(error: errors.SignalboxError) -> dict[str, Any]:
@@ -50,6 +75,8 @@ def headers_of(error: errors.SignalboxError) -> dict[str, str]:
         return {"WWW-Authenticate": "Bearer"}
     if isinstance(error, errors.RetryableError):
         return {"Retry-After": str(max(1, math.ceil(error.retry_after)))}
+    if isinstance(error, MethodNotAllowedError):
+        return {"Allow": error.allowed}
     return {}
 
 
@@ -83,15 +110,13 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def other(_request: Request, error: HTTPException) -> JSONResponse:
-        code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "error")
-        body = {"type": "about:blank", "title": error.detail, "status": error.status_code, "detail": error.detail}
+        code, title = _CODES.get(error.status_code, "error"), HTTPStatus(error.status_code).phrase
+        body = {"type": "about:blank", "title": title, "status": error.status_code, "detail": error.detail}
         return JSONResponse({**body, "code": code}, error.status_code, headers=error.headers, media_type=MEDIA_TYPE)
 
     @app.exception_handler(Exception)
     async def unexpected(_request: Request, _error: Exception) -> JSONResponse:
-        body = {"type": "about:blank", "title": "Internal Server Error", "status": 500}
-        detail = "something failed that should not have; the log says what"
-        return JSONResponse({**body, "detail": detail, "code": "internal_error"}, 500, media_type=MEDIA_TYPE)
+        return _json(InternalError())
 
 
 def _json(error: errors.SignalboxError) -> JSONResponse:

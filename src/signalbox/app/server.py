@@ -78,7 +78,7 @@ async def serve_hub(
     hub: Hub, listener: socket.socket, *, reload: Reload, on_ready: Callable[[Hub], None] = lambda _hub: None
 ) -> None:
     """Serve a hub until SIGTERM or SIGINT; SIGHUP reloads settings. A second SIGINT ends at once."""
-    server = _Server(_config(hub))
+    server = _Server(uvicorn_config(hub))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop, hub, server, number)
@@ -87,7 +87,7 @@ async def serve_hub(
     await server.serve(sockets=[listener])
 
 
-def _config(hub: Hub) -> uvicorn.Config:
+def uvicorn_config(hub: Hub) -> uvicorn.Config:
     return uvicorn.Config(
         hub.front,
         http="httptools",

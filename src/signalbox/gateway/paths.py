@@ -54,14 +54,14 @@ def strip_segments(path: bytes, count: int) -> bytes:
 def _resolve_dots(path: bytes) -> bytes:
     """RFC 3986, 5.2.4; ``..`` at the root stays there."""
     kept: list[bytes] = []
-    segments = path.split(b"/")[1:]
-    for segment in segments:
+    plain = b""
+    for segment in path.split(b"/")[1:]:
         plain = segment.replace(b"%2e", b".").replace(b"%2E", b".")
         if plain == b"..":
             del kept[-1:]
         elif plain != b".":
             kept.append(segment)
-    if plain in (b".", b".."):
+    if plain in {b".", b".."}:
         kept.append(b"")
     return b"/" + b"/".join(kept)
 

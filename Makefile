@@ -1,0 +1,94 @@
+# Everything a developer types. `make` alone lists it.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+BIN := .venv/bin
+IMAGE ?= signalbox
+PORT ?= 8000
+
+# Stamps: present and newer than what they were made from = nothing to do.
+INSTALLED := .venv/.installed
+BENCH_INSTALLED := .venv/.installed-bench
+
+##@ Use
+
+.PHONY: install demo run
+install: $(INSTALLED) ## Install everything into .venv (with uv where it is there, else with pip)
+	@:
+
+demo: install ## Start the hub with a simulated world around it on http://127.0.0.1:8000
+	@exec $(BIN)/signalbox demo
+
+run: install ## Start the hub with the settings of this folder (.env, signalbox.toml)
+	@exec $(BIN)/signalbox serve
+
+$(INSTALLED): requirements/dev.txt pyproject.toml tools/install.sh
+	@tools/install.sh requirements/dev.txt
+	@touch $@
+
+$(BENCH_INSTALLED): requirements/bench.txt $(INSTALLED)
+	@tools/install.sh requirements/bench.txt
+	@touch $@
+
+##@ Work on it
+
+.PHONY: test services check format format-check lint types imports files bench lock
+test: install services ## Run all tests, on SQLite and PostgreSQL (ARGS="-k gateway" to choose)
+	@set -a; if [ -f .services.env ]; then . ./.services.env; fi; $(BIN)/pytest $(ARGS)
+
+services: install ## Find or start the servers that tests need
+	@tools/services.sh
+
+check: format-check lint types imports files test ## All checks and all tests
+
+format: install ## Format the code and sort imports
+	@$(BIN)/ruff check --quiet --select I --fix . && $(BIN)/ruff format .
+
+format-check: install
+	@$(BIN)/ruff format --check .
+
+lint: install ## Find likely mistakes (ruff)
+	@$(BIN)/ruff check .
+
+types: install ## Check types (mypy, strict)
+	@$(BIN)/mypy
+
+imports: install ## Check the direction of imports
+	@$(BIN)/lint-imports --no-logo
+
+files: install ## Check sizes of files and functions, and that each module has its tests
+	@$(BIN)/python tools/check_files.py
+
+bench: $(BENCH_INSTALLED) ## Measure the hub beside its peers (needs nginx, caddy, wrk)
+	@cd bench && ../$(BIN)/python gateway.py && ../$(BIN)/python intake.py
+
+lock: ## Pin dependencies anew after a change of pyproject.toml (UPGRADE=1: take the newest)
+	@UPGRADE=$(UPGRADE) tools/lock.sh
+
+##@ Container
+
+.PHONY: docker docker-build docker-run
+docker:
+	@docker version --format . >/dev/null 2>&1 || { echo "No Docker engine answers: is it installed and started," \
+		"and may you use it? (docker version says more.)" >&2; exit 1; }
+
+docker-build: docker ## Build the image
+	docker build --tag $(IMAGE) --file deploy/Dockerfile .
+
+docker-run: docker-build ## Run the image on http://127.0.0.1:8000; its data stay in the volume signalbox-data
+	docker run --rm --init --interactive --tty --publish 127.0.0.1:$(PORT):8000 --volume signalbox-data:/data $(IMAGE)
+
+##@ Other
+
+.PHONY: clean help
+clean: ## Remove what was made here; settings and data stay
+	@rm -rf .venv dist .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .services.env
+	@find src tests tools bench -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help: ## Show this list
+	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

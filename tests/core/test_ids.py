@@ -1,0 +1,82 @@
+import os
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from signalbox.core.ids import is_request_id, is_traceparent, new_request_id, new_traceparent, reseed
+
+TRACEPARENT = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+SAFE = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:/+=@-"
+
+
+def test_new_request_ids_are_32_digits_and_all_different() -> None:
+    made = {new_request_id() for _ in range(10_000)}
+    assert len(made) == 10_000
+    assert all(re.fullmatch(rb"[0-9a-f]{32}", each) and is_request_id(each) for each in made)
+
+
+def test_new_traceparents_are_valid_sampled_and_all_different() -> None:
+    made = {new_traceparent() for _ in range(10_000)}
+    assert len({each[3:35] for each in made}) == len({each[36:52] for each in made}) == 10_000
+    assert all(is_traceparent(each) and each.endswith(b"-01") for each in made)
+
+
+def test_a_forked_process_that_reseeds_does_not_repeat_its_parent() -> None:
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        reseed()
+        os.write(writer, new_request_id())
+        os._exit(0)
+    os.waitpid(child, 0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as answer:
+        theirs = answer.read()
+    assert len(theirs) == 32
+    assert theirs != new_request_id()
+
+
+@given(st.text(SAFE, min_size=1, max_size=128))
+def test_safe_request_ids_are_kept(text: str) -> None:
+    assert is_request_id(text.encode())
+
+
+@given(st.binary(max_size=200))
+def test_a_kept_request_id_is_short_and_safe(value: bytes) -> None:
+    assert is_request_id(value) == (0 < len(value) <= 128 and all(chr(byte) in SAFE for byte in value))
+
+
+@pytest.mark.parametrize("value", [b"", b"a" * 129, b"a b", b"a\r\nX: y", b"a\n", b"\xff", b"a;b", b'"', b"<b>"])
+def test_other_request_ids_are_replaced(value: bytes) -> None:
+    assert not is_request_id(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [TRACEPARENT, TRACEPARENT[:-2] + b"00", b"01" + TRACEPARENT[2:], b"cc" + TRACEPARENT[2:] + b"-what-comes-later"],
+)
+def test_valid_traceparents(value: bytes) -> None:
+    assert is_traceparent(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"",
+        TRACEPARENT[:-1],
+        TRACEPARENT + b"0",
+        TRACEPARENT + b"-later",
+        TRACEPARENT.upper(),
+        b"ff" + TRACEPARENT[2:],
+        b"01" + TRACEPARENT[2:] + b"later",
+        b"00-" + b"0" * 32 + TRACEPARENT[35:],
+        TRACEPARENT[:36] + b"0" * 16 + b"-01",
+        TRACEPARENT.replace(b"-", b"_"),
+        b" " + TRACEPARENT,
+        TRACEPARENT + b"\n",
+    ],
+)
+def test_invalid_traceparents(value: bytes) -> None:
+    assert not is_traceparent(value)

@@ -1,0 +1,84 @@
+"""A hub with upstreams behind it, all real and on loopback."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+import uvloop
+from starlette.types import ASGIApp
+
+from signalbox.sandbox.rawserver import RawUpstream
+from signalbox.sandbox.upstream import UpstreamApp
+from signalbox.sandbox.wire import Call
+from tests.support.databases import Place, SqliteTemplate
+from tests.support.hub import RunningHub, running_hub, serving, settings_at
+
+
+@pytest.fixture(scope="session")
+def event_loop_policy() -> Iterator[asyncio.AbstractEventLoopPolicy]:
+    """The loop of production: how connections end differs between loops."""
+    yield uvloop.EventLoopPolicy()
+
+
+class World:
+    """Upstreams and hubs, made as a test asks for them; all of them end with the test."""
+
+    def __init__(self, stack: AsyncExitStack, place: Place) -> None:
+        self._stack, self._place = stack, place
+        self.shop = UpstreamApp(latency=False)
+        """The well-behaved upstream, named ``shop`` in ``shop_hub``."""
+        self.raw: RawUpstream
+        """The upstream that shows and breaks everything, named ``raw`` in ``hub``."""
+
+    async def open(self) -> None:
+        self.raw = await self._stack.enter_async_context(RawUpstream())
+
+    async def serve(self, app: ASGIApp) -> str:
+        """The address of an app."""
+        config = uvicorn.Config(app, http="httptools", ws="none", lifespan="off", log_config=None, access_log=False)
+        return f"http://127.0.0.1:{await self._stack.enter_async_context(serving(config))}"
+
+    async def hub(self, *upstreams: dict[str, Any], gateway: dict[str, Any] | None = None, **flags: Any) -> RunningHub:
+        """A hub with these upstreams, by default ``raw`` alone, which also takes whatever no other claims."""
+        listed = upstreams or ({"name": "raw"},)
+        settings = {
+            "upstreams": [{"url": self.raw.url, **each} for each in listed],
+            "default": "raw" if any(each["name"] == "raw" for each in listed) else None,
+            **(gateway or {}),
+        }
+        return await self._stack.enter_async_context(running_hub(settings_at(self._place, gateway=settings, **flags)))
+
+    async def shop_hub(self, **more: Any) -> RunningHub:
+        """A hub whose default is the shop."""
+        url = await self.serve(self.shop)
+        return await self.hub({"name": "shop", "url": url, **more}, gateway={"default": "shop"})
+
+    @property
+    def seen(self) -> Call:
+        """The newest request that ``raw`` has seen."""
+        return self.raw.calls[-1]
+
+
+@pytest.fixture
+def place(sqlite_template: SqliteTemplate, tmp_path: Path) -> Place:
+    """SQLite; tests about what is stored take ``each_place`` instead."""
+    return sqlite_template.copy_to(tmp_path)
+
+
+@pytest.fixture
+async def world(place: Place) -> AsyncIterator[World]:
+    async with AsyncExitStack() as stack:
+        made = World(stack, place)
+        await made.open()
+        yield made
+
+
+async def until(condition: Callable[[], object], *, within: float = 5.0) -> None:
+    """Wait until the condition holds."""
+    async with asyncio.timeout(within):
+        while not condition():
+            await asyncio.sleep(0.005)

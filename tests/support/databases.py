@@ -1,0 +1,168 @@
+"""Databases for tests: real ones, fresh for every test.
+
+On SQLite a test gets a copy of a migrated file, on PostgreSQL a database made from a migrated template. Both are
+made once for each run, so a test pays about a millisecond on SQLite and some tens on PostgreSQL.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+from uuid import uuid4
+
+import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
+
+from signalbox.infra.db import Dialect
+from signalbox.infra.db.database import SqlDatabase
+from signalbox.infra.db.migrate import upgrade
+from signalbox.infra.db.postgresql import open_postgresql, postgresql_engine
+from signalbox.infra.db.sqlite import open_sqlite, sqlite_engine
+
+POSTGRESQL_VARIABLE = "SIGNALBOX_TEST_POSTGRESQL_URL"
+POSTGRESQL_URL = "postgresql://postgres@127.0.0.1:5432/postgres"
+
+
+class ServerMissingError(Exception):
+    """There is no PostgreSQL to test with."""
+
+
+class Place(Protocol):
+    """Where a test's databases are; one test may open them several times, as several processes would."""
+
+    @property
+    def dialect(self) -> Dialect: ...
+
+    def open(self) -> SqlDatabase:
+        """Open the main database; whoever opens it closes it."""
+        ...
+
+    def open_calls(self) -> SqlDatabase:
+        """Open the database of statistics."""
+        ...
+
+    def engine(self) -> sa.Engine:
+        """A plain engine on the main database; whoever asks for it disposes of it."""
+        ...
+
+
+@dataclass(frozen=True)
+class SqlitePlace:
+    """Two files in a folder."""
+
+    folder: Path
+    dialect: Dialect = "sqlite"
+
+    @property
+    def path(self) -> Path:
+        return self.folder / "main.db"
+
+    def open(self) -> SqlDatabase:
+        return open_sqlite(self.path)
+
+    def open_calls(self) -> SqlDatabase:
+        return open_sqlite(self.folder / "calls.db", synchronous="NORMAL")
+
+    def engine(self) -> sa.Engine:
+        return sqlite_engine(self.path)
+
+
+@dataclass(frozen=True)
+class PostgresqlPlace:
+    """One database on a server."""
+
+    url: str
+    dialect: Dialect = "postgresql"
+
+    def open(self) -> SqlDatabase:
+        return open_postgresql(self.url)
+
+    def open_calls(self) -> SqlDatabase:
+        return open_postgresql(self.url)
+
+    def engine(self) -> sa.Engine:
+        return postgresql_engine(self.url)
+
+
+class SqliteTemplate:
+    """Migrated files to copy."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        for history in ("main", "calls"):
+            engine = sqlite_engine(folder / f"{history}.db")
+            upgrade(engine, history)
+            engine.dispose()
+
+    def copy_to(self, folder: Path) -> SqlitePlace:
+        for name in ("main.db", "calls.db"):
+            shutil.copyfile(self._folder / name, folder / name)
+        return SqlitePlace(folder)
+
+
+class PostgresqlServer:
+    """A server with a migrated template for this run; ``close`` drops it."""
+
+    def __init__(self, url: str) -> None:
+        self._url = sa.make_url(url)
+        self._admin = sa.create_engine(
+            self._url.set(drivername="postgresql+psycopg"),
+            isolation_level="AUTOCOMMIT",
+            connect_args={"connect_timeout": 3},
+        )
+        self._template = f"signalbox_test_{uuid4().hex[:12]}"
+        try:
+            self._execute(f"CREATE DATABASE {self._template}")
+        except OperationalError as error:
+            self._admin.dispose()
+            where = self._url.render_as_string(hide_password=True)
+            msg = f"no PostgreSQL answers at {where}; run `make services`, or set {POSTGRESQL_VARIABLE}"
+            raise ServerMissingError(msg) from error
+        engine = postgresql_engine(self._at(self._template))
+        upgrade(engine, "main")
+        upgrade(engine, "calls")
+        engine.dispose()
+
+    @contextmanager
+    def database(self) -> Iterator[PostgresqlPlace]:
+        """A database of its own, migrated; dropped in the end, with whatever is still connected to it."""
+        name = f"{self._template}_{uuid4().hex[:8]}"
+        self._execute(f"CREATE DATABASE {name} TEMPLATE {self._template}")
+        try:
+            yield PostgresqlPlace(self._at(name))
+        finally:
+            self._execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    @contextmanager
+    def closed(self, place: PostgresqlPlace) -> Iterator[None]:
+        """Throw everybody out of a database and let nobody in for a while, as if the server were away."""
+        name = sa.make_url(place.url).database
+        self._execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        try:
+            self._execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+            yield
+        finally:
+            self._execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
+    def close(self) -> None:
+        self._execute(f"DROP DATABASE {self._template} WITH (FORCE)")
+        self._admin.dispose()
+
+    def _execute(self, statement: str) -> None:
+        with self._admin.connect() as connection:
+            connection.exec_driver_sql(statement)
+
+    def _at(self, name: str) -> str:
+        return self._url.set(database=name).render_as_string(hide_password=False)
+
+
+def open_postgresql_server() -> PostgresqlServer:
+    """The server to test with, from ``SIGNALBOX_TEST_POSTGRESQL_URL`` or the standard port.
+
+    Raises:
+        ServerMissingError: it does not answer.
+    """
+    return PostgresqlServer(os.environ.get(POSTGRESQL_VARIABLE) or POSTGRESQL_URL)

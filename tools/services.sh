@@ -1,0 +1,113 @@
+#!/usr/bin/env bash
+# Finds or starts the servers that the tests need; `make test` calls it first. Quick when they are there.
+#
+# Each server is looked for at its environment variable, then where this script started it the last time, then at its
+# standard port. If it is nowhere, it is started: with Docker Compose where an engine answers, else from Debian's
+# packages when root. Where neither is possible, the script says what to do and fails. A server that is not at its
+# standard port is written to .services.env, which `make test` reads. To add a server, write a function like postgresql.
+set -euo pipefail
+shopt -s inherit_errexit
+cd "$(dirname "$0")/.."
+
+found=.services.env
+
+say() { printf '%s\n' "$*" >&2; }
+
+# The last value that the file of found servers has for a variable, else nothing.
+remembered() { sed -n "s|^$1=||p" "$found" 2>/dev/null | tail -n 1; }
+
+remember() { # remember VARIABLE VALUE DEFAULT: keep the value for `make test`, unless it is what tests try anyway
+    local others
+    others=$(grep -v "^$1=" "$found" 2>/dev/null || true)
+    if [ "$2" != "$3" ]; then others="$others${others:+$'\n'}$1=$2"; fi
+    if [ -n "$others" ]; then printf '%s\n' "$others" >"$found"; else rm -f "$found"; fi
+}
+
+free_port() { # free_port PORT: the first port from PORT on at which nothing listens
+    local port=$1
+    while (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do port=$((port + 1)); done
+    echo "$port"
+}
+
+compose_works() { docker version >/dev/null 2>&1 && docker compose version >/dev/null 2>&1; }
+
+debian_root() { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; }
+
+debian_install() { # debian_install PROGRAM PACKAGE
+    command -v "$1" >/dev/null && return
+    say "Installing Debian's package $2 ..."
+    export DEBIAN_FRONTEND=noninteractive
+    { apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends "$2"; } >/dev/null
+}
+
+# --- PostgreSQL ------------------------------------------------------------------------------------------------------
+
+postgresql_default=postgresql://postgres@127.0.0.1:5432/postgres
+
+postgresql_answers() { # postgresql_answers URL: lets us in, and lets us make databases
+    .venv/bin/python - "$1" <<'PYTHON'
+import sys
+import psycopg
+
+try:
+    with psycopg.connect(sys.argv[1], connect_timeout=3) as connection:
+        row = connection.execute(
+            "SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user"
+        ).fetchone()
+except psycopg.Error as error:
+    sys.exit(f"  {str(error).strip()}")
+sys.exit(None if row and row[0] else "  this role may not create databases")
+PYTHON
+}
+
+postgresql_from_compose() { # postgresql_from_compose PORT
+    say "Starting PostgreSQL with Docker Compose on port $1 ..."
+    SIGNALBOX_TEST_POSTGRESQL_PORT=$1 docker compose --file deploy/compose.test.yaml up --detach --wait postgresql >&2
+}
+
+postgresql_from_debian() { # postgresql_from_debian PORT: a cluster of our own; Debian's "main" asks for passwords
+    local version cluster=signalbox_test
+    debian_install pg_createcluster postgresql
+    # The port is asked again: installing may have started "main" at the one that was free.
+    version=$(pg_lsclusters --no-header | awk -v name=$cluster '$2 == name { print $1 }')
+    if [ -z "$version" ]; then
+        version=$(find /usr/lib/postgresql -mindepth 1 -maxdepth 1 -printf '%f\n' | sort -n | tail -n 1)
+        say "Making a PostgreSQL $version cluster for tests ..."
+        pg_createcluster --port "$(free_port "$1")" --start-conf manual "$version" $cluster -- \
+            --auth-local=trust --auth-host=trust >/dev/null
+    fi
+    pg_lsclusters --no-header "$version" $cluster | grep -q online || pg_ctlcluster "$version" $cluster start
+    pg_lsclusters --no-header "$version" $cluster | awk '{ print $3 }'
+}
+
+postgresql() {
+    local variable=SIGNALBOX_TEST_POSTGRESQL_URL url port
+    if [ -n "${SIGNALBOX_TEST_POSTGRESQL_URL:-}" ]; then # somebody's decision: no other server takes its place
+        remember $variable $postgresql_default $postgresql_default # forgets: what is set may hold a password
+        postgresql_answers "$SIGNALBOX_TEST_POSTGRESQL_URL" && return
+        say "PostgreSQL: $variable is set, but its server does not serve (see above). Correct it, or unset it."
+        return 1
+    fi
+    for url in $(remembered $variable) $postgresql_default; do
+        if postgresql_answers "$url" 2>/dev/null; then remember $variable "$url" $postgresql_default; return; fi
+    done
+    port=$(free_port 5432)
+    if compose_works; then
+        postgresql_from_compose "$port"
+    elif debian_root; then
+        port=$(postgresql_from_debian "$port")
+    else
+        say "The tests need PostgreSQL, and nothing lets the role postgres in at 127.0.0.1:5432 without a password. Either"
+        say "  start Docker (with Compose) and run this again,"
+        say "  or, on Debian and Ubuntu, run as root:  make services"
+        say "  or name a server of your own (any role that may create databases):"
+        say "     export $variable=postgresql://user:password@host:5432/postgres"
+        return 1
+    fi
+    url=postgresql://postgres@127.0.0.1:$port/postgres
+    postgresql_answers "$url" || { say "PostgreSQL was started on port $port but does not answer."; return 1; }
+    remember $variable "$url" $postgresql_default
+    say "PostgreSQL for tests: $url"
+}
+
+postgresql
