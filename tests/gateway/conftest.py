@@ -1,7 +1,7 @@
 """A hub with upstreams behind it, all real and on loopback."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,9 @@ from tests.support.databases import Place, SqliteTemplate
 from tests.support.hub import RunningHub, running_hub, serving, settings_at
 
 
-@pytest.fixture(scope="session")
-def event_loop_policy() -> Iterator[asyncio.AbstractEventLoopPolicy]:
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """The loop of production: how connections end differs between loops."""
-    yield uvloop.EventLoopPolicy()
+    return {"uvloop": uvloop.new_event_loop}
 
 
 class World:

@@ -47,7 +47,11 @@ def own_paths(features: Sequence[Feature]) -> Iterable[tuple[str, Iterable[str]]
     """Template and methods of every path that belongs to the hub itself."""
     yield "/openapi.json", ["GET"]
     for router in all_routers(features):
-        yield from ((route.path, route.methods) for route in router.routes if isinstance(route, APIRoute))
+        for route in router.routes:
+            if not isinstance(route, APIRoute):
+                msg = f"{route!r} has no path of its own; give every router to its feature, not to another router"
+                raise TypeError(msg)
+            yield route.path, route.methods
     yield from ((door.path, [door.method]) for door in all_doors(features))
 
 

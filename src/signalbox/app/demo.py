@@ -23,6 +23,7 @@ from signalbox.auth import users
 from signalbox.auth.models import HashedPassword
 from signalbox.auth.scopes import Role
 from signalbox.core.logging import LogSettings, configure_logging
+from signalbox.infra.clock import Clock
 from signalbox.infra.http.pool import PooledClient
 from signalbox.sandbox.server import LoopbackServer
 from signalbox.sandbox.traffic import drive
@@ -57,7 +58,7 @@ async def _run(folder: Path, listener: socket.socket, rate: float) -> None:
         await asyncio.to_thread(upgrade_databases, settings)
         hub = await stack.enter_async_context(open_hub(settings))
         await _add_users(hub)
-        board = Board()
+        board = Board(hub.context.clock)
         living = asyncio.create_task(_live(hub, settings.port, shop.url, board, rate))
         stack.push_async_callback(_end, living)
         await serve_hub(hub, listener, reload=lambda: settings)
@@ -100,10 +101,10 @@ async def _live(hub: Hub, port: int, shop: str, board: "Board", rate: float) -> 
             with Live(console=console, auto_refresh=False) as live:
                 while True:
                     await asyncio.sleep(0.5)
-                    live.update(board.line(hub.context.clock.monotonic()), refresh=True)
+                    live.update(board.line(), refresh=True)
         while True:
             await asyncio.sleep(WINDOW)
-            console.print(board.line(hub.context.clock.monotonic()))
+            console.print(board.line())
     finally:
         stop.set()
         traffic.cancel()
@@ -121,34 +122,29 @@ async def _end(task: asyncio.Task[None]) -> None:
 class Board:
     """The last ``WINDOW`` seconds of traffic."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._started = clock.monotonic()
         self._calls: deque[tuple[float, int, float]] = deque()
-        self._fresh: list[tuple[int, float]] = []
 
     def add(self, status: int, seconds: float) -> None:
         """Take one finished call."""
-        self._fresh.append((status, seconds))
+        self._calls.append((self._clock.monotonic(), status, seconds))
 
-    def _turn(self, now: float) -> None:
-        self._calls += [(now, status, seconds) for status, seconds in self._fresh]
-        self._fresh = []
+    def line(self) -> Text:
+        """One line for the screen."""
+        now = self._clock.monotonic()
         while self._calls and self._calls[0][0] < now - WINDOW:
             self._calls.popleft()
-
-    def line(self, now: float) -> Text:
-        """One line for the screen; ``now`` in seconds of a monotonic clock."""
-        self._turn(now)
         seconds = sorted(each[2] for each in self._calls)
         if not seconds:
             return Text("waiting for traffic ...", style="dim")
-        span = max(1.0, min(WINDOW, now - self._calls[0][0] + 1.0))
         failed = sum(1 for each in self._calls if each[1] >= FAILED or each[1] == 0)
-        p95 = seconds[int(len(seconds) * 0.95)]
+        rate = len(seconds) / max(1.0, min(WINDOW, now - self._started))
+        p50, p95 = (seconds[int(len(seconds) * share)] * 1000 for share in (0.5, 0.95))
         text = Text("● ", style="green" if failed * 20 < len(seconds) else "yellow")
-        text.append(f"{len(seconds) / span:5.1f} calls/s   p50 {seconds[len(seconds) // 2] * 1000:4.0f} ms   ", "bold")
-        text.append(
-            f"p95 {p95 * 1000:4.0f} ms   {100 * failed / len(seconds):.1f} % failed   (last {WINDOW} s)", "bold"
-        )
+        text.append(f"{rate:5.1f} calls/s   p50 {p50:4.0f} ms   p95 {p95:4.0f} ms   ", "bold")
+        text.append(f"{100 * failed / len(seconds):.1f} % failed   (last {WINDOW} s)", "bold")
         return text
 
 

@@ -1,12 +1,16 @@
 """The first to see a request: tells the hub's own paths from those of upstreams (raw ASGI)."""
 
+import logging
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from email.utils import formatdate
 from urllib.parse import unquote
 
 from starlette.routing import compile_path
 
+from signalbox.app.body import check_length, declared_length, limited
+from signalbox.app.errors import InternalError, MethodNotAllowedError
 from signalbox.core.asgi import AsgiApp, ErrorResponder, Message, Receive, Scope, Send
 from signalbox.core.errors import InvalidError, NotFoundError, SignalboxError
 from signalbox.core.ids import is_request_id, new_request_id
@@ -14,6 +18,11 @@ from signalbox.core.proxies import TrustedProxies
 from signalbox.gateway.paths import sanitize_path
 from signalbox.gateway.proxy import Proxy
 from signalbox.infra.clock import Clock
+
+MAX_BODY = 1024 * 1024
+"""Bytes that the hub's own routes take; doors have limits of their own."""
+
+_log = logging.getLogger(__name__)
 
 _HOST = re.compile(rb"[^\s\x00-\x20\x7f-\xff/?#@\\\"<>^`{|}]+")
 
@@ -30,22 +39,33 @@ class NoSuchPathError(NotFoundError):
     code = "not_found"
 
 
+@dataclass(frozen=True, slots=True)
+class OwnPath:
+    """A path as it was registered, and the methods that it takes."""
+
+    path: str
+    methods: frozenset[str]
+
+
 class OwnPaths:
-    """The paths that the hub's routers registered."""
+    """The paths that the hub's routers registered, from templates and their methods."""
 
-    def __init__(self, templates: Iterable[str]) -> None:
-        self._by_first: dict[str, list[re.Pattern[str]]] = {}
-        for template in templates:
-            pattern = compile_path(template)[0]
-            self._by_first.setdefault(template.split("/")[1], []).append(pattern)
+    def __init__(self, templates: Iterable[tuple[str, Iterable[str]]]) -> None:
+        self._by_first: dict[str, list[tuple[re.Pattern[str], frozenset[str]]]] = {}
+        for template, methods in templates:
+            known = frozenset(methods) | ({"HEAD"} if "GET" in methods else set())
+            self._by_first.setdefault(template.split("/")[1], []).append((compile_path(template)[0], known))
 
-    def find(self, path: str) -> str | None:
-        """The path as registered, a slash at its end added or removed where needed; None where it is not own."""
+    def find(self, path: str) -> OwnPath | None:
+        """The path, a slash at its end added or removed where needed; None where it is not own."""
         patterns = self._by_first.get(path.split("/", 2)[1])
         if patterns is None:
             return None
-        other = path[:-1] if path.endswith("/") else path + "/"
-        return next((each for each in (path, other) if any(pattern.match(each) for pattern in patterns)), None)
+        for each in (path, path[:-1] if path.endswith("/") else path + "/"):
+            methods = [known for pattern, known in patterns if pattern.match(each)]
+            if methods:
+                return OwnPath(each, frozenset().union(*methods))
+        return None
 
 
 class Front:
@@ -77,6 +97,9 @@ class Front:
         if len(hosts) != 1 or _HOST.fullmatch(hosts[0]) is None:
             await self._respond(send, _host_error(hosts), close=True)
             return
+        if not scope["raw_path"].startswith(b"/"):  # OPTIONS * asks no resource (RFC 9110, 9.3.7)
+            await self._respond(send, NoSuchPathError("the target of a request begins with /"))
+            return
         self._resolve_path(scope)
         proxy = self._proxy
         if proxy is not None and proxy.table.owns_host(hosts[0]):
@@ -101,7 +124,7 @@ class Front:
             scope["raw_path"] = path
             scope["path"] = unquote(path.decode("ascii"))
 
-    async def _serve_own(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve_own(self, own: OwnPath, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = _request_id(scope["headers"])
         scope["root_path"] = self._root
         scope["state"] = {"request_id": request_id.decode()}
@@ -109,15 +132,23 @@ class Front:
         if self.proxies.trusts(scope["client"][0] if scope["client"] else ""):
             peer = scope["client"]
             scope["client"] = (self.proxies.client(peer[0], scope["headers"]), peer[1])
-        door = self._doors.get((scope["method"], path))
-        if door is None:
-            scope["path"] = self._root + path
-            await self._api(scope, receive, send)
-            return
         try:
-            await door(scope, receive, send)
+            await self._dispatch(own, scope, receive, send)
         except SignalboxError as error:
             await self._respond(send, error)
+
+    async def _dispatch(self, own: OwnPath, scope: Scope, receive: Receive, send: Send) -> None:
+        method = scope["method"]
+        if method not in own.methods:
+            raise MethodNotAllowedError(method, own.methods)
+        door = self._doors.get((method, own.path))
+        if door is not None:
+            await _guarded(door, scope, receive, send)
+            return
+        check_length(declared_length(scope["headers"]), MAX_BODY)
+        # A HEAD is a GET whose body the server keeps to itself, by the method in its own scope.
+        asked = {**scope, "path": self._root + own.path, "method": "GET" if method == "HEAD" else method}
+        await self._api(asked, limited(receive, MAX_BODY), send)
 
     def _stamped(self, send: Send, request_id: bytes) -> Send:
         """The hub's own answers carry a Date (RFC 9110, 6.6.1) and the request id; upstreams bring their own Date."""
@@ -130,6 +161,17 @@ class Front:
             await send(message)
 
         return stamped
+
+
+async def _guarded(door: AsgiApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Run a door; what nobody expected is logged, and told as little of as FastAPI's routes do."""
+    try:
+        await door(scope, receive, send)
+    except SignalboxError:
+        raise
+    except Exception as error:
+        _log.exception("a door failed", extra={"path": scope["path"]})
+        raise InternalError from error
 
 
 def _request_id(headers: Iterable[tuple[bytes, bytes]]) -> bytes:

@@ -1,5 +1,7 @@
 """One process of the hub: chooses every implementation, opens it, and closes it again."""
 
+import asyncio
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -16,6 +18,7 @@ from signalbox.app.settings import Settings
 from signalbox.auth import routes as auth_routes
 from signalbox.auth.runtime import AuthRuntime
 from signalbox.auth.security import Guard
+from signalbox.core.errors import Fault, SettingsError
 from signalbox.core.proxies import TrustedProxies
 from signalbox.core.times import parse_span
 from signalbox.gateway import routes as gateway_routes
@@ -34,8 +37,11 @@ from signalbox.ops import health
 from signalbox.ops import routes as ops_routes
 from signalbox.ops.retention import Sweep, Sweeper
 
-RESTART = ("host", "port", "role", "workers", "root_path", "data_dir", "database_url", "drain_delay", "drain_timeout")
+RESTART = ("host", "port", "role", "workers", "root_path", "data_dir", "database_url", "drain_timeout")
 """Settings that a running process does not take."""
+
+SHARE_SECONDS = 1.0
+"""How old the numbers of one worker are at most, where another shows them."""
 
 
 class Hub:
@@ -43,6 +49,7 @@ class Hub:
 
     def __init__(self, settings: Settings, context: Context, extra: Sequence[FeatureFactory]) -> None:
         self.settings, self.context = settings, context
+        self._started_with = settings
         self.auth = AuthRuntime(context, settings.auth)
         self.gateway: GatewayRuntime | None = None
         if settings.role in ("all", "gateway"):
@@ -64,10 +71,12 @@ class Hub:
         if self.settings.role in ("all", "worker"):
             stack.push_async_callback(self.sweeper.close)
             self.sweeper.open()
+        if self.settings.workers > 1:
+            stack.push_async_callback(_cancel, asyncio.create_task(_share(self.context.metrics)))
 
     def reload(self, settings: Settings) -> list[str]:
-        """Take new settings while serving; returns the names of changed ones that need a restart."""
-        stale = [name for name in RESTART if getattr(settings, name) != getattr(self.settings, name)]
+        """Take new settings while serving; returns the names of those that differ and need a restart."""
+        stale = [name for name in RESTART if getattr(settings, name) != getattr(self._started_with, name)]
         stale += [f"auth.{name}" for name in self.auth.reload(settings.auth)]
         if self.gateway is not None:
             self.gateway.reload(settings.gateway)
@@ -92,9 +101,8 @@ class Hub:
             api=build_api(self.features),
             own=OwnPaths(own_paths(self.features)),
             doors={
-                (door.method, path): DoorRunner(door, self.context, self.auth)
+                (door.method, door.path): DoorRunner(door, self.context, self.auth)
                 for door in all_doors(self.features)
-                for path in (door.path, door.path.rstrip("/"), door.path.rstrip("/") + "/")
             },
             proxy=None if self.gateway is None else self.gateway.proxy,
             respond=errors.respond,
@@ -110,6 +118,18 @@ class Hub:
             return gateway_store.delete_calls(tx, older_than=older_than, keep=kept.call_rows, limit=limit)
 
         return [Sweep("calls", self.context.calls_db, calls)]
+
+
+async def _share(metrics: Metrics) -> None:
+    """Keep the numbers that other workers show of this one fresh: a scraper may never reach this one itself."""
+    while True:
+        metrics.share()
+        await asyncio.sleep(SHARE_SECONDS)
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 @asynccontextmanager
@@ -141,7 +161,7 @@ def upgrade_databases(settings: Settings) -> dict[History, tuple[str | None, str
     if settings.sqlite_path is None:
         main = calls = postgresql_engine(_url(settings))
     else:
-        settings.sqlite_path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(settings.sqlite_path)
         main, calls = sqlite_engine(settings.sqlite_path), sqlite_engine(calls_path(settings.sqlite_path))
     try:
         return {"main": upgrade(main, "main"), "calls": upgrade(calls, "calls")}
@@ -150,6 +170,20 @@ def upgrade_databases(settings: Settings) -> dict[History, tuple[str | None, str
     finally:
         main.dispose()
         calls.dispose()
+
+
+def make_folder(file: Path) -> None:
+    """The folder of the SQLite files, made where it is missing.
+
+    Raises:
+        SettingsError: it cannot be made or written to.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError([Fault("data_dir", f"cannot be made: {error.strerror}", str(file.parent))]) from None
+    if not os.access(file.parent, os.W_OK | os.X_OK):
+        raise SettingsError([Fault("data_dir", "cannot be written to by this user", str(file.parent))])
 
 
 def calls_path(main: Path) -> Path:

@@ -5,10 +5,11 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 from dotenv import dotenv_values
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
@@ -47,7 +48,7 @@ class Sources(BaseModel):
         Raises:
             SettingsError: a file that is named does not exist or cannot be read.
         """
-        dotenv = {name: value for name, value in dotenv_values(".env").items() if value is not None}
+        dotenv = _read_dotenv(Path(".env"))
         environ = resolve(os.environ)
         named = file or _path(environ.get("SIGNALBOX_CONFIG")) or _path(dotenv.get("SIGNALBOX_CONFIG"))
         if named is None and DEFAULT_FILE.is_file():
@@ -103,7 +104,9 @@ def load(flags: Mapping[str, Any], sources: Sources) -> Settings:
     except ValidationError as error:
         raise SettingsError([_fault(each) for each in error.errors()]) from None
     except UnreadableSettingsError as error:
-        raise SettingsError([Fault("environment", f"{error}; lists and tables are written as JSON")]) from None
+        if isinstance(error.__cause__, _NotJsonError):
+            raise SettingsError([error.__cause__.fault]) from None
+        raise
 
 
 def resolve(variables: Mapping[str, str]) -> dict[str, str]:
@@ -122,9 +125,17 @@ def resolve(variables: Mapping[str, str]) -> dict[str, str]:
             continue
         try:
             found[target] = Path(found.pop(name)).read_text(encoding="utf-8").strip("\r\n")
-        except OSError as error:
-            raise SettingsError([Fault(name, f"cannot be read: {error.strerror}", variables[name])]) from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError([Fault(name, _unreadable(error), variables[name])]) from None
     return found
+
+
+class _NotJsonError(ValueError):
+    """A variable for a list or table holds something else."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(str(fault))
+        self.fault = fault
 
 
 class _Variables(EnvSettingsSource):
@@ -137,18 +148,40 @@ class _Variables(EnvSettingsSource):
     def _load_env_vars(self) -> dict[str, str | None]:
         return {name.lower(): value for name, value in self._variables.items()}
 
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except ValueError as error:
+            names = [name for name, text in self._variables.items() if text == value and name.startswith(PREFIX)]
+            # a table may hold secrets under keys that cannot be told apart here
+            shown = repr(redact(value, field_name)) if get_origin(getattr(field, "annotation", None)) is list else None
+            message = f'is not JSON ({error}); lists are written as ["a", "b"], tables as {{"name": "a"}}'
+            raise _NotJsonError(Fault(" or ".join(names), message, shown)) from None
+
 
 def _path(text: str | None) -> Path | None:
     return Path(text) if text else None
 
 
+def _read_dotenv(path: Path) -> dict[str, str]:
+    try:
+        return {name: value for name, value in dotenv_values(path).items() if value is not None}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError([Fault(str(path), _unreadable(error))]) from None
+
+
 def _check_toml(path: Path) -> None:
     try:
         tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError([Fault(str(path), f"cannot be read: {error.strerror}")]) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError([Fault(str(path), _unreadable(error))]) from None
+    except tomllib.TOMLDecodeError as error:
         raise SettingsError([Fault(str(path), f"is not TOML: {error}")]) from None
+
+
+def _unreadable(error: OSError | UnicodeDecodeError) -> str:
+    """Why a file cannot be read, without a word of what it holds."""
+    return f"cannot be read: {error.strerror if isinstance(error, OSError) else 'it is not UTF-8 text'}"
 
 
 def _fault(error: ErrorDetails) -> Fault:

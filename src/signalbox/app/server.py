@@ -15,10 +15,10 @@ import uvicorn
 import uvloop
 
 from signalbox.app.features import FeatureFactory
-from signalbox.app.hub import Hub, open_hub, upgrade_databases
+from signalbox.app.hub import Hub, make_folder, open_hub, upgrade_databases
 from signalbox.app.settings import Settings
-from signalbox.core.errors import ConflictError, SettingsError
-from signalbox.core.logging import configure_logging
+from signalbox.core.errors import ConflictError, Fault, SettingsError
+from signalbox.core.logging import LogSettings, configure_logging
 from signalbox.infra.telemetry import Metrics
 
 BACKLOG = 2_048
@@ -118,12 +118,24 @@ def _stop(hub: Hub, server: _Server, number: signal.Signals) -> None:
 def _reload(hub: Hub, reload: Reload) -> None:
     try:
         settings = reload()
+        start_logging(settings.log)
     except SettingsError as error:
         _log.error("settings not reloaded; the old ones stay", extra={"faults": [str(each) for each in error.faults]})
         return
-    configure_logging(settings.log)
     stale = hub.reload(settings)
     _log.info("settings reloaded", extra={"need_restart": stale})
+
+
+def start_logging(settings: LogSettings) -> None:
+    """Log as the settings say.
+
+    Raises:
+        SettingsError: the file cannot be written.
+    """
+    try:
+        configure_logging(settings)
+    except OSError as error:
+        raise SettingsError([Fault("log.file", f"cannot be written: {error.strerror}", str(settings.file))]) from None
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -158,7 +170,7 @@ def only_server(settings: Settings) -> Iterator[None]:
     if path is None:
         yield
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path)
     with _locked(path.with_suffix(".lock")):
         yield
 

@@ -10,12 +10,11 @@ from rich.console import Console
 from signalbox.app import demo as demonstration
 from signalbox.app.hub import open_context
 from signalbox.app.invocation import Invocation
-from signalbox.app.server import listen, only_server, prepare, run
+from signalbox.app.server import listen, only_server, prepare, run, start_logging
 from signalbox.app.settings import Settings
 from signalbox.app.supervisor import Supervisor
 from signalbox.auth.runtime import AuthRuntime
 from signalbox.core.errors import UnavailableError
-from signalbox.core.logging import configure_logging
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +38,7 @@ def add(app: typer.Typer, invocation: Invocation) -> None:
 
     @app.command("demo")
     def demo(
-        port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+        port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes a free one.")] = 8000,
         rate: Annotated[float, typer.Option(min=0.0, max=2000.0, help="Simulated calls a second.")] = 25.0,
     ) -> None:
         """Run the hub with a simulated third-party API and live traffic; leaves nothing behind."""
@@ -48,7 +47,7 @@ def add(app: typer.Typer, invocation: Invocation) -> None:
 
 def _serve(invocation: Invocation) -> None:
     settings = invocation.settings()
-    configure_logging(settings.log)
+    start_logging(settings.log)
     for warning in invocation.sources().strangers():
         _log.warning(warning)
     with only_server(settings):

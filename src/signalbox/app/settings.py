@@ -34,9 +34,9 @@ def _check_root(path: str) -> str:
 def _check_database(secret: Secret) -> Secret:
     try:
         url = make_url(secret.reveal())
-    except ArgumentError as error:
+    except (ArgumentError, ValueError):  # what they say may hold a part of the password
         msg = "is no database address; write it as postgresql://user:password@host:5432/name"
-        raise ValueError(msg) from error
+        raise ValueError(msg) from None
     if url.get_backend_name() not in {"postgresql", "postgres", "sqlite"}:
         msg = f"speaks {url.get_backend_name()}; allowed are postgresql:// and sqlite:///"
         raise ValueError(msg)

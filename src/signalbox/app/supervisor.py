@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from multiprocessing.connection import wait
@@ -13,9 +14,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
 
-from signalbox.app.server import Reload, run
+from signalbox.app.server import Reload, run, start_logging
 from signalbox.core.errors import SettingsError
-from signalbox.core.logging import configure_logging
 from signalbox.infra.telemetry import Metrics
 
 RESTART_PAUSE = 1.0
@@ -64,6 +64,7 @@ class Supervisor:
         self._workers[index] = worker
 
     def _join(self) -> None:
+        self._signal(signal.SIGTERM)  # again: one that was being started when the signal came has not had it
         deadline = time.monotonic() + self._drain_seconds() + GRACE
         for worker in self._workers.values():
             worker.join(max(0.0, deadline - time.monotonic()))
@@ -97,7 +98,16 @@ class Supervisor:
                 os.kill(worker.pid, number)
 
 
+def _end_with_parent() -> None:
+    """A supervisor that was killed can end nobody: its workers end themselves, so that a new one finds the port free."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
 def _work(index: int, listener: socket.socket, reload: Reload, folder: Path) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     settings = reload()
-    configure_logging(settings.log)
+    start_logging(settings.log)
     run(settings, listener, reload=reload, metrics=Metrics(worker=index, folder=folder))

@@ -16,10 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field
 MASK = "********"
 
 _SECRET_KEY = re.compile(
-    r"password|passwd|secret|token|authorization|cookie|jwt_key|api_key|database_url", re.IGNORECASE
+    r"password|passwd|secret|token(?!_lifetime)|authorization|cookie|jwt_key|api_key|database_url", re.IGNORECASE
 )
 _SECRET_TEXT = re.compile(
-    r"sbx_[A-Za-z0-9_-]{8,}|eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*|(?<=://)[^\s/@]+:[^\s/@]+(?=@)"
+    r"sbx_[A-Za-z0-9_-]{8,}|eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*|(?<=://)[^\s/@:]*:[^\s/]+(?=@)"
 )
 _UNFINISHED = "ASGI callable returned without completing response."
 
@@ -41,9 +41,9 @@ class LogSettings(BaseModel):
 
 
 def redact(value: Any, key: str = "") -> Any:
-    """A value as it may be shown: secrets masked, nested mappings and lists included."""
+    """A value as it may be shown: secrets masked, and all that lies below a telling key."""
     if isinstance(value, dict):
-        return {name: redact(item, str(name)) for name, item in value.items()}
+        return {name: redact(item, f"{key}.{name}") for name, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [redact(item, key) for item in value]
     if _SECRET_KEY.search(key) and value not in (None, ""):
@@ -74,7 +74,9 @@ def configure_logging(settings: LogSettings) -> None:
 
 
 def _formatter(*, as_json: bool) -> logging.Formatter:
-    renderer: Any = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
+    # Plain tracebacks: the fancier ones show local variables, and with them passwords.
+    console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    renderer: Any = structlog.processors.JSONRenderer() if as_json else console
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[
             structlog.stdlib.add_log_level,
@@ -87,6 +89,7 @@ def _formatter(*, as_json: bool) -> logging.Formatter:
             structlog.processors.format_exc_info if as_json else _unchanged,
             _redact_event,
             renderer,
+            _redact_line,
         ],
     )
 
@@ -97,6 +100,11 @@ def _unchanged(_logger: Any, _name: str, event: structlog.typing.EventDict) -> s
 
 def _redact_event(_logger: Any, _name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     return {key: redact(value, key) for key, value in event.items()}
+
+
+def _redact_line(_logger: Any, _name: str, line: Any) -> str:
+    """Once more at the end, for what became text only now: exceptions, bytes and other objects."""
+    return _SECRET_TEXT.sub(MASK, line)
 
 
 def _tame_libraries() -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import unquote_plus
 
 from signalbox.core.errors import InvalidError
 
@@ -14,6 +14,9 @@ T = TypeVar("T")
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
+
+_LONGEST_CURSOR = 100
+_NO_CURSOR = "the cursor is not one of this list; take it unchanged from the Link header"
 
 
 class InvalidCursorError(InvalidError):
@@ -41,15 +44,15 @@ def decode_cursor(cursor: str) -> int:
     Raises:
         InvalidCursorError: the text is no cursor.
     """
+    if len(cursor) > _LONGEST_CURSOR:
+        raise InvalidCursorError(_NO_CURSOR)
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         (position,) = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
     except (binascii.Error, ValueError, TypeError) as error:
-        msg = "the cursor is not one of this list; take it unchanged from the Link header"
-        raise InvalidCursorError(msg) from error
+        raise InvalidCursorError(_NO_CURSOR) from error
     if not isinstance(position, int) or isinstance(position, bool) or not 0 <= position < 2**63:
-        msg = "the cursor is not one of this list; take it unchanged from the Link header"
-        raise InvalidCursorError(msg)
+        raise InvalidCursorError(_NO_CURSOR)
     return position
 
 
@@ -61,6 +64,6 @@ def to_page(rows: Sequence[T], limit: int, position: Callable[[T], int]) -> Page
 
 
 def next_link(path: str, query: str, cursor: str) -> str:
-    """The ``Link`` header value to the next page: the same path and filters, with ``cursor`` replaced."""
-    kept = [(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name != "cursor"]
-    return f'<{path}?{urlencode([*kept, ("cursor", cursor)])}>; rel="next"'
+    """The ``Link`` header value to the next page: path and filters as they were spelt, with ``cursor`` replaced."""
+    kept = [part for part in query.split("&") if part and unquote_plus(part.partition("=")[0]) != "cursor"]
+    return f'<{path}?{"&".join([*kept, f"cursor={cursor}"])}>; rel="next"'

@@ -1,8 +1,9 @@
 """Whom a request really comes from, where trusted proxies stand before the hub."""
 
 from collections.abc import Iterable, Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
+Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 _REMEMBERED = 4_096
@@ -48,11 +49,10 @@ class TrustedProxies:
 
     def _check(self, address: str) -> bool:
         try:
-            parsed = ip_address(address)
+            parsed = _unmapped(ip_address(address))
         except ValueError:
             return False
-        mapped = getattr(parsed, "ipv4_mapped", None) or parsed
-        return any(mapped in network for network in self._networks if network.version == mapped.version)
+        return any(parsed in network for network in self._networks if network.version == parsed.version)
 
 
 def _bare(hop: str) -> str | None:
@@ -62,6 +62,11 @@ def _bare(hop: str) -> str | None:
     elif hop.count(":") == 1:
         hop = hop.partition(":")[0]
     try:
-        return str(ip_address(hop))
+        return str(_unmapped(ip_address(hop)))
     except ValueError:
         return None
+
+
+def _unmapped(address: Address) -> Address:
+    """IPv4 where an IPv6 address only wraps one, so that one client has one spelling."""
+    return getattr(address, "ipv4_mapped", None) or address

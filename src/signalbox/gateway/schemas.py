@@ -65,10 +65,11 @@ class Totals(BaseModel):
     response_bytes: int
 
 
-class Point(Totals):
-    """Sums of one step of time."""
+class Point(BaseModel):
+    """One step of time."""
 
     start: AwareDatetime
+    totals: Totals
 
 
 class Series(BaseModel):

@@ -82,7 +82,7 @@ def _points(rows: Iterable[Minute], size: int) -> list[Point]:
     steps: dict[int, list[Minute]] = {}
     for row in rows:
         steps.setdefault(row.minute // size * size, []).append(row)
-    return [Point(start=to_datetime(start), **_totals(part).model_dump()) for start, part in sorted(steps.items())]
+    return [Point(start=to_datetime(start), totals=_totals(part)) for start, part in sorted(steps.items())]
 
 
 def _totals(rows: Iterable[Minute]) -> Totals:
@@ -95,18 +95,23 @@ def _totals(rows: Iterable[Minute]) -> Totals:
         micros += row.micros
         request_bytes += row.request_bytes
         response_bytes += row.response_bytes
-    p50, p95, p99 = (None if each is None else each / MICROSECONDS for each in latency.quantiles(0.5, 0.95, 0.99))
+    p50, p95, p99 = map(_seconds, latency.quantiles(0.5, 0.95, 0.99))
     return Totals(
         calls=calls,
         succeeded=succeeded,
         success_rate=succeeded / calls if calls else None,
-        mean_seconds=micros / calls / MICROSECONDS if calls else None,
+        mean_seconds=_seconds(micros / calls) if calls else None,
         p50_seconds=p50,
         p95_seconds=p95,
         p99_seconds=p99,
         request_bytes=request_bytes,
         response_bytes=response_bytes,
     )
+
+
+def _seconds(micros: float | None) -> float | None:
+    """Seconds to the microsecond, which is all that was measured."""
+    return None if micros is None else round(micros) / MICROSECONDS
 
 
 def _call_out(number: int, call: Call) -> CallOut:

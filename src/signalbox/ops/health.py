@@ -1,6 +1,7 @@
 """Whether the process lives, whether it may be sent traffic, and its numbers."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Literal
 
@@ -17,6 +18,8 @@ from signalbox.infra.telemetry.metrics import CONTENT_TYPE
 CHECK_TIMEOUT = 2.0
 REMEMBERED = 0.5
 """Seconds that an answer is good for, so that probes cannot load what they probe."""
+
+_log = logging.getLogger(__name__)
 
 Check = Callable[[], Awaitable[None]]
 """Returns if the part works, raises SignalboxError if it does not."""
@@ -44,7 +47,7 @@ class ReadinessProbe:
         """Whether the process is about to end and wants no more traffic."""
         self._checks, self._clock, self._tolerant = dict(checks), clock, tolerant
         self._answer: Readiness | None = None
-        self._asked = -REMEMBERED
+        self._answered = 0.0
         self._lock = asyncio.Lock()
 
     async def ask(self) -> Readiness:
@@ -52,11 +55,11 @@ class ReadinessProbe:
         if self.draining:
             return Readiness(status="draining", checks={})
         async with self._lock:
-            now = self._clock.monotonic()
-            if self._answer is None or now - self._asked >= REMEMBERED:
-                results = await asyncio.gather(*(_try(check) for check in self._checks.values()))
+            if self._answer is None or self._clock.monotonic() - self._answered >= REMEMBERED:
+                results = await asyncio.gather(*(_try(name, check) for name, check in self._checks.items()))
                 self._answer = self._judge(dict(zip(self._checks, results, strict=True)))
-                self._asked = now
+                # from its end: callers who waited while a check was slow take this answer and start no other
+                self._answered = self._clock.monotonic()
             return self._answer
 
     def _judge(self, checks: dict[str, str]) -> Readiness:
@@ -99,7 +102,7 @@ def build_router(probe: ReadinessProbe, metrics: Metrics) -> APIRouter:
     return router
 
 
-async def _try(check: Check) -> str:
+async def _try(name: str, check: Check) -> str:
     try:
         async with asyncio.timeout(CHECK_TIMEOUT):
             await check()
@@ -107,6 +110,9 @@ async def _try(check: Check) -> str:
         return f"no answer within {CHECK_TIMEOUT:g} s"
     except SignalboxError as error:
         return str(error)
+    except Exception:  # noqa: BLE001 - one broken check must not hide what the others found
+        _log.exception("a readiness check failed", extra={"check": name})
+        return "failed unexpectedly; the log says how"
     return "ok"
 
 

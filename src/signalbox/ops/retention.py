@@ -28,10 +28,10 @@ class Sweep:
 
 
 class Sweeper:
-    """Runs sweeps every ``INTERVAL`` seconds. Several processes may: they delete the same rows once."""
+    """Runs sweeps every ``interval`` seconds. Several processes may: they delete the same rows once."""
 
-    def __init__(self, sweeps: Sequence[Sweep], clock: Clock) -> None:
-        self._sweeps, self._clock = tuple(sweeps), clock
+    def __init__(self, sweeps: Sequence[Sweep], clock: Clock, *, interval: float = INTERVAL) -> None:
+        self._sweeps, self._clock, self._interval = tuple(sweeps), clock, interval
         self._task: asyncio.Task[None] | None = None
 
     def open(self) -> None:
@@ -45,20 +45,22 @@ class Sweeper:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def sweep(self) -> int:
-        """Sweep everything now; returns the number of rows deleted."""
+        """Sweep everything now; returns the number of rows deleted. A table that fails is logged and left for later."""
+        return sum([await self._sweep(sweep) for sweep in self._sweeps])
+
+    async def _sweep(self, sweep: Sweep) -> int:
         total = 0
-        for sweep in self._sweeps:
+        try:
             while deleted := await sweep.db.write(sweep.delete, self._clock.now(), BATCH):
                 total += deleted
                 await asyncio.sleep(PAUSE)
+        except UnavailableError as error:
+            _log.warning("retention waits for the database", extra={"table": sweep.name, "reason": str(error)})
+        except Exception:  # noqa: BLE001 - one failing table must not end retention of the others, nor for good
+            _log.exception("retention failed", extra={"table": sweep.name})
         return total
 
     async def _run(self) -> None:
         while True:
-            await asyncio.sleep(INTERVAL)
-            try:
-                await self.sweep()
-            except UnavailableError as error:
-                _log.warning("retention waits for the database", extra={"reason": str(error)})
-            except Exception:  # noqa: BLE001 - one failing table must not end retention for good
-                _log.exception("retention failed")
+            await asyncio.sleep(self._interval)
+            await self.sweep()

@@ -114,10 +114,11 @@ class Writer(threading.Thread):
 
     def _transact(self, batch: list[Write]) -> None:
         with self._engine.connect() as tx:
+            transaction = tx.begin()  # said outright: COPY goes past SQLAlchemy, which would see nothing to commit
             for write in batch:
                 self._run(tx, write)
             try:
-                tx.commit()
+                transaction.commit()
             except DBAPIError as error:
                 if not error.connection_invalidated:
                     raise
