@@ -1,4 +1,5 @@
 from bisect import bisect_right
+from collections.abc import Hashable
 
 import pytest
 from hypothesis import given
@@ -9,12 +10,12 @@ from signalbox.auth.errors import TooManyAttemptsError
 
 WINDOW = 60_000_000
 LIMIT = 3
-KEYS = {"anna@here": LIMIT}
+KEYS: dict[Hashable, int] = {"anna@here": LIMIT}
 
 
-def fail(attempts: Attempts, now: int, limits: dict[str, int] | None = None) -> None:
-    attempts.begin({**(limits or KEYS)}, now=now)
-    attempts.end({**(limits or KEYS)}, now=now, failed=True)
+def fail(attempts: Attempts, now: int, limits: dict[Hashable, int] = KEYS) -> None:
+    attempts.begin(limits, now=now)
+    attempts.end(limits, now=now, failed=True)
 
 
 def most_in_any_window(times: list[int]) -> int:
@@ -33,14 +34,14 @@ def test_no_window_holds_more_failures_than_allowed(steps: list[tuple[int, int, 
     def finish(until: int) -> None:
         for item in sorted(item for item in under_way if item[0] <= until):
             under_way.remove(item)
-            attempts.end({**KEYS}, now=item[0], failed=item[1])
+            attempts.end(KEYS, now=item[0], failed=item[1])
             failures.extend([item[0]] if item[1] else [])
 
     for pause, duration, failed in steps:
         now += pause
         finish(now)
         try:
-            attempts.begin({**KEYS}, now=now)
+            attempts.begin(KEYS, now=now)
         except TooManyAttemptsError as error:
             recent = sum(failure > now - WINDOW for failure in failures)
             assert recent + len(under_way) >= LIMIT, "nobody is refused without need"
@@ -71,18 +72,18 @@ def test_retry_after_is_when_it_works_again(pauses: list[int]) -> None:
 def test_attempts_under_way_count() -> None:
     attempts = Attempts(window=WINDOW)
     for _ in range(LIMIT):
-        attempts.begin({**KEYS}, now=0)
+        attempts.begin(KEYS, now=0)
     with pytest.raises(TooManyAttemptsError):
-        attempts.begin({**KEYS}, now=0)
-    attempts.end({**KEYS}, now=1, failed=False)
-    attempts.begin({**KEYS}, now=1)
+        attempts.begin(KEYS, now=0)
+    attempts.end(KEYS, now=1, failed=False)
+    attempts.begin(KEYS, now=1)
 
 
 def test_success_costs_nothing_and_leaves_nothing() -> None:
     attempts = Attempts(window=WINDOW)
     for now in range(1000):
-        attempts.begin({**KEYS}, now=now)
-        attempts.end({**KEYS}, now=now, failed=False)
+        attempts.begin(KEYS, now=now)
+        attempts.end(KEYS, now=now, failed=False)
     assert not attempts._logs
 
 

@@ -1,4 +1,7 @@
+from typing import Any
+
 import pytest
+from sqlalchemy import Connection
 
 from signalbox.auth.audit import AuditFilter, list_entries, record
 from signalbox.auth.models import AuditRow
@@ -14,8 +17,8 @@ async def note(database: Database, number: int, *, actor: str = "user:anna", act
     )
 
 
-async def ids(database: Database, *, limit: int = 100, below: int | None = None, **wanted: object) -> list[int]:
-    chosen = AuditFilter(**wanted)  # type: ignore[arg-type]
+async def ids(database: Database, *, limit: int = 100, below: int | None = None, **wanted: Any) -> list[int]:
+    chosen = AuditFilter(**wanted)
     return [entry.id for entry in await database.read(list_entries, wanted=chosen, limit=limit, below=below)]
 
 
@@ -52,8 +55,8 @@ async def test_entries_are_filtered_and_come_newest_first(database: Database) ->
 
 
 async def test_the_entry_shares_the_fate_of_the_change(database: Database) -> None:
-    def change(tx: object) -> None:
-        record(tx, actor="a", action="b", target="c", before=None, after=None, at=1)  # type: ignore[arg-type]
+    def change(tx: Connection) -> None:
+        record(tx, actor="a", action="b", target="c", before=None, after=None, at=1)
         msg = "too late"
         raise ConflictError(msg)
 

@@ -268,7 +268,7 @@ async def test_settings_change_while_running(desk: Desk, runtime: AuthRuntime) -
     token = await signed_on(desk, runtime)
     changed = AuthSettings(
         jwt_key=Secret("k" * 32),
-        token_lifetime="1h",  # noqa: S106 - a span
+        token_lifetime="1h",
         anonymous_scopes=["tasks:read"],
         login_attempts=LoginAttempts(per_user=1),
     )

@@ -5,7 +5,7 @@ import pytest
 from signalbox.auth import users
 from signalbox.auth.audit import AuditFilter, list_entries
 from signalbox.auth.errors import InvalidUserNameError, UnknownUserError, UserExistsError, UserUnchangedError
-from signalbox.auth.models import HashedPassword
+from signalbox.auth.models import HashedPassword, User
 from signalbox.auth.service import current_revision
 from signalbox.infra.context import Context
 from signalbox.infra.db import Database
@@ -15,7 +15,7 @@ from tests.support.databases import Place
 HASH = HashedPassword("$argon2id$")
 
 
-async def add(database: Database, name: str) -> users.User | UserExistsError:
+async def add(database: Database, name: str) -> User | UserExistsError:
     try:
         return await database.write(users.add_user, name=name, password=HASH, role="user", actor="test", at=1)
     except UserExistsError as error:
@@ -58,7 +58,7 @@ async def test_of_many_at_once_one_wins(place: Place, database: Database) -> Non
     names = ["anna", "Anna", "ANNA", "aNNA"] * 2
     results = await asyncio.gather(*(add(process, name) for name in names for process in (database, other)))
     await other.close()
-    assert sum(isinstance(result, users.User) for result in results) == 1
+    assert sum(isinstance(result, User) for result in results) == 1
     assert sum(isinstance(result, UserExistsError) for result in results) == 15
     assert len(await database.read(users.list_users)) == 1
 
@@ -68,7 +68,7 @@ async def test_a_conflict_in_a_group_spoils_nobody(context: Context) -> None:
     names = [f"user{number}" for number in range(40)]
     mixed = [name for pair in zip(names, ["anna"] * 40, strict=True) for name in pair]
     results = await asyncio.gather(*(add(context.db, name) for name in mixed))
-    assert [isinstance(result, users.User) for result in results] == [True, False] * 40
+    assert [isinstance(result, User) for result in results] == [True, False] * 40
     assert {user.name for user in await context.db.read(users.list_users)} == {"anna", *names}
     assert sorted(await actions(context)) == sorted(("user.add", f"user:{name}") for name in ["anna", *names])
 

@@ -134,7 +134,8 @@ class PostgresqlServer:
     @contextmanager
     def closed(self, place: PostgresqlPlace) -> Iterator[None]:
         """Throw everybody out of a database and let nobody in for a while, as if the server were away."""
-        name = sa.make_url(place.url).database
+        name = sa.make_url(place.url).database or ""
+        self._made[name].dispose()
         self._execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
         try:
             self._execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
@@ -172,16 +173,15 @@ class PostgresqlServer:
         return name
 
     def _empty(self, name: str) -> None:
-        self._execute(
-            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity"  # noqa: S608 - our name
-            f" WHERE datname = '{name}' AND state LIKE 'idle in transaction%%'"  # left behind by a failed test
-        )
+        """What a failed test left in the middle of a transaction goes first: it would hold locks."""
+        stuck = f"datname = '{name}' AND starts_with(state, 'idle in transaction')"
+        self._execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {stuck}")
         engine = self._made[name]
         with engine.connect() as tx:
             tables = _tables(tx)
             tx.exec_driver_sql(f"TRUNCATE {', '.join(map(_quoted, tables))} RESTART IDENTITY CASCADE")
             for table in tables:
-                tx.exec_driver_sql(f'INSERT INTO public."{table}" SELECT * FROM seed."{table}"')  # noqa: S608
+                tx.exec_driver_sql(f'INSERT INTO public."{table}" SELECT * FROM seed."{table}"')
             tx.commit()
 
     def _execute(self, statement: str) -> None:

@@ -51,7 +51,7 @@ def own_paths(features: Sequence[Feature]) -> Iterable[tuple[str, Iterable[str]]
             if not isinstance(route, APIRoute):
                 msg = f"{route!r} has no path of its own; give every router to its feature, not to another router"
                 raise TypeError(msg)
-            yield route.path, route.methods
+            yield route.path, route.methods or ()
     yield from ((door.path, [door.method]) for door in all_doors(features))
 
 

@@ -81,6 +81,8 @@ def hoist(words: Sequence[str]) -> list[str]:
             break
         name, glued, _ = word.partition("=")
         taken = 1 if name not in COMMON_OPTIONS or glued else 2
+        if position + taken > len(words):
+            return [word]  # alone it is told that its value is missing; elsewhere it would take another word for it
         (first if name in COMMON_OPTIONS else rest).extend(words[position : position + taken])
         position += taken
     return [*first, *rest]

@@ -57,7 +57,10 @@ _FAMILIES: tuple[tuple[type[errors.SignalboxError], int, str], ...] = (
 
 def status_of(error: errors.SignalboxError) -> tuple[int, str]:
     """HTTP status and title of an error's family."""
-    return next(((status, title) for kind, status, title in _FAMILIES if isinstance(error, kind)), (500, "Internal Server Error"))
+    return next(
+        ((status, title) for kind, status, title in _FAMILIES if isinstance(error, kind)),
+        (500, "Internal Server Error"),
+    )
 
 
 def problem(error: errors.SignalboxError) -> dict[str, Any]:

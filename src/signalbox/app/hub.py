@@ -101,8 +101,7 @@ class Hub:
             api=build_api(self.features),
             own=OwnPaths(own_paths(self.features)),
             doors={
-                (door.method, door.path): DoorRunner(door, self.context, self.auth)
-                for door in all_doors(self.features)
+                (door.method, door.path): DoorRunner(door, self.context, self.auth) for door in all_doors(self.features)
             },
             proxy=None if self.gateway is None else self.gateway.proxy,
             respond=errors.respond,

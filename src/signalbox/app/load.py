@@ -63,12 +63,13 @@ class Sources(BaseModel):
 
     def strangers(self) -> list[str]:
         """What to say of variables that begin with ``SIGNALBOX_`` and name no setting."""
-        known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+        known = [name.upper() for name in Settings.model_fields]
         said = []
         for name in sorted({*self.environ, *self.dotenv}):
-            if name.startswith(PREFIX) and name.partition("__")[0] not in known | _OUTSIDE:
-                close = difflib.get_close_matches(name, known, n=1)
-                said.append(f"{name} names no setting" + (f"; did you mean {close[0]}?" if close else ""))
+            first = name.removeprefix(PREFIX).partition("__")[0]
+            if name.startswith(PREFIX) and name not in _OUTSIDE and first not in known:
+                close = difflib.get_close_matches(first, known, n=1)
+                said.append(f"{name} names no setting" + (f"; did you mean {PREFIX}{close[0]}?" if close else ""))
         return said
 
 
@@ -153,8 +154,9 @@ class _Variables(EnvSettingsSource):
             return super().decode_complex_value(field_name, field, value)
         except ValueError as error:
             names = [name for name, text in self._variables.items() if text == value and name.startswith(PREFIX)]
-            # a table may hold secrets under keys that cannot be told apart here
-            shown = repr(redact(value, field_name)) if get_origin(getattr(field, "annotation", None)) is list else None
+            # a table may hold secrets, under keys that cannot be told apart here
+            is_list = get_origin(getattr(field, "annotation", None)) is list and "{" not in value
+            shown = repr(redact(value, field_name)) if is_list else None
             message = f'is not JSON ({error}); lists are written as ["a", "b"], tables as {{"name": "a"}}'
             raise _NotJsonError(Fault(" or ".join(names), message, shown)) from None
 

@@ -16,6 +16,7 @@ import uvloop
 
 from signalbox.app.features import FeatureFactory
 from signalbox.app.hub import Hub, make_folder, open_hub, upgrade_databases
+from signalbox.app.protocol import HttpProtocol
 from signalbox.app.settings import Settings
 from signalbox.core.errors import ConflictError, Fault, SettingsError
 from signalbox.core.logging import LogSettings, configure_logging
@@ -88,9 +89,10 @@ async def serve_hub(
 
 
 def uvicorn_config(hub: Hub) -> uvicorn.Config:
+    """How uvicorn serves a hub."""
     return uvicorn.Config(
         hub.front,
-        http="httptools",
+        http=HttpProtocol,
         ws="none",
         lifespan="off",
         interface="asgi3",

@@ -39,7 +39,7 @@ def add(app: typer.Typer, invocation: Invocation) -> None:
     @app.command("demo")
     def demo(
         port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes a free one.")] = 8000,
-        rate: Annotated[float, typer.Option(min=0.0, max=2000.0, help="Simulated calls a second.")] = 25.0,
+        rate: Annotated[float, typer.Option(min=0.1, max=2000.0, help="Simulated calls a second.")] = 25.0,
     ) -> None:
         """Run the hub with a simulated third-party API and live traffic; leaves nothing behind."""
         demonstration.run(port=port, rate=rate)

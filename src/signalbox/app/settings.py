@@ -32,8 +32,9 @@ def _check_root(path: str) -> str:
 
 
 def _check_database(secret: Secret) -> Secret:
+    text = secret.reveal()
     try:
-        url = make_url(secret.reveal())
+        url = make_url(text)
     except (ArgumentError, ValueError):  # what they say may hold a part of the password
         msg = "is no database address; write it as postgresql://user:password@host:5432/name"
         raise ValueError(msg) from None

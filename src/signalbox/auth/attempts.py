@@ -56,7 +56,6 @@ class Attempts:
             log.under_way -= 1
             if failed:
                 log.failures.append(now)
-                self._logs.move_to_end(key)
             elif not log.under_way and not log.failures:
                 del self._logs[key]
 

@@ -7,7 +7,6 @@ from sqlalchemy import Connection, insert, select
 
 from signalbox.auth.models import AuditRow, audit
 
-
 _INSERT = insert(audit)  # built once: to build a statement costs several times what running it does
 
 

@@ -11,6 +11,9 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+EMPTY_QUERY = "signalbox.empty_query"
+"""Extension in the scope of a request whose target ends with ``?``, which ASGI cannot tell from one without."""
+
 
 class ErrorResponder(Protocol):
     """Answers a raw ASGI request with an error as problem details; ``app`` supplies it."""

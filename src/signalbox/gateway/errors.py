@@ -21,6 +21,12 @@ class BodyTooLargeError(TooLargeError):
     code = "body_too_large"
 
 
+class UnsupportedCodingError(InvalidError):
+    """The request body comes in a transfer coding other than chunked."""
+
+    code = "unsupported_transfer_coding"
+
+
 class UpstreamFailedError(BadGatewayError):
     """The upstream refused the connection, broke it off or sent nonsense."""
 

@@ -1,5 +1,6 @@
 """Which headers cross the gateway, and those that name the way a request came (RFC 9110, RFC 7239)."""
 
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -29,7 +30,10 @@ _SPECIAL = HOP_BY_HOP | _REMADE | {b"authorization", b"token", b"app-name"}
 _RESPONSE_SPECIAL = HOP_BY_HOP | {b"via", b"x-request-id"}
 
 _USUAL = frozenset({b"keep-alive", b"close", b"Keep-Alive", b"Close"})
+_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VIA = b"1.1 signalbox"
+_LONGEST_NAME = 255
+"""Bytes of a host name (RFC 1035, 2.3.4); longer ones are not remembered."""
 
 
 REMEMBERED_WAYS = 4_096
@@ -70,7 +74,7 @@ def connection_options(values: Iterable[bytes]) -> set[bytes]:
     for value in values:
         if value not in _USUAL:
             named.update(option.strip().lower() for option in value.split(b","))
-    return named - HOP_BY_HOP - {b"", b"close"}
+    return named and named - HOP_BY_HOP - {b"", b"close"}
 
 
 class WayHeaders:
@@ -84,7 +88,7 @@ class WayHeaders:
 
         What the request says of its way is kept and continued if a trusted proxy says it, else replaced.
         """
-        if way.trusted or b"via" in special:
+        if way.trusted or b"via" in special or len(way.host) > _LONGEST_NAME:
             return _way_headers(special, way)
         known = self._known.get(way)
         if known is None:
@@ -164,4 +168,5 @@ def _node(address: bytes) -> bytes:
 
 
 def _quoted(host: bytes) -> bytes:
-    return b'"%b"' % host.replace(b'"', b"") if b":" in host or b"[" in host else host
+    """A host as the value of a ``Forwarded`` parameter: quoted unless it is a token, so that it adds no parameter."""
+    return host if _TOKEN.fullmatch(host) else b'"%b"' % host.translate(None, b'"\\')

@@ -4,8 +4,13 @@ import re
 
 _NOT_URI = re.compile(rb"%(?![0-9A-Fa-f]{2})|[^!$&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~%]")
 _DOT_SEGMENT = re.compile(rb"/(?:\.|%2[eE]){1,2}(?=/|\Z)")
-_UNRESERVED = re.compile(rb"%(?:2[dDeE]|3[0-9]|[46][1-9a-fA-F]|[57][0-9aA]|5[fF]|7[eE])")
+_ENCODED = re.compile(rb"%[0-9A-Fa-f]{2}")
+_PLAIN = frozenset(b"!$&'()*+,-.0123456789:;=@ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz~")
+"""What may stand in a segment as itself (``pchar``, RFC 3986, 3.3)."""
+
 _SLASHES = re.compile(rb"//+")
+_UNCLEAR = re.compile(rb"%2F|%5C|;")
+_PARAMETERS = re.compile(rb";[^/]*")
 
 
 def sanitize_path(path: bytes) -> bytes:
@@ -28,14 +33,25 @@ def sanitize_query(query: bytes) -> bytes:
 def canonical(path: bytes) -> bytes:
     """A sanitized path in the form that routes are compared with, never sent.
 
-    Percent-encoded unreserved characters are decoded (RFC 3986, 6.2.2.2) and runs of slashes folded, so that
-    another spelling of a path cannot slip past the prefix that guards it.
+    Encoded characters that need no encoding are decoded, the others spelt in upper case (RFC 3986, 6.2.2), and
+    runs of slashes folded, so that another spelling of a path cannot slip past the prefix that guards it.
     """
     if b"%" in path:
-        path = _UNRESERVED.sub(_decode, path)
+        path = _ENCODED.sub(_decode, path)
     if b"//" in path:
         path = _SLASHES.sub(b"/", path)
     return path
+
+
+def lenient_reading(path: bytes) -> bytes | None:
+    """A canonical path as a lenient server may read it; None where there are no two readings.
+
+    Such servers take encoded slashes and backslashes for slashes and leave path parameters (``;x=1``) out.
+    """
+    if _UNCLEAR.search(path) is None:
+        return None
+    path = _PARAMETERS.sub(b"", path.replace(b"%2F", b"/").replace(b"%5C", b"/"))
+    return canonical(sanitize_path(path))
 
 
 def strip_segments(path: bytes, count: int) -> bytes:
@@ -71,4 +87,5 @@ def _encode(match: re.Match[bytes]) -> bytes:
 
 
 def _decode(match: re.Match[bytes]) -> bytes:
-    return bytes((int(match[0][1:], 16),))
+    byte = int(match[0][1:], 16)
+    return bytes((byte,)) if byte in _PLAIN else match[0].upper()

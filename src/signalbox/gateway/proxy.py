@@ -4,12 +4,21 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from signalbox.auth.credentials import is_ours
+from signalbox.auth.errors import SignOnRequiredError
+from signalbox.auth.errors import MissingScopeError
 from signalbox.auth.runtime import AuthRuntime
-from signalbox.core.asgi import ErrorResponder, Receive, Scope, Send
-from signalbox.core.errors import SignalboxError, UnauthenticatedError
+from signalbox.auth.scopes import grants
+from signalbox.core.asgi import EMPTY_QUERY, ErrorResponder, Receive, Scope, Send
+from signalbox.core.errors import SignalboxError
 from signalbox.core.proxies import TrustedProxies
 from signalbox.gateway.body import SMALL, ClientGoneError, RequestBody, too_large
-from signalbox.gateway.errors import BodyTooLargeError, NoUpstreamError, UpstreamFailedError, UpstreamTimeoutError
+from signalbox.gateway.errors import (
+    BodyTooLargeError,
+    NoUpstreamError,
+    UnsupportedCodingError,
+    UpstreamFailedError,
+    UpstreamTimeoutError,
+)
 from signalbox.gateway.headers import (
     Header,
     Way,
@@ -41,8 +50,8 @@ class _Exchange:
     """What is known of one call while it runs."""
 
     __slots__ = (
-        "app", "client", "host", "method", "path", "query", "request_body", "request_id", "response_bytes",
-        "route", "scheme", "started", "started_at", "status", "upstream",
+        "app", "client", "host", "method", "needs_token", "path", "query", "request_body", "request_id",
+        "response_bytes", "route", "scheme", "started", "started_at", "status", "upstream",
     )  # fmt: skip
 
     def __init__(self, scope: Scope, *, client: str, now: int, monotonic: float) -> None:
@@ -51,9 +60,12 @@ class _Exchange:
         self.method: str = scope["method"]
         self.scheme: str = scope["scheme"]
         self.path: bytes = scope["raw_path"]
-        self.query = sanitize_query(scope["query_string"])
+        self.query: bytes | None = sanitize_query(scope["query_string"])
+        if not self.query and EMPTY_QUERY not in scope.get("extensions", ()):
+            self.query = None
         self.host = b""
         self.upstream: Upstream | None = None
+        self.needs_token = True
         self.route = UNMATCHED
         self.app: str | None = None
         self.request_id = b""
@@ -120,7 +132,7 @@ class Proxy:
         trace = trace_headers(special)
         exchange.request_id = trace[0][1]
         upstream = self._route(exchange, special)
-        headers += await self._admit(exchange, upstream, scope["headers"], special)
+        headers += await self._admit(exchange, scope["headers"], special)
         headers += trace
         headers += self._ways.of(special, self._way(exchange, scope))
         watch = ClientWatch(receive, self.waiting)
@@ -153,35 +165,44 @@ class Proxy:
             msg = f"nothing is served at {path.decode()}; set gateway.default or an upstream's host or prefix"
             raise NoUpstreamError(msg)
         exchange.upstream = upstream
+        exchange.needs_token = self.table.needs_token(exchange.host, path, upstream)
         exchange.route = upstream.route(path)
         return upstream
 
-    async def _admit(
-        self, exchange: _Exchange, upstream: Upstream, headers: list[Header], special: Special
-    ) -> list[Header]:
+    async def _admit(self, exchange: _Exchange, headers: list[Header], special: Special) -> list[Header]:
         """Check the caller's right to the gateway.
 
         Returns:
             The credentials that are not the hub's own, which belong to the upstream and are passed on.
         """
         if not special.keys() & {b"authorization", b"token", b"app-name"}:
-            self._check_anonymous(upstream)
+            self._check_anonymous(exchange)
             return []
-        token = _own_token(special)
-        if token is None:
-            self._check_anonymous(upstream)
-            names = (b"authorization", b"token", b"app-name")
-            return [(name, value) for name in names for value in special.get(name, ())]
-        app_name = special.get(b"app-name", (None,))[0]
-        principal = self._auth.lookup(token, app_name=app_name) or await self._auth.authenticate(headers)
-        exchange.app = principal.app or principal.name
-        self._auth.require(principal, "gateway")
-        return []
+        pairs = [(name, value) for name in (b"authorization", b"token") for value in special.get(name, ())]
+        foreign = [pair for pair in pairs if not _holds_own(pair[1])]
+        if len(foreign) == len(pairs):
+            self._check_anonymous(exchange)
+            return [*foreign, *((b"app-name", value) for value in special.get(b"app-name", ()))]
+        await self._check_token(exchange, headers, special)
+        return foreign
 
-    def _check_anonymous(self, upstream: Upstream) -> None:
-        if upstream.needs_token:
-            msg = f"the upstream {upstream.name} needs a token; send one as Authorization: Bearer or as Token"
-            raise UnauthenticatedError(msg)
+    async def _check_token(self, exchange: _Exchange, headers: list[Header], special: Special) -> None:
+        """Check the hub's own token among the credentials, and note whose it is."""
+        token = _own_token(special)
+        app_name = special.get(b"app-name", (None,))[0]
+        known = None if token is None else self._auth.lookup(token, app_name=app_name)
+        principal = known or await self._auth.authenticate(headers)
+        exchange.app = principal.app or principal.name
+        if not exchange.needs_token:
+            self._auth.require(principal, "gateway")
+        elif not grants(principal.scopes, "gateway"):
+            msg = "this upstream needs a token with the scope gateway"
+            raise MissingScopeError(msg, scope="gateway")
+
+    def _check_anonymous(self, exchange: _Exchange) -> None:
+        if exchange.needs_token:
+            msg = "this upstream needs a token; send one as Authorization: Bearer or as Token"
+            raise SignOnRequiredError(msg)
         self._auth.require(self._auth.anonymous, "gateway")
 
     def _way(self, exchange: _Exchange, scope: Scope) -> Way:
@@ -243,10 +264,10 @@ async def _body(
     if length == 0:
         watch.arm()
         return b"", 0
+    if length is not None and length > upstream.max_body:
+        raise too_large(upstream.max_body)
     source = exchange.request_body = RequestBody(receive, limit=upstream.max_body)
     if length is None or length > SMALL:
-        if length is not None and length > upstream.max_body:
-            raise too_large(upstream.max_body)
         return watch.follow(source), length
     whole = await source.whole()
     watch.arm()
@@ -255,17 +276,29 @@ async def _body(
 
 def _own_token(special: Special) -> bytes | None:
     """The caller's credential if the hub issued it: an app token, or a JWT with the hub's own header."""
+    for value in special.get(b"token", ()):
+        if is_ours(value):
+            return value
     for value in special.get(b"authorization", ()):
         scheme, _, credential = value.partition(b" ")
-        if scheme.lower() == b"bearer" and is_ours(credential):
-            return credential
-    return next((value for value in special.get(b"token", ()) if is_ours(value)), None)
+        if scheme.lower() == b"bearer" and is_ours(credential.strip()):
+            return credential.strip()
+    return None
+
+
+def _holds_own(value: bytes) -> bool:
+    """Whether a header value holds a credential that the hub issued, in whatever form; it is never passed on."""
+    return any(map(is_ours, value.split()))
 
 
 def _content_length(special: Special) -> int | None:
     """Length of the request body: 0 where there is none, None where it is chunked."""
-    if b"transfer-encoding" in special:
-        return None
+    codings = special.get(b"transfer-encoding")
+    if codings is not None:
+        if len(codings) == 1 and codings[0].lower() == b"chunked":
+            return None
+        msg = "a request body may be chunked, but come in no other transfer coding"
+        raise UnsupportedCodingError(msg)
     return int(special.get(b"content-length", (b"0",))[0])
 
 

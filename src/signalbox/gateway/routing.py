@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from signalbox.gateway.paths import canonical, strip_segments
+from signalbox.gateway.paths import canonical, lenient_reading, strip_segments
 from signalbox.gateway.settings import GatewaySettings, UpstreamSettings
 from signalbox.infra.http import Timeouts, parse_origin
 
@@ -28,12 +28,12 @@ class Upstream:
         self._routes = list(settings.routes)
         self._pattern = _compile(self._routes)
 
-    def target(self, path: bytes, query: bytes) -> bytes:
-        """The request target sent upstream for a sanitized path and query."""
+    def target(self, path: bytes, query: bytes | None) -> bytes:
+        """The request target sent upstream for a sanitized path and query, None where there is no query."""
         if self._skip:
             path = strip_segments(path, self._skip)
         target = self._base + path
-        return target + b"?" + query if query else target
+        return target if query is None else target + b"?" + query
 
     def route(self, path: bytes) -> str:
         """The template that a canonical path fits, or ``unmatched``."""
@@ -48,13 +48,17 @@ class _Prefixes:
 
     def __init__(self) -> None:
         self._by_prefix: dict[bytes, Upstream] = {}
+        self._depth = 0
 
     def add(self, prefix: str, upstream: Upstream) -> None:
-        self._by_prefix[canonical(prefix.encode()).rstrip(b"/")] = upstream
+        path = canonical(prefix.encode()).rstrip(b"/")
+        self._by_prefix[path] = upstream
+        self._depth = max(self._depth, path.count(b"/"))
 
     def find(self, path: bytes) -> Upstream | None:
         if not self._by_prefix:
             return None
+        path = b"/".join(path.split(b"/", self._depth + 1)[: self._depth + 1])  # however long, as deep as prefixes are
         while path:
             found = self._by_prefix.get(path)
             if found is not None:
@@ -69,6 +73,7 @@ class RoutingTable:
     def __init__(self, settings: GatewaySettings) -> None:
         self.upstreams = [Upstream(each) for each in settings.upstreams]
         self._default = next((each for each in self.upstreams if each.name == settings.default), None)
+        self._guarded = any(each.needs_token for each in self.upstreams)
         self._anywhere = _Prefixes()
         self._by_host: dict[bytes, _Prefixes] = {}
         for upstream, own in zip(self.upstreams, settings.upstreams, strict=True):
@@ -89,6 +94,14 @@ class RoutingTable:
                 return own.find(path)
         return self._anywhere.find(path) or self._default
 
+    def needs_token(self, host: bytes, path: bytes, upstream: Upstream) -> bool:
+        """Whether this upstream, or one that a lenient server could take the canonical path to mean, needs a token."""
+        if not self._guarded or upstream.needs_token:
+            return upstream.needs_token
+        reading = lenient_reading(path)
+        other = None if reading is None else self.find(host, reading)
+        return other is not None and other.needs_token
+
 
 def bare_host(host: bytes) -> bytes:
     """A ``Host`` value in lower case, without port and trailing dot."""
@@ -106,5 +119,5 @@ def _compile(routes: Sequence[str]) -> re.Pattern[bytes] | None:
 
 
 def _to_regex(route: str) -> str:
-    literals = [re.escape(text) for text in _PARAMETER.split(route.rstrip("/"))]
+    literals = [re.escape(canonical(text.encode()).decode()) for text in _PARAMETER.split(route.rstrip("/"))]
     return "[^/]+".join(literals) + "/?"

@@ -1,19 +1,29 @@
 """Settings under ``[gateway]``."""
 
+import re
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from signalbox.core.errors import InvalidError
+from signalbox.gateway.paths import canonical, sanitize_path
 from signalbox.infra.http import Timeouts, parse_origin
+
+_PARAMETER = re.compile(r"\{[^{}/]*\}")
+_HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 
 
 def _check_url(url: str) -> str:
     try:
-        parse_origin(url)
+        _, base = parse_origin(url)
     except InvalidError as error:
         raise ValueError(str(error)) from error
+    except UnicodeEncodeError:
+        base = b" "
+    if sanitize_path(base) != base:
+        msg = "holds characters that must be percent-encoded, or dot segments"
+        raise ValueError(msg)
     return url
 
 
@@ -21,22 +31,27 @@ def _check_path(path: str) -> str:
     if not path.startswith("/") or "?" in path or "#" in path or "//" in path or not path.isascii():
         msg = "starts with / and holds no query, fragment or empty segment, such as /categories"
         raise ValueError(msg)
-    if any(segment in {".", ".."} for segment in path.split("/")):
-        msg = "holds no dot segments"
+    if sanitize_path(path.encode()) != path.encode():
+        msg = "holds no dot segments, and other characters than those of a path only percent-encoded"
         raise ValueError(msg)
     return path
 
 
+def _check_template(template: str) -> str:
+    _check_path(_PARAMETER.sub("x", template))
+    return template
+
+
 def _check_host(host: str) -> str:
-    is_ipv6 = host.startswith("[") and host.endswith("]")
-    if not host or "/" in host or (":" in host and not is_ipv6):
+    if _HOST.fullmatch(host) is None:
         msg = "is a bare host name, without scheme, port or path, such as api.example.com"
         raise ValueError(msg)
     return host.lower().rstrip(".")
 
 
 Url = Annotated[str, AfterValidator(_check_url)]
-PathPattern = Annotated[str, AfterValidator(_check_path)]
+PathPrefix = Annotated[str, AfterValidator(_check_path)]
+PathTemplate = Annotated[str, AfterValidator(_check_template)]
 HostName = Annotated[str, AfterValidator(_check_host)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
@@ -54,11 +69,11 @@ class UpstreamSettings(BaseModel):
     """``http`` or ``https`` address that requests are sent to; its path comes before theirs."""
     host: HostName | None = None
     """Requests with this Host belong to this upstream, whatever their path."""
-    prefix: PathPattern | None = None
+    prefix: PathPrefix | None = None
     """Requests whose path lies below this belong to this upstream; the longest prefix wins."""
     strip_prefix: bool = False
     """Whether the prefix is taken off before the request is sent on."""
-    routes: list[PathPattern] = []
+    routes: list[PathTemplate] = []
     """Path templates such as ``/categories/{id}`` under which statistics count, as clients spell the path."""
     access: Literal["open", "token"] = "open"
     """``open``: whoever has the scope ``gateway`` (by default everybody); ``token``: a token with that scope."""
@@ -112,11 +127,11 @@ class GatewaySettings(BaseModel):
 
     @model_validator(mode="after")
     def _places_differ(self) -> "GatewaySettings":
-        places: dict[tuple[str | None, str | None], str] = {}
+        places: dict[tuple[str | None, bytes], str] = {}
         for upstream in self.upstreams:
-            place = (upstream.host, upstream.prefix and upstream.prefix.rstrip("/"))
-            if place == (None, None):
+            if upstream.host is None and upstream.prefix is None:
                 continue
+            place = (upstream.host, canonical((upstream.prefix or "/").encode()).rstrip(b"/"))
             other = places.setdefault(place, upstream.name)
             if other != upstream.name:
                 msg = f"the upstreams {other!r} and {upstream.name!r} claim the same host and prefix"
