@@ -1,11 +1,14 @@
 """A sign-on to test with: cheap password hashes, and people and apps to sign on."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import pytest
 
 from signalbox.auth import service, users
+from signalbox.auth.errors import InvalidTokenError
 from signalbox.auth.models import AppToken, User
 from signalbox.auth.passwords import Cost, Passwords
 from signalbox.auth.principal import Principal
@@ -67,9 +70,13 @@ def desk(context: Context, clock: ManualClock) -> Desk:
     return Desk(context, clock)
 
 
+def new_runtime(context: Context, settings: AuthSettings | None = None) -> AuthRuntime:
+    return AuthRuntime(context, settings or AuthSettings(), passwords=Passwords(cost=CHEAP))
+
+
 @pytest.fixture
 async def runtime(context: Context) -> AsyncIterator[AuthRuntime]:
-    opened = AuthRuntime(context, AuthSettings(), passwords=Passwords(cost=CHEAP))
+    opened = new_runtime(context)
     await opened.open()
     yield opened
     await opened.close()
@@ -82,3 +89,25 @@ async def sign_in(runtime: AuthRuntime, name: str = "anna", *, password: str = P
 
 async def who(runtime: AuthRuntime, token: str) -> Principal:
     return await runtime.authenticate(bearer(token))
+
+
+async def signed_on(desk: Desk, runtime: AuthRuntime) -> str:
+    """The token of the new user Anna."""
+    await desk.add_user("Anna")
+    return await sign_in(runtime, "anna")
+
+
+async def refused(runtime: AuthRuntime, token: str) -> str:
+    with pytest.raises(InvalidTokenError) as error:
+        await who(runtime, token)
+    assert runtime.lookup(token.encode()) is None
+    return str(error.value)
+
+
+async def seconds_until_refused(runtime: AuthRuntime, token: str) -> float:
+    started = time.monotonic()
+    while runtime.lookup(token.encode()) is not None:
+        assert time.monotonic() - started < 5
+        await asyncio.sleep(0.01)
+    await refused(runtime, token)
+    return time.monotonic() - started

@@ -25,4 +25,5 @@ def items(place: Place) -> Iterator[sa.Table]:
     engine = place.engine()
     metadata.create_all(engine)
     yield item
+    metadata.drop_all(engine)
     engine.dispose()

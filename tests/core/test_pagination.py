@@ -76,7 +76,7 @@ def test_a_page_holds_what_fits_and_points_behind_its_last_row(rows: list[int], 
 
 
 @given(PAIRS, ROW_IDS, st.booleans())
-def test_the_next_link_keeps_every_filter_in_order(pairs: list[tuple[str, str]], row: int, *, later: bool) -> None:
+def test_the_next_link_keeps_every_filter_in_order(pairs: list[tuple[str, str]], row: int, later: bool) -> None:
     old, new = encode_cursor(row), encode_cursor(row // 2)
     query = urlencode([("cursor", old), *pairs] if later else [*pairs, ("cursor", old)])
     parts = urlsplit(address_of(next_link("/api/calls", query, new)))

@@ -32,7 +32,9 @@ WAYS = st.builds(
     Way,
     client=STRANGERS,
     proxies=st.lists(PROXIES, min_size=1, max_size=4),
-    written=st.lists(st.one_of(NOISE, STRANGERS, PROXIES, st.just("unknown"), st.just("10.0.0.1, 10.0.0.2")), max_size=3),
+    written=st.lists(
+        st.one_of(NOISE, STRANGERS, PROXIES, st.just("unknown"), st.just("10.0.0.1, 10.0.0.2")), max_size=3
+    ),
 )
 
 

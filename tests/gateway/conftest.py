@@ -11,6 +11,8 @@ import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
+from signalbox.gateway.schemas import CallOut, Filters
+from signalbox.gateway.service import list_calls
 from signalbox.sandbox.rawserver import RawUpstream
 from signalbox.sandbox.upstream import UpstreamApp
 from signalbox.sandbox.wire import Call
@@ -81,3 +83,14 @@ async def until(condition: Callable[[], object], *, within: float = 5.0) -> None
     async with asyncio.timeout(within):
         while not condition():
             await asyncio.sleep(0.005)
+
+
+async def recorded(hub: RunningHub, count: int = 1, **filters: Any) -> list[CallOut]:
+    """The calls that the hub has recorded, oldest first, once there are ``count``."""
+    async with asyncio.timeout(5):
+        while True:
+            await hub.flush()
+            page = await hub.hub.context.calls_db.read(list_calls, Filters(**filters), cursor=None, limit=500)
+            if len(page.items) >= count:
+                return page.items[::-1]
+            await asyncio.sleep(0.01)

@@ -134,8 +134,7 @@ class PostgresqlServer:
     @contextmanager
     def closed(self, place: PostgresqlPlace) -> Iterator[None]:
         """Throw everybody out of a database and let nobody in for a while, as if the server were away."""
-        name = sa.make_url(place.url).database or ""
-        self._made[name].dispose()
+        name = sa.make_url(place.url).database
         self._execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
         try:
             self._execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
@@ -163,7 +162,8 @@ class PostgresqlServer:
         self._execute(f"CREATE DATABASE {name}")
         # tests do not pull the plug: what is committed need not be on the disk before they go on
         self._execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
-        engine = self._made[name] = postgresql_engine(self._at(name))
+        url = self._url.set(drivername="postgresql+psycopg", database=name)
+        engine = self._made[name] = sa.create_engine(url, pool_pre_ping=True)  # tests break connections on purpose
         upgrade(engine, "main")
         upgrade(engine, "calls")
         with engine.begin() as tx:
@@ -192,8 +192,8 @@ class PostgresqlServer:
         return self._url.set(database=name).render_as_string(hide_password=False)
 
 
-def _tables(tx: sa.Connection) -> list[str]:
-    found = tx.exec_driver_sql("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename")
+def _tables(tx: sa.Connection, schema: str = "public") -> list[str]:
+    found = tx.exec_driver_sql("SELECT tablename FROM pg_tables WHERE schemaname = %s ORDER BY 1", (schema,))
     return [name for name in found.scalars() if not name.startswith("alembic_version")]
 
 

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import shutil
+import socket
+import struct
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -22,7 +24,8 @@ from tests.support.databases import Place, PostgresqlPlace, SqlitePlace
 PATIENCE = 10.0
 """Seconds after which an answer that does not come fails its test."""
 
-Headers = Sequence[tuple[bytes, bytes]]
+Header = tuple[bytes, bytes]
+Headers = Sequence[Header]
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,15 @@ class Client:
                 return status, [(name.lower(), value) for name, value in pairs], interim
             interim.append(status)
 
+    async def rest(self) -> bytes:
+        """All that comes until the connection ends, in whatever way."""
+        pieces: list[bytes] = []
+        async with asyncio.timeout(PATIENCE):
+            with contextlib.suppress(ConnectionError):
+                while piece := await self.reader.read(65_536):
+                    pieces.append(piece)
+        return b"".join(pieces)
+
     async def ended(self) -> bool:
         """Whether the server closes the connection, without another byte."""
         async with asyncio.timeout(PATIENCE):
@@ -91,7 +103,8 @@ class Client:
             await self.writer.wait_closed()
 
     def abort(self) -> None:
-        """Leave at once, whatever is still under way."""
+        """Leave at once with RST, whatever is still under way."""
+        self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
 
     async def _body(self, headers: dict[bytes, bytes]) -> tuple[bytes, bool]:

@@ -1,5 +1,6 @@
 """Runs the doors that features declare, and describes them in OpenAPI."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,6 +13,9 @@ from signalbox.auth.runtime import AuthRuntime
 from signalbox.core.asgi import Receive, Scope, Send
 from signalbox.core.errors import Fault, InvalidError, UnprocessableError
 from signalbox.infra.context import Context
+
+_NAMED = re.compile(r"Object (?:missing required|contains unknown) field `(.+)`")
+"""Complaints of msgspec that stand at the object and name the field in their words."""
 
 
 class InvalidJsonError(InvalidError):
@@ -64,13 +68,20 @@ class DoorRunner:
         try:
             return self._decoder.decode(content)
         except msgspec.ValidationError as error:
-            message, _, path = str(error).partition(" - at ")
-            raise UnprocessableError(
-                [Fault(path.strip("`").removeprefix("$").lstrip(".") or "body", message)]
-            ) from None
+            raise UnprocessableError([_to_fault(str(error))]) from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             msg = f"the body is not JSON: {error}"
             raise InvalidJsonError(msg) from None
+
+
+def _to_fault(said: str) -> Fault:
+    """What msgspec says, such as ``Expected `int`, got `str` - at `$.number```, with the field's name before it."""
+    message, _, place = said.partition(" - at ")
+    path = place.strip("`").removeprefix("$")
+    named = _NAMED.match(message)
+    if named is not None:
+        path += f".{named[1]}"
+    return Fault(path.lstrip(".") or "body", message)
 
 
 def describe(openapi: dict[str, Any], doors: Iterable[Door[Any]]) -> None:
@@ -90,10 +101,12 @@ def _operation(door: Door[Any], body: dict[str, Any], answer: dict[str, Any]) ->
         "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
         "responses": {
             str(door.status): {"description": "Durable", "content": {"application/json": {"schema": answer}}},
+            "400": {"description": "The body is not JSON"},
             "401": {"description": "No valid token"},
             "403": {"description": f"The token lacks the scope {door.scope}"},
             "413": {"description": f"Body over {door.max_body} bytes"},
             "422": {"description": "Fields missing or wrong"},
+            "503": {"description": "The database is away; nothing was kept"},
         },
         "security": [{"OAuth2PasswordBearer": [door.scope]}, {"APIKeyHeader": []}],
     }

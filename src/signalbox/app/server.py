@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import fcntl
+import gc
 import logging
 import signal
 import socket
@@ -25,6 +26,9 @@ from signalbox.infra.telemetry import Metrics
 BACKLOG = 2_048
 KEEP_ALIVE = 75
 """Seconds that an idle client connection stays open."""
+
+GC_THRESHOLD = 20_000
+"""Objects made and not freed until the young ones are looked through; Python's default is 700."""
 
 _log = logging.getLogger(__name__)
 
@@ -85,7 +89,19 @@ async def serve_hub(
         loop.add_signal_handler(number, _stop, hub, server, number)
     loop.add_signal_handler(signal.SIGHUP, _reload, hub, reload)
     on_ready(hub)
+    _settle_garbage_collector()
     await server.serve(sockets=[listener])
+
+
+def _settle_garbage_collector() -> None:
+    """Take what exists now out of garbage collection, and collect less often.
+
+    Modules, schemas and routes live as long as the process; to walk through them all took 60 ms now and then, in
+    which no call was served. Few of a call's own objects are in cycles, so most end without the collector.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD, 10, 10)
 
 
 def uvicorn_config(hub: Hub) -> uvicorn.Config:

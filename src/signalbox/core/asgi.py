@@ -14,6 +14,10 @@ AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 EMPTY_QUERY = "signalbox.empty_query"
 """Extension in the scope of a request whose target ends with ``?``, which ASGI cannot tell from one without."""
 
+DROP_IF_GONE = "signalbox.drop_if_gone"
+"""Extension: a function that drops the connection if the client has left, and tells whether it did. While an
+application takes no more of a request body, nobody else looks."""
+
 
 class ErrorResponder(Protocol):
     """Answers a raw ASGI request with an error as problem details; ``app`` supplies it."""

@@ -1,11 +1,12 @@
 """The gateway's way of a call, as a raw ASGI application: route, admit, send on, relay, record."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import functools
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 from signalbox.auth.credentials import is_ours
-from signalbox.auth.errors import SignOnRequiredError
-from signalbox.auth.errors import MissingScopeError
+from signalbox.auth.errors import MissingScopeError, SignOnRequiredError
 from signalbox.auth.runtime import AuthRuntime
 from signalbox.auth.scopes import grants
 from signalbox.core.asgi import EMPTY_QUERY, ErrorResponder, Receive, Scope, Send
@@ -41,7 +42,12 @@ CLIENT_CLOSED_REQUEST = 499
 
 CONTENT_TOO_LARGE, INTERNAL_ERROR, BAD_GATEWAY, SERVICE_UNAVAILABLE, GATEWAY_TIMEOUT = 413, 500, 502, 503, 504
 
+_CREDENTIALS = frozenset({b"authorization", b"token", b"app-name"})
+
 _MAX_PATH = 2_048
+
+_new_call: Callable[[tuple[Any, ...]], Call] = functools.partial(tuple.__new__, Call)
+"""``Call(*values)`` without its keyword handling, which takes longer than the rest of making one."""
 
 Special = dict[bytes, list[bytes]]
 
@@ -75,19 +81,22 @@ class _Exchange:
 
     def to_call(self, monotonic: float) -> Call:
         """The record of the finished call."""
-        return Call(
-            self.started_at,
-            self.path[:_MAX_PATH].decode("ascii"),
-            self.route,
-            "" if self.upstream is None else self.upstream.name,
-            self.method,
-            self.status,
-            round((monotonic - self.started) * 1_000_000),
-            0 if self.request_body is None else self.request_body.size,
-            self.response_bytes,
-            self.client,
-            self.app,
-            self.request_id.decode("ascii"),
+        upstream, body = self.upstream, self.request_body
+        return _new_call(
+            (
+                self.started_at,
+                self.path[:_MAX_PATH].decode("ascii"),
+                self.route,
+                "" if upstream is None else upstream.name,
+                self.method,
+                self.status,
+                int((monotonic - self.started) * 1_000_000),
+                0 if body is None else body.size,
+                self.response_bytes,
+                self.client,
+                self.app,
+                self.request_id.decode("ascii"),
+            )
         )
 
 
@@ -123,7 +132,8 @@ class Proxy:
             exchange.status = CLIENT_CLOSED_REQUEST
         except SignalboxError as error:
             unread = exchange.request_body is None or not exchange.request_body.complete
-            exchange.status = await self._respond(send, error, request_id=exchange.request_id, close=unread)
+            close = unread and _expects_continue(scope["headers"])
+            exchange.status = await self._respond(send, error, request_id=exchange.request_id, close=close)
         finally:
             self._recorder.record(exchange.to_call(self._clock.monotonic()))
 
@@ -132,10 +142,13 @@ class Proxy:
         trace = trace_headers(special)
         exchange.request_id = trace[0][1]
         upstream = self._route(exchange, special)
-        headers += await self._admit(exchange, scope["headers"], special)
+        if _CREDENTIALS.isdisjoint(special):
+            self._check_anonymous(exchange)
+        else:
+            headers += await self._admit(exchange, scope["headers"], special)
         headers += trace
         headers += self._ways.of(special, self._way(exchange, scope))
-        watch = ClientWatch(receive, self.waiting)
+        watch = ClientWatch(scope, receive, self.waiting)
         try:
             body, length = await _body(exchange, upstream, special, receive, watch)
             target = upstream.target(exchange.path, exchange.query)
@@ -175,9 +188,6 @@ class Proxy:
         Returns:
             The credentials that are not the hub's own, which belong to the upstream and are passed on.
         """
-        if not special.keys() & {b"authorization", b"token", b"app-name"}:
-            self._check_anonymous(exchange)
-            return []
         pairs = [(name, value) for name in (b"authorization", b"token") for value in special.get(name, ())]
         foreign = [pair for pair in pairs if not _holds_own(pair[1])]
         if len(foreign) == len(pairs):
@@ -237,6 +247,7 @@ class Proxy:
             return
         watch.start()
         await send(start)
+        await send({"type": "http.response.body", "body": b"", "more_body": True})  # the head goes out at once
         try:
             while piece := await response.read():
                 exchange.response_bytes += len(piece)
@@ -289,6 +300,11 @@ def _own_token(special: Special) -> bytes | None:
 def _holds_own(value: bytes) -> bool:
     """Whether a header value holds a credential that the hub issued, in whatever form; it is never passed on."""
     return any(map(is_ours, value.split()))
+
+
+def _expects_continue(headers: list[Header]) -> bool:
+    """Whether the client waits to be asked for its body; refused, it may send it all the same or not."""
+    return any(name == b"expect" for name, _ in headers)
 
 
 def _content_length(special: Special) -> int | None:

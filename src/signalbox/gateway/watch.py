@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-from signalbox.core.asgi import Receive
+from signalbox.core.asgi import DROP_IF_GONE, Receive, Scope
 from signalbox.gateway.body import RequestBody
 
 INTERVAL = 0.25
@@ -13,15 +13,18 @@ and a task for each of them would cost more than the rest of the call."""
 
 
 class WaitingCalls:
-    """The calls that wait for an upstream and are not watched yet."""
+    """The calls that wait for an upstream, or read a body, and are not watched yet."""
 
     def __init__(self) -> None:
         self.tick = 0
+        self.loop: asyncio.AbstractEventLoop | None = None
+        """Set once running: to ask for the running loop costs a system call on Python 3.11."""
         self.watches: set[ClientWatch] = set()
         self._task: asyncio.Task[None] | None = None
 
     def open(self) -> None:
         """Begin to look; needs a running event loop."""
+        self.loop = asyncio.get_running_loop()
         self._task = asyncio.create_task(self._run())
 
     async def close(self) -> None:
@@ -35,39 +38,47 @@ class WaitingCalls:
         while True:
             await asyncio.sleep(INTERVAL)
             self.tick += 1
-            for watch in [each for each in self.watches if self.tick - each.armed_at > 1]:
-                watch.start()
+            for watch in list(self.watches):
+                watch.look(self.tick)
 
 
 class ClientWatch:
     """Cancels the task that serves a call when its client leaves.
 
-    While a request body is still read, its reader notices that instead: there is one reader at a time.
+    While a request body is still read, its reader notices that instead: there is one reader at a time. An upstream
+    that takes no more of the body keeps the reader from reading, so the connection itself is looked at as well.
     """
 
-    __slots__ = ("_receive", "_task", "_waiting", "_watcher", "armed_at", "body", "gone")
+    __slots__ = ("_receive", "_scope", "_task", "_waiting", "_watcher", "armed_at", "body", "gone")
 
-    def __init__(self, receive: Receive, waiting: WaitingCalls) -> None:
+    def __init__(self, scope: Scope, receive: Receive, waiting: WaitingCalls) -> None:
         self.gone = False
         """Whether the client has left, so that a cancellation means just that."""
         self.body: RequestBody | None = None
         """The request body, where there is one."""
         self.armed_at = 0
-        self._receive, self._waiting = receive, waiting
+        self._scope, self._receive, self._waiting = scope, receive, waiting
         self._task: asyncio.Task[None] | None = None
         self._watcher: asyncio.Task[None] | None = None
 
     def arm(self) -> None:
         """Watch in a while, if the call lasts so long."""
-        self._task = asyncio.current_task()
+        self._task = asyncio.current_task(self._waiting.loop)
         self.armed_at = self._waiting.tick
         self._waiting.watches.add(self)
 
+    def look(self, tick: int) -> None:
+        """Look at the call at a tick of ``WaitingCalls``."""
+        if self.body is None or self.body.complete:
+            if tick - self.armed_at > 1:
+                self.start()
+        elif self._scope["extensions"][DROP_IF_GONE]():
+            self._begin()
+
     def start(self) -> None:
         """Watch from now on, or from the end of the request body."""
-        self._waiting.watches.discard(self)
-        if self._watcher is None and (self.body is None or self.body.complete):
-            self._watcher = asyncio.get_running_loop().create_task(self._watch())
+        if self.body is None or self.body.complete:
+            self._begin()
 
     def stop(self) -> None:
         """Watch no more."""
@@ -79,12 +90,19 @@ class ClientWatch:
         """Watch once this body has been read; returns its pieces."""
         self._task = asyncio.current_task()
         self.body = body
+        if DROP_IF_GONE in self._scope.get("extensions", ()):
+            self._waiting.watches.add(self)
         return self._pieces(body)
 
     async def _pieces(self, body: RequestBody) -> AsyncIterator[bytes]:
         async for piece in body.stream():
             yield piece
         self.start()
+
+    def _begin(self) -> None:
+        self._waiting.watches.discard(self)
+        if self._watcher is None:
+            self._watcher = asyncio.get_running_loop().create_task(self._watch())
 
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":

@@ -4,11 +4,13 @@ A row-by-row ``executemany`` hands the interpreter lock back and forth once for 
 loop every hand-over waits for the switch interval (5 ms). One statement for hundreds of rows asks once.
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
 
 SQLITE_PARAMETERS = 8_192
 """Bound values in one statement; SQLite allows 32,766, more than this gained nothing when measured."""
@@ -30,15 +32,28 @@ def _insert_values(tx: Connection, table: Table, columns: Sequence[str], rows: S
     names = ", ".join(f'"{column}"' for column in columns)
     group = "(" + ", ".join("?" * len(columns)) + ")"
     sql = f'INSERT INTO "{table.name}" ({names}) VALUES {", ".join([group] * len(rows))}'  # noqa: S608 - our names
-    tx.exec_driver_sql(sql, tuple(value for row in rows for value in row))
+    tx.exec_driver_sql(sql, tuple(itertools.chain.from_iterable(rows)))
 
 
 def _copy(tx: Connection, table: Table, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     names = ", ".join(f'"{column}"' for column in columns)
+    sql = f'COPY "{table.name}" ({names}) FROM STDIN'
+    dbapi: Any = tx.dialect.loaded_dbapi
     cursor: Any = tx.connection.cursor()
-    with cursor, cursor.copy(f'COPY "{table.name}" ({names}) FROM STDIN') as copy:
-        for row in rows:
-            copy.write_row(row)
+    try:
+        with cursor, cursor.copy(sql) as copy:
+            for row in rows:
+                copy.write_row(row)
+    except dbapi.Error as error:
+        raise _as_sqlalchemy_would(tx, sql, error) from error
+
+
+def _as_sqlalchemy_would(tx: Connection, sql: str, error: Exception) -> BaseException:
+    """The error of a raw cursor as any other statement raises it."""
+    dbapi: Any = tx.dialect.loaded_dbapi
+    if tx.dialect.is_disconnect(error, tx.connection.dbapi_connection, None):
+        tx.exec_driver_sql("SELECT 1")  # fails too, and so tells the pool that its connections are lost
+    return DBAPIError.instance(sql, None, error, dbapi.Error, dialect=tx.dialect)
 
 
 def upsert_rows(tx: Connection, table: Table, *, keys: Sequence[str], rows: list[dict[str, Any]]) -> None:

@@ -1,6 +1,7 @@
 """Threads around an engine: what the SQLite and the PostgreSQL version share."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Concatenate, ParamSpec, TypeVar
@@ -15,6 +16,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 MAX_WAITING_READS = 1_000
+MAX_READ_WAIT_S = 5
+"""So that a silent server is felt once: each thread's attempt to connect takes seconds."""
 
 
 class SqlDatabase:
@@ -47,8 +50,8 @@ class SqlDatabase:
             raise DatabaseUnavailableError(msg)
         self._reads_waiting += 1
         try:
-            call = _bind(fn, *args, **kwargs)
-            return await asyncio.get_running_loop().run_in_executor(self._pool, self._read, call)
+            call, queued = _bind(fn, *args, **kwargs), time.monotonic()
+            return await asyncio.get_running_loop().run_in_executor(self._pool, self._read, call, queued)
         finally:
             self._reads_waiting -= 1
 
@@ -75,7 +78,10 @@ class SqlDatabase:
         self._reader.dispose()
         self._writer.dispose()
 
-    def _read(self, fn: Callable[[Connection], R]) -> R:
+    def _read(self, fn: Callable[[Connection], R], queued: float) -> R:
+        if time.monotonic() - queued > MAX_READ_WAIT_S:
+            msg = f"no thread was free for a read within {MAX_READ_WAIT_S} s"
+            raise DatabaseUnavailableError(msg)
         try:
             try:
                 return self._read_once(fn)
@@ -84,7 +90,7 @@ class SqlDatabase:
                     raise
                 return self._read_once(fn)
         except DBAPIError as error:
-            raise to_unavailable(error) from error
+            raise to_unavailable(error, reading=True) from error
 
     def _read_once(self, fn: Callable[[Connection], R]) -> R:
         with self._reader.connect() as tx:
@@ -93,6 +99,10 @@ class SqlDatabase:
 
 def _bind(fn: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> Callable[[Connection], R]:
     def bound(tx: Connection) -> R:
-        return fn(tx, *args, **kwargs)
+        try:
+            return fn(tx, *args, **kwargs)
+        except StopIteration as error:  # no future takes one: whoever awaits it would wait for ever
+            msg = f"{fn!r} raised StopIteration"
+            raise RuntimeError(msg) from error
 
     return bound

@@ -6,8 +6,10 @@ because more callers arrive while a commit is under way.
 
 import asyncio
 import queue
+import sqlite3
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +22,10 @@ from signalbox.infra.db import CommitUnknownError, DatabaseUnavailableError
 MAX_BATCH = 256
 
 ChangeCount = Callable[[Connection], int]
+
+# SQLite's OperationalError covers the caller's own mistakes too: wrong SQL, and writing in a read.
+_MISTAKES = frozenset({sqlite3.SQLITE_ERROR})
+_READ_MISTAKES = _MISTAKES | {sqlite3.SQLITE_READONLY}
 
 
 @dataclass(slots=True)
@@ -97,29 +103,39 @@ class Writer(threading.Thread):
         """All in one transaction; if that fails, each in its own, so that one bad member spoils nobody."""
         try:
             self._transact(batch)
+        except _NotBegunError as error:
+            _fail(batch, error.told)
         except CommitUnknownError as error:
             _fail(batch, error)
-        except Exception as error:  # noqa: BLE001 - whatever a function raised belongs to its caller
+        except BaseException as error:  # noqa: BLE001 - whatever a function raised belongs to its caller
             if len(batch) == 1 and not _is_disconnect(error):
                 _fail(batch, to_unavailable(error))
-                return
-            for write in batch:
-                self._commit_alone(write)
+            else:
+                self._commit_one_by_one(batch)
 
-    def _commit_alone(self, write: Write) -> None:
-        try:
-            self._transact([write])
-        except Exception as error:  # noqa: BLE001 - as above
-            _fail([write], to_unavailable(error))
+    def _commit_one_by_one(self, batch: list[Write]) -> None:
+        for position, write in enumerate(batch):
+            try:
+                self._transact([write])
+            except _NotBegunError as error:
+                _fail(batch[position:], error.told)
+                return
+            except BaseException as error:  # noqa: BLE001 - as above
+                _fail([write], to_unavailable(error))
 
     def _transact(self, batch: list[Write]) -> None:
-        with self._engine.connect() as tx:
-            transaction = tx.begin()  # said outright: COPY goes past SQLAlchemy, which would see nothing to commit
+        with ExitStack() as stack:
+            try:
+                tx = stack.enter_context(self._engine.connect())
+                transaction = tx.begin()  # said outright: COPY goes past SQLAlchemy, which would not see it
+            except Exception as error:
+                raise _NotBegunError(error) from error
             for write in batch:
                 self._run(tx, write)
             try:
                 transaction.commit()
             except DBAPIError as error:
+                transaction.rollback()  # else a COMMIT that was refused leaves the pooled connection in its transaction
                 if not error.connection_invalidated:
                     raise
                 msg = "the connection to the database broke during COMMIT; the change may or may not have been made"
@@ -136,17 +152,32 @@ class Writer(threading.Thread):
             write.error = error
 
 
-def to_unavailable(error: Exception) -> Exception:
+class _NotBegunError(Exception):
+    """There is no connection, or another process holds the lock: no member of the batch is to blame, none has run."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.told = _unavailable(error) if isinstance(error, DBAPIError) else error
+
+
+def to_unavailable(error: BaseException, *, reading: bool = False) -> BaseException:
     """What a caller is told: an absent or locked database is DatabaseUnavailableError, all else stays itself."""
     if not isinstance(error, (OperationalError, InterfaceError)):
         return error
+    mistakes = _READ_MISTAKES if reading else _MISTAKES
+    if getattr(error.orig, "sqlite_errorcode", None) in mistakes:
+        return error
+    return _unavailable(error)
+
+
+def _unavailable(error: DBAPIError) -> DatabaseUnavailableError:
     reason = str(error.orig).strip().partition("\n")[0]
     unavailable = DatabaseUnavailableError(f"the database does not answer: {reason}")
     unavailable.__cause__ = error
     return unavailable
 
 
-def _is_disconnect(error: Exception) -> bool:
+def _is_disconnect(error: BaseException) -> bool:
     return isinstance(error, DBAPIError) and error.connection_invalidated
 
 
@@ -161,7 +192,7 @@ def _answer(batch: Sequence[Write]) -> None:
     for write in batch:
         by_loop.setdefault(write.loop, []).append(write)
     for loop, writes in by_loop.items():
-        if not loop.is_closed():
+        with suppress(RuntimeError):  # the loop has been closed: nobody waits any more
             loop.call_soon_threadsafe(_resolve, writes)
 
 

@@ -7,7 +7,7 @@ the body, decodes no body, follows no redirect, keeps no cookie.
 import functools
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from signalbox.core.errors import InvalidError, SignalboxError
@@ -75,8 +75,7 @@ class Timeouts:
     total: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One call.
 
     ``target`` is the path and query exactly as sent. ``headers`` hold no ``host``, ``content-length`` or

@@ -272,8 +272,9 @@ class Connection(asyncio.Protocol):
         self.headers = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take one header."""
-        self.headers.append((name.lower(), value))
+        """Take one header; trailers, which come behind the body, are no headers (RFC 9110, 6.5.1)."""
+        if not self._head_done:
+            self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """Take the status; interim answers (1xx) are passed over."""

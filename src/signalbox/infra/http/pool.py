@@ -64,15 +64,17 @@ class PooledClient:
             self._sweeper = asyncio.create_task(self._sweep())
         total = request.timeouts.total
         expires = float("inf") if total is None else asyncio.get_running_loop().time() + total
-        connection = await self._acquire(request, fresh=False)
+        connection = self._take_idle(request) or await self._acquire(request)
+        self._active.add(connection)
         try:
-            return await self._exchange(connection, request, expires)
+            return await connection.exchange(request, expires=expires)
         except ConnectionBrokenError:
             repeatable = request.method in _IDEMPOTENT and isinstance(request.body, bytes)
             if not connection.reused or connection.got_bytes or not repeatable:
                 raise
-        connection = await self._acquire(request, fresh=True)
-        return await self._exchange(connection, request, expires)
+        connection = await self._acquire(request)
+        self._active.add(connection)
+        return await connection.exchange(request, expires=expires)
 
     async def close(self) -> None:
         """Drop every connection."""
@@ -85,21 +87,21 @@ class PooledClient:
         for connection in list(self._active):
             connection.abort()
 
-    async def _exchange(self, connection: Connection, request: Request, expires: float) -> Response:
-        self._active.add(connection)
-        return await connection.exchange(request, expires=expires)
-
     # -- getting a connection -----------------------------------------------------------------------------------
 
-    async def _acquire(self, request: Request, *, fresh: bool) -> Connection:
+    def _take_idle(self, request: Request) -> Connection | None:
         pool = self._pools.get(request.origin.key)
-        if pool is None:
-            pool = self._pools[request.origin.key] = _Pool()
-        while pool.idle and not fresh:
+        while pool is not None and pool.idle:
             connection = pool.idle.pop()
             if not connection.is_closed:
                 connection.reused = True
                 return connection
+        return None
+
+    async def _acquire(self, request: Request) -> Connection:
+        pool = self._pools.get(request.origin.key)
+        if pool is None:
+            pool = self._pools[request.origin.key] = _Pool()
         if pool.open >= self._max_connections:
             return await self._wait_for_one(pool, request)
         pool.open += 1

@@ -1,0 +1,90 @@
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from signalbox.app.cli import build_cli
+from signalbox.app.config_commands import flatten
+from signalbox.app.invocation import Invocation
+from signalbox.core.errors import SettingsError
+
+SECRETS = """
+database_url = "postgresql://user:hunter2@db.test/a"
+[auth]
+jwt_key = "hunter2 and more, so that it is long enough"
+token_lifetime = "1h"
+[[gateway.upstreams]]
+name = "shop"
+url = "http://shop.test/api"
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The commands run in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def invoke(*words: str, **variables: str) -> Result:
+    result = CliRunner().invoke(build_cli(Invocation()), words, env=variables)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+@pytest.mark.parametrize(
+    ("value", "flat"),
+    [
+        ({"a": 1, "b": {"c": "x", "d": {"e": True}}}, [("a", 1), ("b.c", "x"), ("b.d.e", True)]),
+        ({"a": [1, 2], "b": []}, [("a", [1, 2]), ("b", [])]),
+        ({"a": [{"b": 1}, {"b": 2}]}, [("a[0].b", 1), ("a[1].b", 2)]),
+        ({"a": None}, []),
+    ],
+)
+def test_nested_settings_are_flattened(value: object, flat: list[tuple[str, object]]) -> None:
+    assert flatten(value) == flat
+
+
+def test_show_masks_secrets_and_nothing_else(folder: Path) -> None:
+    (folder / "signalbox.toml").write_text(SECRETS, encoding="utf-8")
+    for words in (("config", "show"), ("config", "show", "--json")):
+        shown = invoke(*words).stdout
+        assert "hunter2" not in shown
+        assert "http://shop.test/api" in shown
+    lines = invoke("config", "show").stdout.splitlines()
+    assert {'auth.token_lifetime = "1h"', 'gateway.upstreams[0].name = "shop"', "port = 8000"} <= set(lines)
+    values = json.loads(invoke("config", "show", "--json").stdout)
+    assert set(values["database_url"]) == set(values["auth"]["jwt_key"]) == {"*"}
+
+
+def test_check_says_what_it_read(folder: Path) -> None:
+    assert invoke("config", "check").stdout == "valid (no settings file)\n"
+    (folder / "signalbox.toml").write_text(SECRETS, encoding="utf-8")
+    assert invoke("config", "check").stdout == "valid (signalbox.toml)\n"
+    assert json.loads(invoke("config", "check", "--json").stdout)["file"] == "signalbox.toml"
+
+
+def test_check_warns_of_variables_that_mean_nothing() -> None:
+    result = invoke("config", "check", SIGNALBOX_POTR="1")
+    assert result.exit_code == 0
+    assert "warning: SIGNALBOX_POTR names no setting; did you mean SIGNALBOX_PORT?" in result.stderr.splitlines()
+    assert "SIGNALBOX_POTR" not in result.stdout
+    said = json.loads(invoke("config", "check", "--json", SIGNALBOX_POTR="1").stdout)["warnings"]
+    assert "SIGNALBOX_POTR names no setting; did you mean SIGNALBOX_PORT?" in said
+
+
+def test_check_raises_what_is_wrong(folder: Path) -> None:
+    (folder / "signalbox.toml").write_text("port = 0\nprot = 1", encoding="utf-8")
+    with pytest.raises(SettingsError, match="prot: is no setting; did you mean port"):
+        invoke("config", "check")
+
+
+def test_upgrade_tells_what_it_did() -> None:
+    first = invoke("--data-dir", "data", "db", "upgrade")
+    assert first.stdout.splitlines()[0].startswith("main: empty -> ")
+    again = invoke("--data-dir", "data", "db", "upgrade")
+    assert all(line.endswith("(already)") for line in again.stdout.splitlines())
+    told = json.loads(invoke("--data-dir", "data", "db", "upgrade", "--json").stdout)
+    assert told.keys() == {"main", "calls"}

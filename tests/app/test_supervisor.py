@@ -1,0 +1,44 @@
+"""The supervisor's own part; that workers serve, reload and are replaced is for tests/e2e."""
+
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.support.databases import PostgresqlServer
+from tests.support.processes import ADMIN_PASSWORD, SIGNALBOX, Server, serving, started, until
+
+
+@pytest.fixture
+def url(postgresql_server: PostgresqlServer) -> Iterator[str]:
+    with postgresql_server.database() as place:
+        yield place.url
+
+
+def workers(server: Server) -> set[int]:
+    return {pid for pid, command in server.members().items() if "multiprocessing.spawn" in command}
+
+
+def test_workers_do_not_outlive_a_supervisor_that_was_killed(url: str, tmp_path: Path) -> None:
+    with serving("--workers", "2", folder=tmp_path, DATABASE_URL=url) as server:
+        where = urlsplit(server.url)
+        os.kill(server.process.pid, signal.SIGKILL)
+        server.wait()
+        until(lambda: server.members() == {})
+        with socket.socket() as free:
+            free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            free.bind((where.hostname, where.port))
+
+
+def test_ending_while_workers_start_ends_them_all(url: str, tmp_path: Path) -> None:
+    command = [SIGNALBOX, "serve", "--port", "0", "--workers", "3"]
+    variables = {"DATABASE_URL": url, "SIGNALBOX_ADMIN_PASSWORD": ADMIN_PASSWORD, "TMPDIR": str(tmp_path)}
+    with started(command, folder=tmp_path / "here", **variables) as server:
+        until(lambda: workers(server))
+        assert server.end() == 0
+        until(lambda: server.members() == {}, within=2)
+    assert [path.name for path in tmp_path.glob("signalbox-*")] == []

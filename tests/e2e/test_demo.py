@@ -1,0 +1,54 @@
+"""``signalbox demo`` as a newcomer sees it."""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import SIGNALBOX, Server, ask, sign_in, started, until
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[Server]:
+    """A demo that may not serve yet, and whose temporary folder is watched."""
+    (tmp_path / "tmp").mkdir()
+    command = [SIGNALBOX, "demo", "--port", "0", "--rate", "100"]
+    with started(command, folder=tmp_path / "here", TMPDIR=str(tmp_path / "tmp"), SIGNALBOX_PORT="1") as server:
+        yield server
+
+
+def left_behind(server: Server) -> list[str]:
+    temporary = server.folder.parent / "tmp"
+    here = {path.name for path in server.folder.iterdir()} - {"stdout.txt", "stderr.txt"}
+    return [*here, *(path.name for path in temporary.iterdir())]
+
+
+def test_the_demo_shows_everything_and_leaves_nothing(demo: Server) -> None:
+    until(demo.serves)
+    summary = f"{demo.url}/api/statistics/summary"
+    until(lambda: ask(summary).json["totals"]["calls"] > 50)
+    assert ask(summary).json["totals"]["success_rate"] > 0.5
+    newest = ask(f"{demo.url}/api/statistics/?limit=5").json
+    assert len(newest) == 5
+    assert {"id", "path", "status_code", "seconds", "created_at"} <= newest[0].keys()
+    assert ask(f"{demo.url}/categories/MLA97994").status in (200, 404, 500, 503)  # the shop fails now and then
+    for name in ("user", "manager"):
+        assert sign_in(demo.url, name, name).json["scope"] == name
+        assert f"{name} / {name}" in demo.out
+    assert [ask(demo.url + path).status for path in ("/docs", "/redoc", "/metrics", "/readyz")] == [200] * 4
+    assert f"curl {demo.url}/categories/MLA97994" in demo.out
+    assert demo.end(signal.SIGINT) == 0
+    assert demo.members() == {}
+    assert left_behind(demo) == []
+    assert "Traceback" not in demo.err + demo.out
+    assert "nothing was left behind" in demo.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_demo_that_has_just_begun_leaves_nothing_either(demo: Server, number: signal.Signals) -> None:
+    until(lambda: any((demo.folder.parent / "tmp").iterdir()))
+    assert demo.end(number) in (0, 130, 143)
+    assert demo.members() == {}
+    assert left_behind(demo) == []
+    assert "Traceback" not in demo.err + demo.out
