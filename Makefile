@@ -36,7 +36,7 @@ $(BENCH_INSTALLED): requirements/bench.txt $(INSTALLED)
 
 ##@ Work on it
 
-.PHONY: test services check format format-check lint types imports files bench lock
+.PHONY: test services check format format-check lint types imports files bench openapi lock
 test: install services ## Run all tests, on SQLite and PostgreSQL (ARGS="-k gateway" to choose)
 	@set -a; if [ -f .services.env ]; then . ./.services.env; fi; $(BIN)/pytest $(ARGS)
 
@@ -64,7 +64,10 @@ files: install ## Check sizes of files and functions, and that each module has i
 	@$(BIN)/python tools/check_files.py
 
 bench: $(BENCH_INSTALLED) ## Measure the hub beside its peers (needs nginx, caddy, wrk)
-	@cd bench && ../$(BIN)/python gateway.py && ../$(BIN)/python intake.py
+	@cd bench && failed=0; for job in gateway bodies intake calls; do ../$(BIN)/python $$job.py || failed=1; done; exit $$failed
+
+openapi: install ## Write docs/reference/openapi.json anew after a change of the API
+	@$(BIN)/python tools/openapi.py
 
 lock: ## Pin dependencies anew after a change of pyproject.toml (UPGRADE=1: take the newest)
 	@UPGRADE=$(UPGRADE) tools/lock.sh

@@ -21,7 +21,9 @@ def to_lines(document: object) -> list[str]:
 async def test_the_api_is_the_one_that_was_reviewed(site: Site) -> None:
     reviewed = json.loads(SNAPSHOT.read_text(encoding="utf-8"))
     served = (await site.client.get("/openapi.json")).json()
-    changed = "\n".join(difflib.unified_diff(to_lines(reviewed), to_lines(served), "reviewed", "served", n=2, lineterm=""))
+    changed = "\n".join(
+        difflib.unified_diff(to_lines(reviewed), to_lines(served), "reviewed", "served", n=2, lineterm="")
+    )
     if changed:
         pytest.fail(f"The API is another. If it shall be, run `make openapi` and commit:\n{changed}", pytrace=False)
 

@@ -7,7 +7,7 @@ import pytest
 
 from signalbox.app.settings import Settings
 from tests.app.conftest import Site, is_problem, open_site
-from tests.support.databases import Place, PostgresqlPlace, PostgresqlServer
+from tests.support.databases import Place, PostgresqlServer
 from tests.support.durable_hub import MAX_BODY, PATH, SCOPE, SECRET, create_table, drop_table, make_notes, read_notes
 from tests.support.hub import chunked, request, settings_at
 

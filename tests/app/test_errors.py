@@ -27,6 +27,12 @@ FAMILIES: list[tuple[type[errors.SignalboxError], int, str]] = [
 ]
 
 
+def own_error(family: type[errors.SignalboxError]) -> errors.SignalboxError:
+    """An error as a feature would define it in this family."""
+    made: errors.SignalboxError = type("OwnError", (family,), {"code": "own_code"})("what went wrong")
+    return made
+
+
 class Body(BaseModel):
     count: Annotated[int, Field(ge=1)]
     names: list[str]
@@ -39,7 +45,7 @@ def build_app() -> FastAPI:
     @app.get("/raise/{name}")
     async def raise_(name: str) -> None:
         families = {kind.__name__: kind for kind, _, _ in FAMILIES}
-        raise type("OwnError", (families[name],), {"code": "own_code"})("what went wrong")
+        raise own_error(families[name])
 
     @app.post("/body")
     async def body(_body: Body, _limit: Annotated[int, Query(alias="limit")] = 1) -> None: ...
@@ -81,7 +87,7 @@ async def test_each_family_has_its_status(
     client: httpx2.AsyncClient, kind: type[errors.SignalboxError], status: int, title: str
 ) -> None:
     routed = await client.get(f"/raise/{kind.__name__}")
-    raw = await raw_answer(type("OwnError", (kind,), {"code": "own_code"})("what went wrong"))
+    raw = await raw_answer(own_error(kind))
     for answer in (routed, raw):
         body = is_problem(answer, status=status, code="own_code")
         assert (body["title"], body["detail"]) == (title, "what went wrong")

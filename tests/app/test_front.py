@@ -56,7 +56,9 @@ async def test_head_is_a_get_without_its_body(site: Site, path: str) -> None:
         assert (await site.running.ask(path.encode(), method=b"HEAD")).status == 200
         return
     async with site.running.client() as client:
-        await client.send(b"HEAD %b HTTP/1.1\r\nHost: a\r\n\r\nGET %b HTTP/1.1\r\nHost: a\r\n\r\n" % ((path.encode(),) * 2))
+        await client.send(
+            b"HEAD %b HTTP/1.1\r\nHost: a\r\n\r\nGET %b HTTP/1.1\r\nHost: a\r\n\r\n" % ((path.encode(),) * 2)
+        )
         head, get = await client.answer(method=b"HEAD"), await client.answer()
     assert (head.status, get.status) == (200, 200)
     assert head.value(b"content-length") == get.value(b"content-length") == b"%d" % len(get.body)
@@ -203,4 +205,3 @@ async def test_the_address_is_that_which_a_trusted_proxy_names(sqlite_place: Pla
             for address in ("192.0.2.1", "192.0.2.2", "192.0.2.1")
         ]
     assert statuses == [401, 401, 429]
-

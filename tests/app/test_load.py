@@ -111,7 +111,12 @@ def test_our_own_names_are_stronger_than_those_of_platforms(tmp_path: Path) -> N
     secret = tmp_path / "url"
     secret.write_text("postgresql://db.test/ours\n", encoding="utf-8")
     found = resolve(
-        {"PORT": "81", "SIGNALBOX_PORT": "82", "DATABASE_URL": "sqlite:///x", "SIGNALBOX_DATABASE_URL_FILE": str(secret)}
+        {
+            "PORT": "81",
+            "SIGNALBOX_PORT": "82",
+            "DATABASE_URL": "sqlite:///x",
+            "SIGNALBOX_DATABASE_URL_FILE": str(secret),
+        }
     )
     settings = load({}, Sources(environ=found))
     assert settings.port == 82

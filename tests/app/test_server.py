@@ -70,7 +70,10 @@ def test_a_second_server_on_the_same_files_is_refused(tmp_path: Path) -> None:
     settings = load({"data_dir": tmp_path / "new"}, Sources())
     other = load({"data_dir": tmp_path / "other"}, Sources())
     with only_server(settings), only_server(other):
-        with pytest.raises(AlreadyRunningError, match=r"already uses .*/new; .* set database_url"), only_server(settings):
+        with (
+            pytest.raises(AlreadyRunningError, match=r"already uses .*/new; .* set database_url"),
+            only_server(settings),
+        ):
             pytest.fail("two servers on one file")
     with only_server(settings):
         pass
@@ -109,8 +112,8 @@ def test_a_log_that_cannot_be_written_is_a_wrong_setting(tmp_path: Path, untouch
     assert '"event": "written"' in (tmp_path / "new" / "hub.log").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(("timeout", "seconds"), [(30.0, 30), (0.2, 1), (2.4, 2)])
-async def test_draining_ends(sqlite_place: Place, timeout: float, seconds: int) -> None:
-    async with open_hub(settings_at(sqlite_place, drain_timeout=timeout)) as hub:
+@pytest.mark.parametrize(("setting", "seconds"), [(30.0, 30), (0.2, 1), (2.4, 2)])
+async def test_draining_ends(sqlite_place: Place, setting: float, seconds: int) -> None:
+    async with open_hub(settings_at(sqlite_place, drain_timeout=setting)) as hub:
         config = uvicorn_config(hub)
     assert config.timeout_graceful_shutdown == seconds

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.support.databases import PostgresqlServer
-from tests.support.processes import ADMIN_PASSWORD, SIGNALBOX, Server, serving, started, until
+from tests.support.processes import ADMIN_PASSWORD, SIGNALBOX, Command, Server, serving, started, until
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_workers_do_not_outlive_a_supervisor_that_was_killed(url: str, tmp_path:
 
 
 def test_ending_while_workers_start_ends_them_all(url: str, tmp_path: Path) -> None:
-    command = [SIGNALBOX, "serve", "--port", "0", "--workers", "3"]
+    command: Command = [SIGNALBOX, "serve", "--port", "0", "--workers", "3"]
     variables = {"DATABASE_URL": url, "SIGNALBOX_ADMIN_PASSWORD": ADMIN_PASSWORD, "TMPDIR": str(tmp_path)}
     with started(command, folder=tmp_path / "here", **variables) as server:
         until(lambda: workers(server))

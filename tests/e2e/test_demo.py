@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import SIGNALBOX, Server, ask, sign_in, started, until
+from tests.support.processes import SIGNALBOX, Command, Server, ask, sign_in, started, until
 
 
 @pytest.fixture
 def demo(tmp_path: Path) -> Iterator[Server]:
     """A demo that may not serve yet, and whose temporary folder is watched."""
     (tmp_path / "tmp").mkdir()
-    command = [SIGNALBOX, "demo", "--port", "0", "--rate", "100"]
+    command: Command = [SIGNALBOX, "demo", "--port", "0", "--rate", "100"]
     with started(command, folder=tmp_path / "here", TMPDIR=str(tmp_path / "tmp"), SIGNALBOX_PORT="1") as server:
         yield server
 

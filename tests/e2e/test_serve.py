@@ -15,14 +15,11 @@ import pytest
 
 from tests.e2e.conftest import Shop
 from tests.support.processes import (
-    SIGNALBOX,
     Server,
-    admin_token,
     ask,
     run,
     serving,
     sign_in,
-    started,
     until,
 )
 

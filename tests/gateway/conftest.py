@@ -1,8 +1,11 @@
 """A hub with upstreams behind it, all real and on loopback."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack
+import contextlib
+import functools
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +14,13 @@ import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
-from signalbox.gateway.schemas import CallOut, Filters
+from signalbox.app.hub import calls_path
+from signalbox.gateway.schemas import Call, CallOut, Filters
 from signalbox.gateway.service import list_calls
 from signalbox.sandbox.rawserver import RawUpstream
 from signalbox.sandbox.upstream import UpstreamApp
-from signalbox.sandbox.wire import Call
-from tests.support.databases import Place, SqliteTemplate
+from signalbox.sandbox.wire import Call as SeenCall
+from tests.support.databases import Place, PostgresqlPlace, PostgresqlServer, SqlitePlace, SqliteTemplate
 from tests.support.hub import RunningHub, running_hub, serving, settings_at
 
 
@@ -59,23 +63,57 @@ class World:
         return await self.hub({"name": "shop", "url": url, **more}, gateway={"default": "shop"})
 
     @property
-    def seen(self) -> Call:
+    def seen(self) -> SeenCall:
         """The newest request that ``raw`` has seen."""
         return self.raw.calls[-1]
 
 
 @pytest.fixture
-def place(sqlite_template: SqliteTemplate, tmp_path: Path) -> Place:
-    """SQLite; tests about what is stored take ``each_place`` instead."""
-    return sqlite_template.copy_to(tmp_path)
+async def world(sqlite_template: SqliteTemplate, tmp_path: Path) -> AsyncIterator[World]:
+    """On SQLite; tests about what is stored take ``each_world`` instead."""
+    async with _world(sqlite_template.copy_to(tmp_path)) as made:
+        yield made
 
 
 @pytest.fixture
-async def world(place: Place) -> AsyncIterator[World]:
+async def each_world(place: Place) -> AsyncIterator[World]:
+    """On each database."""
+    async with _world(place) as made:
+        yield made
+
+
+@asynccontextmanager
+async def _world(place: Place) -> AsyncIterator[World]:
     async with AsyncExitStack() as stack:
         made = World(stack, place)
         await made.open()
         yield made
+
+
+@pytest.fixture
+def away(place: Place, request: pytest.FixtureRequest) -> Callable[[], AbstractContextManager[None]]:
+    """``with away():`` nobody can write to the database of statistics."""
+
+    @contextmanager
+    def lock() -> Iterator[None]:
+        assert isinstance(place, SqlitePlace)
+        for path in (place.folder / "calls.db", calls_path(place.path)):
+            _rename(path, "call", "hidden")
+        yield
+        for path in (place.folder / "calls.db", calls_path(place.path)):
+            _rename(path, "hidden", "call")
+
+    if isinstance(place, SqlitePlace):
+        return lock
+    assert isinstance(place, PostgresqlPlace)
+    server: PostgresqlServer = request.getfixturevalue("postgresql_server")
+    return functools.partial(server.closed, place)
+
+
+def _rename(path: Path, table: str, name: str) -> None:
+    if path.exists():
+        with contextlib.closing(sqlite3.connect(path, timeout=5)) as connection:
+            connection.execute(f'ALTER TABLE "{table}" RENAME TO "{name}"')
 
 
 async def until(condition: Callable[[], object], *, within: float = 5.0) -> None:
@@ -94,3 +132,26 @@ async def recorded(hub: RunningHub, count: int = 1, **filters: Any) -> list[Call
             if len(page.items) >= count:
                 return page.items[::-1]
             await asyncio.sleep(0.01)
+
+
+START = 1_767_225_600_000_000
+"""The first moment of 2026, where the clock of tests stands."""
+
+
+def made_call(**fields: Any) -> Call:
+    """A record of a call, with what is not given made up."""
+    defaults = Call(
+        created_at=START,
+        path="/items/1",
+        route="/items/{id}",
+        upstream="shop",
+        method="GET",
+        status=200,
+        micros=5_000,
+        request_bytes=10,
+        response_bytes=100,
+        client="192.0.2.1",
+        app=None,
+        request_id="id-1",
+    )
+    return defaults._replace(**fields)

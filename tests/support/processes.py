@@ -19,6 +19,9 @@ from urllib.parse import urlencode, urlsplit
 T = TypeVar("T")
 
 ROOT = Path(__file__).parents[2]
+Command = Sequence[str | Path]
+"""Words of a command line."""
+
 SIGNALBOX = Path(sys.executable).with_name("signalbox")
 ADMIN_PASSWORD = "an-admin's-password"
 PATIENCE = 20.0
@@ -68,7 +71,7 @@ def run(*words: str, folder: Path, stdin: str = "", **variables: str) -> Result:
 class Server:
     """A server process in a session of its own, so that nothing it starts is lost sight of."""
 
-    def __init__(self, command: Sequence[str | Path], *, folder: Path, variables: Mapping[str, str]) -> None:
+    def __init__(self, command: Command, *, folder: Path, variables: Mapping[str, str]) -> None:
         self.folder = folder
         self._out, self._err = folder / "stdout.txt", folder / "stderr.txt"
         with self._out.open("wb") as out, self._err.open("wb") as err:
@@ -140,7 +143,7 @@ class Server:
 
 
 @contextmanager
-def started(command: Sequence[str | Path], *, folder: Path, **variables: str) -> Iterator[Server]:
+def started(command: Command, *, folder: Path, **variables: str) -> Iterator[Server]:
     """Any server, while the block runs; it may not serve yet."""
     folder.mkdir(parents=True, exist_ok=True)
     server = Server(command, folder=folder, variables=variables)

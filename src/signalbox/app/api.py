@@ -26,6 +26,7 @@ def build_api(features: Sequence[Feature]) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        responses={"4XX": {"model": errors.Problem, "description": "Problem details (RFC 9457)"}},
     )
     errors.install(api)
     for router in all_routers(features):

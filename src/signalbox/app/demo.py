@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 import socket
 import tempfile
 from collections import deque
@@ -43,6 +44,7 @@ def run(*, port: int, rate: float) -> None:
     """Run the demo until Ctrl-C; everything it writes is in a temporary folder that goes with it."""
     configure_logging(LogSettings(level="warning"))
     listener = listen("127.0.0.1", port)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # until the server listens to it: clean up then, too
     with (
         tempfile.TemporaryDirectory(prefix="signalbox-demo-") as folder,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
@@ -59,7 +61,7 @@ async def _run(folder: Path, listener: socket.socket, rate: float) -> None:
         hub = await stack.enter_async_context(open_hub(settings))
         await _add_users(hub)
         board = Board(hub.context.clock)
-        living = asyncio.create_task(_live(hub, settings.port, shop.url, board, rate))
+        living = asyncio.create_task(_live(settings.port, shop.url, board, rate))
         stack.push_async_callback(_end, living)
         await serve_hub(hub, listener, reload=lambda: settings)
 
@@ -87,7 +89,7 @@ async def _add_users(hub: Hub) -> None:
         await hub.context.db.write(users.add_user, name=role, password=hashed, role=role, actor="demo", at=at)
 
 
-async def _live(hub: Hub, port: int, shop: str, board: "Board", rate: float) -> None:
+async def _live(port: int, shop: str, board: "Board", rate: float) -> None:
     """Traffic, and the screen that shows it."""
     console = Console()
     console.print(_welcome(f"http://127.0.0.1:{port}", shop))

@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from signalbox.core import errors
@@ -53,6 +54,26 @@ _FAMILIES: tuple[tuple[type[errors.SignalboxError], int, str], ...] = (
     (errors.UnprocessableError, 422, "Unprocessable Content"),
     (errors.InvalidError, 400, "Bad Request"),
 )
+
+
+class FieldProblem(BaseModel):
+    """One wrong field."""
+
+    field: str
+    message: str
+
+
+class Problem(BaseModel):
+    """What every error is answered with, as ``application/problem+json``."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    code: str
+    """Stable name of the failure."""
+    errors: list[FieldProblem] = []
+    """Wrong fields of the request."""
 
 
 def status_of(error: errors.SignalboxError) -> tuple[int, str]:

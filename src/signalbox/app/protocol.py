@@ -189,7 +189,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _serve(self) -> None:
         """Start the application, or let a pipelined request wait for its turn."""
-        before = self.cycle
+        before = self._current()
         self.cycle = Cycle(
             scope=self.scope,
             transport=self.transport,
@@ -256,11 +256,14 @@ class HttpProtocol(HttpToolsProtocol):
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self.data_received(b"\r\n".join([*lines, b"\r\n"]) + rest)
 
+    def _current(self) -> RequestResponseCycle | None:
+        """The newest request; None before the first, of which uvicorn's types do not know."""
+        return self.cycle
+
     def _refuse(self, status: int, reason: bytes) -> None:
-        cycle = self.cycle
+        cycle = self._current()
         answering = cycle is not None and cycle.response_started and not cycle.response_complete
-        answering = answering or bool(self.pipeline)
-        if answering:  # another word would become part of the answer under way
+        if answering or self.pipeline:  # another word would become part of the answer under way
             self.transport.abort()
             return
         fields = b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"

@@ -15,6 +15,9 @@ from signalbox.infra.telemetry.histogram import bucket_of
 
 SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
+MAX_MINUTES = 1_440
+"""Minutes whose sums wait for an absent database; beyond that neighbours are merged, so that memory stays bounded."""
+
 Key = tuple[str, str, str, int]
 """Upstream, route, method, status."""
 
@@ -100,6 +103,9 @@ class Recorder:
         _merge(self._past, self._now)
         self._minute = minute
         self._now = self._unwritten[minute] = {}
+        if len(self._unwritten) > MAX_MINUTES:  # the oldest may be written in part already, the others are not at all
+            _, early, late, *_ = self._unwritten
+            _merge(self._unwritten[late], self._unwritten.pop(early))
 
     async def _write(self, calls: list[Call]) -> None:
         current = self._minute
