@@ -110,4 +110,21 @@ postgresql() {
     say "PostgreSQL for tests: $url"
 }
 
+# --- Chromium --------------------------------------------------------------------------------------------------------
+
+chromium() { # pages are tested in a real browser
+    local name
+    for name in chromium chromium-browser google-chrome google-chrome-stable; do
+        if command -v $name >/dev/null; then return; fi
+    done
+    if debian_root; then
+        debian_install chromium chromium
+    else
+        say "The tests of pages need Chromium or Chrome on the PATH (chromium, google-chrome). Install it, for example with"
+        say "  apt-get install chromium   (Debian, as root)"
+        return 1
+    fi
+}
+
 postgresql
+chromium

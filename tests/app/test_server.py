@@ -69,12 +69,9 @@ def test_an_address_that_is_not_ours_is_refused(host: str, port: int) -> None:
 def test_a_second_server_on_the_same_files_is_refused(tmp_path: Path) -> None:
     settings = load({"data_dir": tmp_path / "new"}, Sources())
     other = load({"data_dir": tmp_path / "other"}, Sources())
-    with only_server(settings), only_server(other):
-        with (
-            pytest.raises(AlreadyRunningError, match=r"already uses .*/new; .* set database_url"),
-            only_server(settings),
-        ):
-            pytest.fail("two servers on one file")
+    refused = pytest.raises(AlreadyRunningError, match=r"already uses .*/new; .* set database_url")
+    with only_server(settings), only_server(other), refused, only_server(settings):
+        pytest.fail("two servers on one file")
     with only_server(settings):
         pass
 

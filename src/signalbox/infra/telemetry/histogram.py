@@ -2,7 +2,7 @@
 
 Buckets are log-linear in base 10: two significant digits, 90 buckets to a decade, after Hartmann and
 Schlossnagle, "Circllhist" (2020, arXiv:2001.06561). A bucket is at most 10 % wide, so a quantile is off by at
-most 10 % of its value, and the bounds are round numbers: 5 ms, 25 ms or 1 s are bounds, hence Prometheus
+most 10 % of its value (or by 1 us), and the bounds are round numbers: 5 ms, 25 ms or 1 s are bounds, hence Prometheus
 buckets counted from this histogram are exact.
 """
 
@@ -82,8 +82,9 @@ class Histogram:
         return counts
 
     def to_bytes(self) -> bytes:
-        """Version byte 1, then for each bucket the gap to the one before and the count, as LEB128 numbers."""
+        """Version byte 1, the number of buckets, then each one's gap to the one before and count, as LEB128 numbers."""
         out = bytearray(b"\x01")
+        _put(out, len(self.buckets))
         previous = 0
         for bucket, count in sorted(self.buckets.items()):
             _put(out, bucket - previous)
@@ -96,14 +97,14 @@ class Histogram:
         """The histogram that ``to_bytes`` wrote.
 
         Raises:
-            ValueError: the bytes are of an unknown version or cut short.
+            ValueError: the bytes are of an unknown version, too few or too many.
         """
         if not data or data[0] != 1:
             msg = "not a histogram of version 1"
             raise ValueError(msg)
-        numbers = _numbers(data)
-        if len(numbers) % 2:
-            msg = "the histogram is cut short"
+        count, *numbers = _numbers(data) or [-1]
+        if len(numbers) != 2 * count:
+            msg = "the histogram has too few or too many bytes"
             raise ValueError(msg)
         buckets: dict[int, int] = {}
         bucket = 0

@@ -77,7 +77,7 @@ class _Merged:
         families: dict[str, Metric] = {}
         for path in sorted(self._folder.glob("worker-*.prom")):
             worker = path.stem.removeprefix("worker-")
-            for family in text_string_to_metric_families(path.read_text()):
+            for family in text_string_to_metric_families(path.read_text(encoding="utf-8")):
                 merged = families.setdefault(family.name, Metric(family.name, family.documentation, family.type))
                 merged.samples += [
                     sample._replace(labels={**sample.labels, "worker": worker}) for sample in family.samples

@@ -34,6 +34,7 @@ class BatchSink(Generic[T]):
         self._flush, self._capacity, self._interval = flush, capacity, interval
         self._items: list[T] = []
         self._failing = False
+        self._turn = asyncio.Lock()
         self._closing = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -63,20 +64,24 @@ class BatchSink(Generic[T]):
         self._items = []
 
     async def flush(self) -> None:
-        """Write what waits now."""
-        if not self._items:
-            return
-        batch, self._items = self._items, []
-        try:
-            await self._flush(batch)
-        except UnavailableError as error:
-            self._put_back(batch)
-            self._report(failing=True, reason=str(error))
-        except Exception:  # noqa: BLE001 - one bad batch must not end the writing of all later ones
-            self.dropped += len(batch)
-            _log.exception("a batch could not be written and is lost", extra={"items": len(batch)})
-        else:
-            self._report(failing=False, reason="")
+        """Write what waits now; a caller that is cancelled does not stop the writing."""
+        await asyncio.shield(asyncio.create_task(self._flush_in_turn()))
+
+    async def _flush_in_turn(self) -> None:
+        async with self._turn:  # one batch at a time, so that one that is put back stays before newer ones
+            if not self._items:
+                return
+            batch, self._items = self._items, []
+            try:
+                await self._flush(batch)
+            except UnavailableError as error:
+                self._put_back(batch)
+                self._report(failing=True, reason=str(error))
+            except Exception:  # noqa: BLE001 - one bad batch must not end the writing of all later ones
+                self.dropped += len(batch)
+                _log.exception("a batch could not be written and is lost", extra={"items": len(batch)})
+            else:
+                self._report(failing=False, reason="")
 
     async def _run(self) -> None:
         while not self._closing.is_set():
