@@ -1,6 +1,7 @@
 """A hub of the test's own behind the production server, and a client that is not ours."""
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 import uvicorn
+import uvloop
 
 from signalbox.app.features import FeatureFactory
 from signalbox.app.hub import open_hub
@@ -17,6 +19,11 @@ from signalbox.app.settings import Settings
 from signalbox.sandbox.upstream import UpstreamApp
 from tests.support.databases import Place, SqliteTemplate
 from tests.support.hub import RunningHub, serving, settings_at
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The loop of production: how connections end differs between loops."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
 import re
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -42,12 +43,14 @@ def test_common_options_may_stand_anywhere(words: str, hoisted: str) -> None:
 
 
 def test_version_and_help(tmp_path: Path) -> None:
-    version, bare, nonsense = at_once(
+    version, module, bare, nonsense = at_once(
         partial(run, "--version", folder=tmp_path),
+        partial(run, "--version", folder=tmp_path, command=(sys.executable, "-m", "signalbox")),
         partial(run, folder=tmp_path),
         partial(run, "nonsense", folder=tmp_path),
     )
     assert (version.code, version.out, version.err) == (0, f"signalbox {signalbox.__version__}\n", "")
+    assert module == version
     assert bare.code == 0
     assert all(re.search(rf"^  {name} ", bare.out, re.MULTILINE) for name in ("serve", "demo", "users", "tokens"))
     assert (nonsense.code, nonsense.out) == (2, "")

@@ -122,6 +122,7 @@ async def test_a_request_has_exactly_one_host(site: Site, data: bytes, said: byt
         assert (answer.status, answer.value(b"content-type")) == (400, b"application/problem+json")
         assert b'"code": "invalid_host"' in answer.body
         assert said in answer.body
+        assert len(answer.values(b"date")) == len(answer.values(b"x-request-id")) == 1
         assert await client.ended()
 
 

@@ -1,5 +1,6 @@
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -279,6 +280,13 @@ def test_a_list_that_is_not_json_is_named_by_its_variable() -> None:
 def test_a_wrong_secret_is_never_shown(name: str, value: str) -> None:
     lines = variables_faults(**{name: value})  # which looks for the secret
     assert lines
+
+
+def test_a_driver_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    (line,) = variables_faults(DATABASE_URL="postgresql://db.test/a")
+    assert "install signalbox[postgresql]" in line
+    load({"database_url": "sqlite:///a.db"}, Sources())
 
 
 def test_a_secret_that_is_not_where_it_should_be_names_the_place() -> None:

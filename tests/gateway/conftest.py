@@ -57,10 +57,10 @@ class World:
         }
         return await self._stack.enter_async_context(running_hub(settings_at(self._place, gateway=settings, **flags)))
 
-    async def shop_hub(self, **more: Any) -> RunningHub:
+    async def shop_hub(self, *, auth: dict[str, Any] | None = None, **more: Any) -> RunningHub:
         """A hub whose default is the shop."""
-        url = await self.serve(self.shop)
-        return await self.hub({"name": "shop", "url": url, **more}, gateway={"default": "shop"})
+        upstream = {"name": "shop", "url": await self.serve(self.shop), **more}
+        return await self.hub(upstream, gateway={"default": "shop"}, auth=auth or {})
 
     @property
     def seen(self) -> SeenCall:

@@ -141,7 +141,9 @@ def test_the_canonical_form_is_final_and_safe(path: bytes) -> None:
     assert not any(map(is_dot_segment, form.split(b"/")))
 
 
-@given(st.text(alphabet="abcXYZ019-._~!$&'()*+,;=:@", min_size=1).filter(lambda text: not is_dot_segment(text.encode())))
+@given(
+    st.text(alphabet="abcXYZ019-._~!$&'()*+,;=:@", min_size=1).filter(lambda text: not is_dot_segment(text.encode()))
+)
 def test_encoding_any_plain_character_changes_nothing(segment: str) -> None:
     plain = f"/{segment}".encode()
     encoded = b"/" + b"".join(b"%%%02x" % byte for byte in segment.encode())

@@ -62,7 +62,9 @@ async def test_the_longest_prefix_wins_and_strip_prefix_takes_it_off(world: Worl
 
 
 async def test_an_upstream_with_a_host_owns_every_path_there(world: World) -> None:
-    hub = await world.hub({"name": "host", "host": "api.test"}, {"name": "all", "prefix": "/", "url": "http://127.0.0.1:1"})
+    hub = await world.hub(
+        {"name": "host", "host": "api.test"}, {"name": "all", "prefix": "/", "url": "http://127.0.0.1:1"}
+    )
     for target in ("/healthz", "/api/statistics/", "/docs", "/x"):
         assert await owner(hub, world, target.encode(), b"API.test:8000") == target
     assert await owner(hub, world, b"/healthz", b"hub.test") == "hub"
@@ -138,6 +140,15 @@ async def test_what_is_no_target_at_all_is_refused(world: World, target: bytes) 
     assert world.raw.calls == []
 
 
+@pytest.fixture
+async def two_sides(world: World) -> RunningHub:
+    """A hub with all of ``/shop`` inside of one upstream's base and everything else outside, at another's."""
+    return await world.hub(
+        {"name": "shop", "prefix": "/shop", "strip_prefix": True, "url": world.raw.url + "/inside"},
+        {"name": "raw", "url": world.raw.url + "/outside"},
+    )
+
+
 @SAME_WORLD
 @given(
     st.lists(
@@ -145,24 +156,19 @@ async def test_what_is_no_target_at_all_is_refused(world: World, target: bytes) 
         max_size=8,
     )
 )
-async def test_what_is_routed_is_what_is_sent(world: World, parts: list[str]) -> None:
-    if not hasattr(world, "routed"):
-        world.routed = await world.hub(  # type: ignore[attr-defined]
-            {"name": "shop", "prefix": "/shop", "strip_prefix": True, "url": world.raw.url + "/inside"},
-            {"name": "raw", "url": world.raw.url + "/outside"},
-        )
+async def test_what_is_routed_is_what_is_sent(two_sides: RunningHub, world: World, parts: list[str]) -> None:
     target = "/" + "/".join(parts)
+    resolved = sanitize_path(target.encode())
     before = len(world.raw.calls)
-    assert (await world.routed.ask(target.encode())).status == 200  # type: ignore[attr-defined]
+    assert (await two_sides.ask(target.encode())).status == 200
     assert len(world.raw.calls) == before + 1
     sent = world.seen.target
     assert sanitize_path(sent.encode()).decode() == sent
-    assert sent.startswith(("/inside/", "/outside/"))
-    resolved = sanitize_path(target.encode()).decode()
-    if sent.startswith("/outside"):
-        assert sent == "/outside" + resolved
+    first = next((part for part in resolved.split(b"/") if part), b"")
+    if first in (b"shop", b"%73hop"):
+        assert sent == "/inside" + (resolved.partition(first)[2].decode() or "/")
     else:
-        assert resolved.endswith(sent.removeprefix("/inside")) or sent == "/inside/"
+        assert sent == "/outside" + resolved.decode()
 
 
 @pytest.mark.parametrize("target", [b"http://evil.test/x?a=1", b"http://127.0.0.1:1/x?a=1", b"HTTP://evil.test/x?a=1"])

@@ -26,7 +26,9 @@ async def status(hub: RunningHub, *headers: Header, target: bytes = b"/private/x
     return (await hub.ask(target, headers=headers)).status
 
 
-@pytest.mark.parametrize("how", [(b"Authorization", b"Bearer %b"), (b"Token", b"%b"), (b"authorization", b"bearer  %b")])
+@pytest.mark.parametrize(
+    "how", [(b"Authorization", b"Bearer %b"), (b"Token", b"%b"), (b"authorization", b"bearer  %b")]
+)
 async def test_a_guarded_upstream_takes_a_token_with_the_scope(world: World, how: Header) -> None:
     hub = await world.hub(GUARDED, OPEN)
     right, wrong = await hub.token("gateway"), await hub.token("statistics:read")

@@ -5,11 +5,12 @@ import contextlib
 import hashlib
 import json
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from signalbox.core.asgi import Receive, Scope, Send
 from signalbox.gateway.body import SMALL
 from tests.gateway.conftest import World, recorded, until
 from tests.gateway.test_proxy import problem
@@ -41,14 +42,13 @@ def _kilobytes(name: str) -> int:
     return int(line.split()[1])
 
 
-async def settled(count: "asyncio.Future[None] | None" = None, *, of: Iterator[int]) -> int:
+async def settled(count: Callable[[], int]) -> int:
     """The value of a count once it has not changed for a quarter of a second."""
-    last, since = next(of), time.perf_counter()
+    last, since = count(), time.perf_counter()
     while time.perf_counter() - since < 0.25:
         await asyncio.sleep(0.01)
-        value = next(of)
-        if value != last:
-            last, since = value, time.perf_counter()
+        if count() != last:
+            last, since = count(), time.perf_counter()
     return last
 
 
@@ -131,7 +131,7 @@ async def test_a_slow_upstream_slows_the_upload(world: World) -> None:
             headers = [(b"Content-Length", b"%d" % BIG)]
             await client.send(request(b"/slow-read/1000", method=b"POST", headers=headers))
             sending = asyncio.create_task(send(client))
-            await settled(of=iter(lambda: sent, -1))
+            await settled(lambda: sent)
         assert sent < IN_KERNEL
         sending.cancel()
         client.abort()
@@ -228,6 +228,32 @@ async def test_an_answer_of_unknown_length_is_streamed_as_it_comes(world: World)
         assert await client.reader.readuntil(b"0\r\n\r\n") == b"8\r\nchunk 1\n\r\n0\r\n\r\n"
 
 
+async def test_the_head_of_an_answer_does_not_wait_for_its_body(world: World) -> None:
+    """Streams of events may be silent for long."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
+        await send({"type": "http.response.body", "body": b"", "more_body": True})
+        await said.wait()
+        await send({"type": "http.response.body", "body": b"data: 1"})
+
+    said = asyncio.Event()
+    hub = await world.hub({"name": "events", "prefix": "/", "url": await world.serve(app)})
+    async with hub.client() as client:
+        await client.send(request(b"/"))
+        async with asyncio.timeout(1):
+            status, headers, _ = await client.head()
+        said.set()
+        assert await client.reader.readuntil(b"0
+
+") == b"7
+data: 1
+0
+
+"
+    assert (status, dict(headers)[b"content-type"]) == (200, b"text/event-stream")
+
+
 async def test_a_large_download_takes_little_memory(world: World) -> None:
     hub = await world.shop_hub()
     digest, received = hashlib.sha256(), 0
@@ -248,7 +274,7 @@ async def test_a_slow_reader_slows_the_upstream(world: World) -> None:
         with rss_grows_under(30 * MEBIBYTE):
             await client.send(request(b"/bytes/%d" % BIG))
             await client.head()
-            held = await settled(of=iter(lambda: world.shop.tally.bytes_sent, -1))
+            held = await settled(lambda: world.shop.tally.bytes_sent)
         assert held < IN_KERNEL
         received = 0
         while received < BIG:
@@ -286,18 +312,18 @@ async def test_a_body_sent_after_an_early_answer_does_not_become_a_request(world
 
 
 @pytest.fixture
-async def echoing(world: World) -> AsyncIterator[RunningHub]:
+async def echoing(world: World) -> RunningHub:
     """A hub before an upstream that sends back each piece of the body as it comes."""
 
-    async def app(scope: object, receive: object, send: object) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": []})  # type: ignore[operator]
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
         more = True
         while more:
-            message = await receive()  # type: ignore[operator]
+            message = await receive()
             more = message.get("more_body", False)
             if message.get("body"):
-                await send({"type": "http.response.body", "body": message["body"], "more_body": True})  # type: ignore[operator]
-        await send({"type": "http.response.body", "body": b""})  # type: ignore[operator]
+                await send({"type": "http.response.body", "body": message["body"], "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
 
     return await world.hub({"name": "echo", "prefix": "/", "url": await world.serve(app)})
 

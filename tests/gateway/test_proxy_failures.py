@@ -67,6 +67,21 @@ async def test_an_answer_that_breaks_off_never_ends_cleanly(world: World, what: 
     assert await status(hub, "/fine") == 200
 
 
+@pytest.mark.parametrize("what", ["cut-chunked", "reset-body", "stall"])
+async def test_an_old_client_sees_a_broken_answer_too(world: World, what: str) -> None:
+    """HTTP/1.0 knows no chunks: the end of the connection would be a clean end, so it is reset."""
+    hub = await world.hub({"name": "raw", "read_timeout": 0.3})
+    async with hub.client() as client:
+        await client.send(request(f"/{what}".encode(), version=b"HTTP/1.0"))
+        _, headers, _ = await client.head()
+        if (b"content-length", b"100000") in headers or what == "stall":
+            assert len(await client.rest()) < 100_000
+            return
+        with pytest.raises(ConnectionResetError):
+            while await client.reader.read(65_536):
+                pass
+
+
 async def test_an_answer_of_unknown_length_that_is_reset_never_ends_cleanly(world: World) -> None:
     """Without a length the end of the connection is the end of the answer, but a reset is none."""
     started = asyncio.Event()

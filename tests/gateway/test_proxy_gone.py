@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from signalbox.core.asgi import Receive, Scope, Send
 from signalbox.gateway.body import SMALL
 from tests.gateway.conftest import World, recorded, until
 from tests.support.hub import Client, chunked, request
@@ -112,12 +113,10 @@ async def test_in_the_middle_of_a_download_that_nobody_reads(world: World) -> No
 
 
 async def test_while_the_answer_comes_before_the_end_of_the_upload(world: World, leave: Leave) -> None:
-    hub = await world.shop_hub()
-
-    async def app(scope: object, receive: object, send: object) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": []})  # type: ignore[operator]
-        await send({"type": "http.response.body", "body": b"early", "more_body": True})  # type: ignore[operator]
-        while (await receive())["type"] != "http.disconnect":  # type: ignore[operator]
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"early", "more_body": True})
+        while (await receive())["type"] != "http.disconnect":
             pass
         gone.set()
 

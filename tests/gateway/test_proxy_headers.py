@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from signalbox.core.asgi import Receive, Scope, Send
 from signalbox.sandbox.behaviours import GZIPPED
 from tests.gateway.conftest import World
 from tests.support.hub import Header, RunningHub, chunked, request
@@ -45,8 +46,16 @@ async def test_a_request_without_headers_gets_only_the_named_ones(world: World) 
     await ask(hub)
     names = sorted(name for name, _ in world.seen.headers)
     assert names == sorted(
-        ["host", "via", "forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"]
-        + ["x-request-id", "traceparent"]
+        [
+            "host",
+            "via",
+            "forwarded",
+            "x-forwarded-for",
+            "x-forwarded-host",
+            "x-forwarded-proto",
+            "x-request-id",
+            "traceparent",
+        ]
     )
 
 
@@ -70,10 +79,10 @@ async def test_hop_by_hop_headers_of_requests_are_stripped(world: World) -> None
 
 
 async def test_hop_by_hop_headers_of_answers_are_stripped(world: World) -> None:
-    async def app(scope: object, receive: object, send: object) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
         headers = [(name.lower(), value) for name, value in HOP_BY_HOP]
-        await send({"type": "http.response.start", "status": 200, "headers": [*headers, (b"x-stays", b"1")]})  # type: ignore[operator]
-        await send({"type": "http.response.body", "body": b"done"})  # type: ignore[operator]
+        await send({"type": "http.response.start", "status": 200, "headers": [*headers, (b"x-stays", b"1")]})
+        await send({"type": "http.response.body", "body": b"done"})
 
     hub = await world.hub({"name": "odd", "url": await world.serve(app)}, gateway={"default": "odd"})
     answer = await hub.ask(b"/x")

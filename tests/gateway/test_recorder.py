@@ -157,7 +157,10 @@ async def test_what_is_too_much_to_wait_is_counted_and_stays_in_the_sums(context
     assert f"signalbox_calls_waiting {CAPACITY:.1f}" in text
     assert f"signalbox_calls_dropped_total {dropped:.1f}" in text
     await flush_all(recorder)
-    assert await context.calls_db.read(lambda tx: len(store.find_calls(tx, Filters(), before=None, limit=10**6))) == CAPACITY
+    assert (
+        await context.calls_db.read(lambda tx: len(store.find_calls(tx, Filters(), before=None, limit=10**6)))
+        == CAPACITY
+    )
     assert sum(row.calls for row in await minutes(context)) == CAPACITY + dropped
     assert "signalbox_calls_waiting 0.0" in exposition(recorder)
 

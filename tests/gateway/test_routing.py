@@ -69,9 +69,7 @@ def test_a_host_owns_all_its_paths(host: bytes) -> None:
 
 
 def test_prefixes_below_a_host_are_its_own() -> None:
-    routes = table(
-        upstream("a", host="api.test", prefix="/a"), upstream("d"), upstream("b", prefix="/b"), default="d"
-    )
+    routes = table(upstream("a", host="api.test", prefix="/a"), upstream("d"), upstream("b", prefix="/b"), default="d")
     assert found(routes, b"/a/x", b"api.test") == "a"
     assert found(routes, b"/b/x", b"api.test") is None
     assert found(routes, b"/a/x") == "d"

@@ -32,7 +32,11 @@ async def test_a_reload_changes_whom_to_believe(world: World) -> None:
     await hub.ask(b"/x", headers=said)
     assert world.seen.header("x-forwarded-for") == "127.0.0.1"
     trusting = hub.hub.settings.gateway.model_copy(
-        update={"trusted_proxies": hub.hub.settings.gateway.model_validate({"trusted_proxies": ["127.0.0.1"]}).trusted_proxies}
+        update={
+            "trusted_proxies": hub.hub.settings.gateway.model_validate(
+                {"trusted_proxies": ["127.0.0.1"]}
+            ).trusted_proxies
+        }
     )
     hub.hub.reload(hub.hub.settings.model_copy(update={"gateway": trusting}))
     await hub.ask(b"/x", headers=said)

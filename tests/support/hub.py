@@ -224,11 +224,11 @@ async def serving(config: uvicorn.Config) -> AsyncIterator[int]:
     state = ServerState()
     listener = listen("127.0.0.1", 0)
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: config.http_protocol_class(config, state, {}), sock=listener)  # type: ignore[call-arg, arg-type]
+    server = await loop.create_server(lambda: config.http_protocol_class(config, state, {}), sock=listener)  # type: ignore[call-arg]
     try:
         yield listener.getsockname()[1]
     finally:
         server.close()
         for connection in list(state.connections):
-            connection.transport.abort()  # type: ignore[union-attr]
+            connection.transport.abort()
         await asyncio.gather(*state.tasks, return_exceptions=True)

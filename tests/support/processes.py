@@ -50,10 +50,10 @@ def environment(**variables: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(ROOT), **variables}
 
 
-def run(*words: str, folder: Path, stdin: str = "", **variables: str) -> Result:
+def run(*words: str, folder: Path, stdin: str = "", command: Command = (SIGNALBOX,), **variables: str) -> Result:
     """Run ``signalbox`` in a folder to its end."""
     done = subprocess.run(
-        [SIGNALBOX, *words],
+        [*command, *words],
         cwd=folder,
         env=environment(**variables),
         input=stdin,

@@ -1,6 +1,7 @@
 """``signalbox demo``: the hub, a simulated world around it, and a line that shows both alive."""
 
 import asyncio
+import contextlib
 import logging
 import signal
 import socket
@@ -44,8 +45,9 @@ def run(*, port: int, rate: float) -> None:
     """Run the demo until Ctrl-C; everything it writes is in a temporary folder that goes with it."""
     configure_logging(LogSettings(level="warning"))
     listener = listen("127.0.0.1", port)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # until the server listens to it: clean up then, too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up then, too
     with (
+        contextlib.suppress(asyncio.CancelledError),
         tempfile.TemporaryDirectory(prefix="signalbox-demo-") as folder,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
@@ -54,6 +56,7 @@ def run(*, port: int, rate: float) -> None:
 
 
 async def _run(folder: Path, listener: socket.socket, rate: float) -> None:
+    _end_at_signals()
     async with AsyncExitStack() as stack:
         shop = await stack.enter_async_context(LoopbackServer(UpstreamApp()))
         settings = _settings(folder, shop.url, listener.getsockname()[1])
@@ -64,6 +67,14 @@ async def _run(folder: Path, listener: socket.socket, rate: float) -> None:
         living = asyncio.create_task(_live(settings.port, shop.url, board, rate))
         stack.push_async_callback(_end, living)
         await serve_hub(hub, listener, reload=lambda: settings)
+
+
+def _end_at_signals() -> None:
+    """Give up what has just begun, until the server takes these signals."""
+    task = asyncio.current_task()
+    if task is not None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
 
 
 def _settings(folder: Path, shop: str, port: int) -> Settings:

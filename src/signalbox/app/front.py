@@ -95,10 +95,10 @@ class Front:
             raise RuntimeError(msg)
         hosts = [value for name, value in scope["headers"] if name == b"host"]
         if len(hosts) != 1 or _HOST.fullmatch(hosts[0]) is None:
-            await self._respond(send, _host_error(hosts), close=True)
+            await self._refuse(scope, send, _host_error(hosts), close=True)
             return
         if not scope["raw_path"].startswith(b"/"):  # OPTIONS * asks no resource (RFC 9110, 9.3.7)
-            await self._respond(send, NoSuchPathError("the target of a request begins with /"))
+            await self._refuse(scope, send, NoSuchPathError("the target of a request begins with /"))
             return
         self._resolve_path(scope)
         proxy = self._proxy
@@ -111,8 +111,10 @@ class Front:
         elif proxy is not None:
             await proxy(scope, receive, send)
         else:
-            error = NoSuchPathError(f"nothing is served at {scope['path']} by this process")
-            await self._respond(send, error)
+            await self._refuse(scope, send, NoSuchPathError(f"nothing is served at {scope['path']} by this process"))
+
+    async def _refuse(self, scope: Scope, send: Send, error: SignalboxError, *, close: bool = False) -> None:
+        await self._respond(self._stamped(send, _request_id(scope["headers"])), error, close=close)
 
     def _resolve_path(self, scope: Scope) -> None:
         """Take off the root path and resolve dot segments, so that what is routed is what is served."""

@@ -2,6 +2,8 @@
 
 import asyncio
 import select
+import socket
+import struct
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import unquote
@@ -79,6 +81,7 @@ class Cycle(RequestResponseCycle):
         else:
             self._until_close = True
             self.keep_alive = False
+            self._reset_on_close(on=True)  # only the last piece makes the end of the connection that of the answer
 
     def _send_body(self, body: bytes, *, more: bool) -> None:
         if self.scope["method"] == "HEAD":
@@ -102,7 +105,14 @@ class Cycle(RequestResponseCycle):
         if head or data:
             self.transport.write(head + data if head else data)
 
+    def _reset_on_close(self, *, on: bool) -> None:
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", on, 0))
+
     def _end(self) -> None:
+        if self._until_close:
+            self._reset_on_close(on=False)
         self.response_complete = True
         self.message_event.set()
         if not self.keep_alive:
@@ -178,7 +188,10 @@ class HttpProtocol(HttpToolsProtocol):
             raw_path, mark, query = self.url.partition(b"?")
         else:  # an absolute target: its host is not looked at
             parsed = httptools.parse_url(self.url)
-            raw_path, mark, query = parsed.path or b"/", b"", parsed.query or b""
+            if parsed.path is None:
+                msg = "a target without a path"
+                raise ValueError(msg)
+            raw_path, mark, query = parsed.path, b"", parsed.query or b""
         path = raw_path.decode("ascii")
         scope["path"] = unquote(path) if "%" in path else path
         scope["raw_path"], scope["query_string"] = raw_path, query

@@ -1,5 +1,6 @@
 """All settings; ``load.py`` finds their values."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -40,6 +41,9 @@ def _check_database(secret: Secret) -> Secret:
         raise ValueError(msg) from None
     if url.get_backend_name() not in {"postgresql", "postgres", "sqlite"}:
         msg = f"speaks {url.get_backend_name()}; allowed are postgresql:// and sqlite:///"
+        raise ValueError(msg)
+    if url.get_backend_name() != "sqlite" and find_spec("psycopg") is None:
+        msg = "needs the driver of PostgreSQL, which is not installed; install signalbox[postgresql]"
         raise ValueError(msg)
     return secret
 

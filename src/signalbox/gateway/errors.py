@@ -46,6 +46,6 @@ class InvalidStatusFilterError(InvalidError):
 
 
 class RangeTooLongError(InvalidError):
-    """A summary would have too many points, or none."""
+    """A summary would have too many points, or none, or lie outside of the calendar."""
 
     code = "range_too_long"

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 
 from sqlalchemy import Connection
 
 from signalbox.core.pagination import Page, decode_cursor, to_page
-from signalbox.core.times import DAY, HOUR, MICROSECONDS, MINUTE, to_datetime
+from signalbox.core.times import DAY, HOUR, MICROSECONDS, MINUTE, to_datetime, to_micros
 from signalbox.gateway import store
 from signalbox.gateway.errors import InvalidStatusFilterError, RangeTooLongError
 from signalbox.gateway.schemas import Call, CallOut, Dimension, Filters, Point, Series, Step, Summary, Totals
@@ -17,6 +18,7 @@ STEPS: dict[Step, int] = {"minute": MINUTE, "hour": HOUR, "day": DAY}
 MAX_POINTS = 1_500
 """Steps that one summary may span: a day of minutes, two months of hours."""
 
+_LATEST = to_micros(datetime(9999, 12, 31, tzinfo=UTC))
 _STATUS = re.compile(r"([1-5])xx|([1-5]\d\d)")
 
 
@@ -54,10 +56,13 @@ def summarize(tx: Connection, filters: Filters, *, step: Step, by: Dimension, no
         RangeTooLongError: the range holds over ``MAX_POINTS`` steps, or ends before it begins.
     """
     size = STEPS[step]
-    until = -(-(filters.until or now + 1) // size) * size
+    until = -(-(now + 1 if filters.until is None else filters.until) // size) * size
     since = (filters.since // size) * size if filters.since is not None else until - 60 * size
     if not 0 < (until - since) // size <= MAX_POINTS:
         msg = f"from since to until there must be 1 to {MAX_POINTS} steps of a {step}; take a longer step or less time"
+        raise RangeTooLongError(msg)
+    if since < 0 or until > _LATEST:
+        msg = f"since and until, widened to whole steps of a {step}, must lie between the years 1970 and 9999"
         raise RangeTooLongError(msg)
     minutes = store.find_minutes(tx, filters._replace(since=since, until=until))
     names: dict[Dimension, Callable[[Minute], str]] = {

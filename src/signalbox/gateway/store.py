@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, select
+from sqlalchemy import ColumnElement, Connection, and_, delete, false, func, select
 
 from signalbox.gateway.models import call, call_minute
 from signalbox.gateway.schemas import Call, Filters
@@ -76,7 +76,7 @@ def _call_conditions(filters: Filters) -> list[ColumnElement[bool]]:
     if filters.status is not None and filters.status[0] >= FAILED:
         conditions.append(call.c.status >= FAILED)  # lets the partial index of failed calls serve
     if filters.path_prefix is not None:
-        conditions.append(func.substr(call.c.path, 1, len(filters.path_prefix)) == filters.path_prefix)
+        conditions.append(_equals(func.substr(call.c.path, 1, len(filters.path_prefix)), filters.path_prefix))
     if filters.since is not None:
         conditions.append(call.c.created_at >= filters.since)
     if filters.until is not None:
@@ -89,7 +89,12 @@ def _shared_conditions(table: Any, filters: Filters) -> list[ColumnElement[bool]
     for name in ("upstream", "route", "method"):
         wanted = getattr(filters, name)
         if wanted is not None:
-            conditions.append(table.c[name] == wanted)
+            conditions.append(_equals(table.c[name], wanted))
     if filters.status is not None:
         conditions.append(and_(table.c.status >= filters.status[0], table.c.status <= filters.status[1]))
     return conditions
+
+
+def _equals(column: ColumnElement[str], wanted: str) -> ColumnElement[bool]:
+    """No text holds NUL, and PostgreSQL refuses even to compare with it."""
+    return false() if "\0" in wanted else column == wanted
