@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from signalbox.infra.clock.manual import ManualClock
 from signalbox.infra.context import Context
@@ -11,6 +12,9 @@ from signalbox.infra.db import Database
 from signalbox.infra.http.pool import PooledClient
 from signalbox.infra.telemetry import Metrics
 from tests.support.databases import Place, PostgresqlServer, ServerMissingError, SqliteTemplate, open_postgresql_server
+
+settings.register_profile("signalbox", deadline=None)  # how long an example takes says more of the machine than of us
+settings.load_profile("signalbox")
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,10 @@
 """What the suites of several seams share."""
 
 import asyncio
+import ssl
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -27,3 +30,28 @@ def items(place: Place) -> Iterator[sa.Table]:
     yield item
     metadata.drop_all(engine)
     engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def certificate_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A self-signed certificate for 127.0.0.1 and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    files = folder / "certificate.pem", folder / "key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-days", "2", "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([*command, "-out", files[0], "-keyout", files[1]], check=True, capture_output=True)
+    return files
+
+
+@pytest.fixture
+def certificate(certificate_files: tuple[Path, Path]) -> ssl.SSLContext:
+    """What a server at 127.0.0.1 shows."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate_files)
+    return context
+
+
+@pytest.fixture
+def trusted(certificate_files: tuple[Path, Path]) -> ssl.SSLContext:
+    """A client's trust in that server alone."""
+    return ssl.create_default_context(cafile=certificate_files[0])

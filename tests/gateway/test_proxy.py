@@ -10,7 +10,7 @@ from signalbox.gateway.paths import sanitize_path
 from tests.gateway.conftest import World
 from tests.support.hub import Answer, RunningHub, request
 
-SAME_WORLD = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SAME_WORLD = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def problem(answer: Answer) -> tuple[int, str]:
@@ -180,13 +180,19 @@ async def test_an_absolute_target_changes_no_host(world: World, target: bytes) -
     assert world.seen.header("x-forwarded-host") == "hub.test"
 
 
+async def test_an_absolute_target_without_a_path_means_the_root(world: World) -> None:
+    hub = await world.hub()
+    assert (await hub.ask(b"http://evil.test")).status == 200
+    assert world.seen.target == "/"
+
+
 async def test_a_host_header_chooses_no_unknown_server(world: World) -> None:
     hub = await world.hub()
     assert (await hub.ask(b"/x", host=b"evil.test")).status == 200
     assert f"http://{world.seen.header('host')}" == world.raw.url
 
 
-@pytest.mark.parametrize("data", [b"CONNECT evil.test:443", b"CONNECT /x", b"OPTIONS *", b"GET http://evil.test"])
+@pytest.mark.parametrize("data", [b"CONNECT evil.test:443", b"CONNECT /x", b"OPTIONS *"])
 async def test_there_is_no_tunnel_and_no_target_without_a_path(world: World, data: bytes) -> None:
     hub = await world.hub()
     answer = await hub.exchange(data + b" HTTP/1.1\r\nHost: hub.test\r\n\r\n")

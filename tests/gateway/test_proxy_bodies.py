@@ -244,13 +244,7 @@ async def test_the_head_of_an_answer_does_not_wait_for_its_body(world: World) ->
         async with asyncio.timeout(1):
             status, headers, _ = await client.head()
         said.set()
-        assert await client.reader.readuntil(b"0
-
-") == b"7
-data: 1
-0
-
-"
+        assert await client.reader.readuntil(b"0\r\n\r\n") == b"7\r\ndata: 1\r\n0\r\n\r\n"
     assert (status, dict(headers)[b"content-type"]) == (200, b"text/event-stream")
 
 

@@ -67,19 +67,22 @@ async def test_an_answer_that_breaks_off_never_ends_cleanly(world: World, what: 
     assert await status(hub, "/fine") == 200
 
 
-@pytest.mark.parametrize("what", ["cut-chunked", "reset-body", "stall"])
-async def test_an_old_client_sees_a_broken_answer_too(world: World, what: str) -> None:
+async def test_an_old_client_sees_a_broken_answer_too(world: World) -> None:
     """HTTP/1.0 knows no chunks: the end of the connection would be a clean end, so it is reset."""
-    hub = await world.hub({"name": "raw", "read_timeout": 0.3})
+    hub = await world.hub()
     async with hub.client() as client:
-        await client.send(request(f"/{what}".encode(), version=b"HTTP/1.0"))
-        _, headers, _ = await client.head()
-        if (b"content-length", b"100000") in headers or what == "stall":
-            assert len(await client.rest()) < 100_000
-            return
+        await client.send(request(b"/cut-chunked", version=b"HTTP/1.0"))
+        assert (await client.head())[0] == 200
         with pytest.raises(ConnectionResetError):
-            while await client.reader.read(65_536):
-                pass
+            await client.reader.read()
+
+
+async def test_an_old_client_sees_a_whole_answer_end_cleanly(world: World) -> None:
+    hub = await world.hub()
+    async with hub.client() as client:
+        await client.send(request(b"/eof", version=b"HTTP/1.0"))
+        assert (await client.head())[0] == 200
+        assert await client.reader.read() == b"until the end\n"
 
 
 async def test_an_answer_of_unknown_length_that_is_reset_never_ends_cleanly(world: World) -> None:

@@ -61,7 +61,7 @@ def sums(calls: list[Call]) -> dict[tuple[int, str, int], list[int]]:
     return added
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(calls=some_calls, flushes=st.sets(st.integers(0, 25)))
 async def test_sums_are_those_of_the_calls_whenever_they_are_written(
     context: Context, calls: list[Call], flushes: set[int]
@@ -203,7 +203,7 @@ def exposition(recorder: Recorder) -> str:
     return metrics.render().decode()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(calls=some_calls)
 async def test_metrics_are_the_sums_of_all_calls(context: Context, calls: list[Call]) -> None:
     recorder = Recorder(context, enabled=True)

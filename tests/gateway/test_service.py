@@ -18,7 +18,7 @@ from tests.gateway.conftest import START, made_call
 
 _numbers = itertools.count()
 
-SAME_CONTEXT = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SAME_CONTEXT = settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.mark.parametrize(

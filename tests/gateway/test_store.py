@@ -178,7 +178,7 @@ async def test_sums_outlive_calls(context: Context) -> None:
     assert len(await minutes(context)) == 1
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ages=st.lists(st.integers(0, 20), max_size=30), keep=st.integers(0, 30), limit=st.integers(1, 10))
 async def test_what_stays_is_young_and_few(context: Context, ages: list[int], keep: int, limit: int) -> None:
     await context.calls_db.write(_clear)

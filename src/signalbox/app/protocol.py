@@ -188,10 +188,7 @@ class HttpProtocol(HttpToolsProtocol):
             raw_path, mark, query = self.url.partition(b"?")
         else:  # an absolute target: its host is not looked at
             parsed = httptools.parse_url(self.url)
-            if parsed.path is None:
-                msg = "a target without a path"
-                raise ValueError(msg)
-            raw_path, mark, query = parsed.path, b"", parsed.query or b""
+            raw_path, mark, query = parsed.path or b"/", b"", parsed.query or b""
         path = raw_path.decode("ascii")
         scope["path"] = unquote(path) if "%" in path else path
         scope["raw_path"], scope["query_string"] = raw_path, query

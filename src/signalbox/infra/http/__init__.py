@@ -5,6 +5,7 @@ the body, decodes no body, follows no redirect, keeps no cookie.
 """
 
 import functools
+import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -144,19 +145,22 @@ def parse_origin(url: str) -> tuple[Origin, bytes]:
     Raises:
         InvalidError: the address has another scheme, no host, or parts that do not belong there.
     """
+    if not re.fullmatch(r"[!-~]*", url):
+        msg = "an address is written in ASCII without spaces; other characters percent-encoded, names as xn--..."
+        raise InvalidError(msg)
     try:
         parts = urlsplit(url)
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
+        port = {"http": 80, "https": 443}.get(parts.scheme, 0) if parts.port is None else parts.port
     except ValueError as error:
-        msg = f"{url!r} is not an address: {error}"
+        msg = f"this is not an address: {error}"
         raise InvalidError(msg) from error
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    if not port or not parts.hostname:
         msg = "an address starts with http:// or https:// and names a host, such as https://api.example.com"
         raise InvalidError(msg)
-    if parts.username or parts.password or parts.query or parts.fragment:
+    if "@" in parts.netloc or parts.query or parts.fragment:
         msg = "an address here has no user, password, query or fragment"
         raise InvalidError(msg)
-    return Origin(parts.scheme, parts.hostname, port), parts.path.rstrip("/").encode("ascii", "strict")
+    return Origin(parts.scheme, parts.hostname, port), parts.path.rstrip("/").encode()
 
 
 async def read_all(response: Response, limit: int = 16 * 1024 * 1024) -> bytes:

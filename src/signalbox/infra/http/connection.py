@@ -61,7 +61,7 @@ class Connection(asyncio.Protocol):
         self._pieces: deque[bytes] = deque()
         self._buffered = 0
         self._reading_paused = False
-        self._received = 0
+        self._received = 0  # bytes since the last piece of a body: of a head, of what stands around chunks
         self._upload: asyncio.Task[None] | None = None
 
     # -- the call -----------------------------------------------------------------------------------------------
@@ -78,7 +78,7 @@ class Connection(asyncio.Protocol):
             self.transport.write(_encode_head(request, len(body)) + body)
         else:
             self.transport.write(_encode_head(request, request.content_length))
-            self._upload = asyncio.create_task(self._send_body(body, chunked=request.content_length is None))
+            self._upload = asyncio.create_task(self._send_body(body, request.content_length))
         self._touch()
         try:
             while not self._head_done:
@@ -88,8 +88,9 @@ class Connection(asyncio.Protocol):
             raise
         return Answer(self)
 
-    async def _send_body(self, body: Any, *, chunked: bool) -> None:
+    async def _send_body(self, body: Any, length: int | None) -> None:
         """Stream a request body. Waiting for the caller's next piece does not count as the server's silence."""
+        sent = 0
         try:
             while True:
                 self.deadline = self._expires
@@ -97,12 +98,15 @@ class Connection(asyncio.Protocol):
                 self._touch()
                 if piece is None or self._closed:
                     break
+                sent += len(piece)
+                _check_length(sent, length, whole=False)
                 if piece:
-                    self.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+                    self.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if length is None else piece)
                 if self._writable is not None:
                     await self._writable.wait()
-            if chunked and not self._closed:
-                self.transport.write(b"0\r\n\r\n")
+            if not self._closed:
+                _check_length(sent, length, whole=True)
+                self.transport.write(b"0\r\n\r\n" if length is None else b"")
         except Exception as error:  # noqa: BLE001 - the body's own failure ends the call
             cause = error if isinstance(error, HttpClientError) else ConnectionBrokenError("the request body broke off")
             cause.__cause__ = error
@@ -142,13 +146,16 @@ class Connection(asyncio.Protocol):
             self.abort()
 
     def abort(self) -> None:
-        """Drop the connection at once."""
+        """Drop the connection at once; whoever waits for its answer is told."""
         self._busy = False
         if self._upload is not None:
             self._upload.cancel()
+        self._fail(ConnectionBrokenError("the connection was dropped"))
+
+    def give_up(self) -> None:
+        """Count as lost because connecting failed; the event loop closes the transport if there is one."""
         if not self._closed:
             self._closed = True
-            self.transport.abort()
             self._on_lost(self)
 
     @property
@@ -206,6 +213,7 @@ class Connection(asyncio.Protocol):
             self.abort()
             return
         self.got_bytes = True
+        self._received += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserCallbackError as error:
@@ -218,13 +226,12 @@ class Connection(asyncio.Protocol):
             return
         if self._complete:
             self._wake()
+        elif self._received > MAX_HEAD:
+            self._fail(InvalidResponseError(f"the server sent {MAX_HEAD} bytes that belong to no body"))
         elif self._head_done:
             self._wake()
             self._hold_back()
         else:
-            self._received += len(data)
-            if self._received > MAX_HEAD:
-                self._fail(InvalidResponseError(f"the head of the server's answer is over {MAX_HEAD} bytes"))
             self._touch()
 
     def _hold_back(self) -> None:
@@ -293,6 +300,7 @@ class Connection(asyncio.Protocol):
         """Take a piece of the body."""
         self._pieces.append(body)
         self._buffered += len(body)
+        self._received = 0
 
     def on_message_complete(self) -> None:
         """The answer is whole."""
@@ -334,6 +342,13 @@ class Answer:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.release()
+
+
+def _check_length(sent: int, length: int | None, *, whole: bool) -> None:
+    """What is sent beyond the length would be taken for the next request, what is missing awaited for ever."""
+    if length is not None and (sent > length or (whole and sent < length)):
+        msg = f"the request body has {sent} bytes{'' if whole else ' or more'} instead of {length}"
+        raise ConnectionBrokenError(msg)
 
 
 def _encode_head(request: Request, length: int | None) -> bytes:

@@ -57,30 +57,33 @@ class PooledClient:
     async def send(self, request: Request) -> Response:
         """Send a call; see ``HttpClient.send``.
 
-        A kept connection that turns out to be closed already is replaced once, if the call is idempotent and
-        its body is at hand: the server has then answered nothing.
+        A kept connection that turns out to be closed already is replaced, if the call is idempotent and its body
+        is at hand: the server has then answered nothing.
         """
         if self._sweeper is None:
+            self._check_open()
             self._sweeper = asyncio.create_task(self._sweep())
         total = request.timeouts.total
         expires = float("inf") if total is None else asyncio.get_running_loop().time() + total
-        connection = self._take_idle(request) or await self._acquire(request)
-        self._active.add(connection)
-        try:
-            return await connection.exchange(request, expires=expires)
-        except ConnectionBrokenError:
-            repeatable = request.method in _IDEMPOTENT and isinstance(request.body, bytes)
-            if not connection.reused or connection.got_bytes or not repeatable:
-                raise
-        connection = await self._acquire(request)
-        self._active.add(connection)
-        return await connection.exchange(request, expires=expires)
+        kept = self._take_idle(request)
+        while True:
+            connection = kept or await self._acquire(request, expires)
+            self._active.add(connection)
+            try:
+                return await connection.exchange(request, expires=expires)
+            except ConnectionBrokenError:
+                repeatable = request.method in _IDEMPOTENT and isinstance(request.body, bytes)
+                if not connection.reused or connection.got_bytes or not repeatable:
+                    raise
+            kept = None
 
     async def close(self) -> None:
         """Drop every connection."""
         self._closed = True
-        if self._sweeper is not None:
-            self._sweeper.cancel()
+        sweeper, self._sweeper = self._sweeper, None
+        if sweeper is not None:
+            sweeper.cancel()
+            await asyncio.gather(sweeper, return_exceptions=True)
         for pool in self._pools.values():
             for connection in list(pool.idle):
                 connection.abort()
@@ -98,23 +101,23 @@ class PooledClient:
                 return connection
         return None
 
-    async def _acquire(self, request: Request) -> Connection:
+    async def _acquire(self, request: Request, expires: float) -> Connection:
         pool = self._pools.get(request.origin.key)
         if pool is None:
             pool = self._pools[request.origin.key] = _Pool()
         if pool.open >= self._max_connections:
-            return await self._wait_for_one(pool, request)
+            return await self._wait_for_one(pool, request, expires)
         pool.open += 1
-        return await self._connect(pool, request)
+        return await self._connect(pool, request, expires)
 
-    async def _wait_for_one(self, pool: _Pool, request: Request) -> Connection:
+    async def _wait_for_one(self, pool: _Pool, request: Request, expires: float) -> Connection:
         if len(pool.waiting) >= MAX_WAITING:
             msg = f"{MAX_WAITING} calls already wait for a connection to {request.origin.host}"
             raise ConnectError(msg)
         turn: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
         pool.waiting.append(turn)
         try:
-            async with asyncio.timeout(request.timeouts.connect):
+            async with asyncio.timeout_at(_connect_by(request, expires)):
                 connection = await turn
         except TimeoutError:
             self._decline(pool, turn)
@@ -124,7 +127,9 @@ class PooledClient:
             self._decline(pool, turn)
             raise
         if connection is None:
-            return await self._connect(pool, request)
+            return await self._connect(pool, request, expires)
+        if connection.is_closed:  # by the server, since it was handed over
+            return await self._acquire(request, expires)
         connection.reused = True
         return connection
 
@@ -139,29 +144,42 @@ class PooledClient:
             else:
                 self._on_idle(pool)(connection)
 
-    async def _connect(self, pool: _Pool, request: Request) -> Connection:
-        """Open a connection in a place of the pool that the caller has taken."""
+    async def _connect(self, pool: _Pool, request: Request, expires: float) -> Connection:
+        """Open a connection in a place of the pool that the caller has taken; it goes when the connection does."""
         origin = request.origin
+        connection = Connection(self._on_idle(pool), self._on_lost(pool))
         try:
-            async with asyncio.timeout(request.timeouts.connect):
-                _, connection = await asyncio.get_running_loop().create_connection(
-                    lambda: Connection(self._on_idle(pool), self._on_lost(pool)),
+            self._check_open()
+            async with asyncio.timeout_at(_connect_by(request, expires)):
+                await asyncio.get_running_loop().create_connection(
+                    lambda: connection,
                     origin.host,
                     origin.port,
                     ssl=self._context() if origin.scheme == "https" else None,
                 )
         except TimeoutError:
-            self._free_place(pool)
-            msg = f"{origin.host}:{origin.port} did not accept a connection within {request.timeouts.connect:g} s"
+            connection.give_up()
+            msg = f"{origin.host}:{origin.port} did not accept a connection in time"
             raise ResponseTimeoutError(msg) from None
-        except OSError as error:
-            self._free_place(pool)
+        except (OSError, UnicodeError) as error:  # UnicodeError: a name that no DNS could hold
+            connection.give_up()
             msg = f"no connection to {origin.host}:{origin.port}: {_reason(error)}"
             raise ConnectError(msg) from error
         except BaseException:
-            self._free_place(pool)
+            connection.give_up()
             raise
+        if self._closed:
+            connection.abort()
+        self._check_open()
+        if connection.is_closed:
+            msg = f"{origin.host}:{origin.port} closed the connection at once"
+            raise ConnectionBrokenError(msg)
         return connection
+
+    def _check_open(self) -> None:
+        if self._closed:
+            msg = "the client is closed"
+            raise ConnectError(msg)
 
     def _context(self) -> ssl.SSLContext:
         if self._tls is None:
@@ -215,5 +233,9 @@ class PooledClient:
                     pool.idle.popleft().abort()
 
 
-def _reason(error: OSError) -> str:
-    return error.strerror or str(error) or type(error).__name__
+def _connect_by(request: Request, expires: float) -> float:
+    return min(asyncio.get_running_loop().time() + request.timeouts.connect, expires)
+
+
+def _reason(error: OSError | UnicodeError) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
