@@ -81,6 +81,16 @@ def test_check_raises_what_is_wrong(folder: Path) -> None:
         invoke("config", "check")
 
 
+def test_check_names_what_is_wrong_in_json_too(folder: Path) -> None:
+    (folder / "signalbox.toml").write_text('database_url = "mysql://u:hunter2@db.test/a"\nprot = 1', encoding="utf-8")
+    result = CliRunner().invoke(build_cli(Invocation()), ["config", "check", "--json"])
+    assert isinstance(result.exception, SettingsError)
+    told = json.loads(result.stdout)
+    assert told["valid"] is False
+    assert [fault["where"] for fault in told["faults"]] == ["database_url", "prot"]
+    assert "hunter2" not in result.stdout
+
+
 def test_upgrade_tells_what_it_did() -> None:
     first = invoke("--data-dir", "data", "db", "upgrade")
     assert first.stdout.splitlines()[0].startswith("main: empty -> ")

@@ -43,6 +43,8 @@ def test_a_root_path_has_no_slash_at_its_end(given: str, kept: str) -> None:
         {"role": "boss"},
         {"database_url": "no address"},
         {"database_url": "mysql://db.test/a"},
+        {"database_url": "sqlite://"},
+        {"database_url": "sqlite:///:memory:"},
         {"nonsense": 1},
     ],
 )

@@ -24,7 +24,7 @@ def workers(server: Server) -> set[int]:
 
 
 def test_workers_do_not_outlive_a_supervisor_that_was_killed(url: str, tmp_path: Path) -> None:
-    with serving("--workers", "2", folder=tmp_path, DATABASE_URL=url) as server:
+    with serving("--workers", "2", folder=tmp_path, DATABASE_URL=url, TMPDIR=str(tmp_path)) as server:
         where = urlsplit(server.url)
         os.kill(server.process.pid, signal.SIGKILL)
         server.wait()

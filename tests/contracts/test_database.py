@@ -113,7 +113,8 @@ async def block_writers(database: Database) -> tuple[Gate, list[asyncio.Task[Non
 async def test_a_write_returns_the_value_of_its_function(database: Database) -> None:
     assert await database.write(insert, 7, name="seven") == 7
     assert await database.write(lambda tx: {"any": "value"}) == {"any": "value"}
-    assert await database.write(nothing) is None
+    done: object = await database.write(nothing)
+    assert done is None
 
 
 async def test_what_a_write_returned_is_committed(database: Database, place: Place) -> None:
@@ -162,7 +163,7 @@ async def test_writers_that_come_one_after_another_are_all_served(database: Data
 
 
 async def test_a_refusal_says_what_was_wrong(database: Database) -> None:
-    with pytest.raises(InvalidError, match="^5$"):
+    with pytest.raises(InvalidError, match=r"^5$"):
         await database.write(_insert_and_refuse, 5)
 
 

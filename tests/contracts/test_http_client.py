@@ -79,7 +79,10 @@ async def pieces_of(response: Response) -> AsyncIterator[bytes]:
 
 async def test_a_connection_is_kept_for_the_next_call(client: HttpClient, raw: RawUpstream) -> None:
     for method in ("GET", "POST", "GET", "DELETE"):
-        assert await get_all(client, to(raw, method=method, body=b"abc" if method == "POST" else b"")) == (200, b"fine\n")
+        assert await get_all(client, to(raw, method=method, body=b"abc" if method == "POST" else b"")) == (
+            200,
+            b"fine\n",
+        )
     assert raw.connections == 1
     assert [call.number for call in raw.calls] == [1, 2, 3, 4]
 
@@ -273,7 +276,9 @@ async def test_a_streamed_body_of_unknown_length_goes_out_in_chunks(client: Http
 
 
 @pytest.mark.parametrize("length", [None, 1_000_000])
-async def test_a_large_streamed_body_arrives_as_it_was(client: HttpClient, shop: LoopbackServer, length: int | None) -> None:
+async def test_a_large_streamed_body_arrives_as_it_was(
+    client: HttpClient, shop: LoopbackServer, length: int | None
+) -> None:
     body = bytes(range(250)) * 4_000
     parts = stream(*(body[start : start + 33_333] for start in range(0, len(body), 33_333)))
     status, answer = await get_all(client, to(shop, "/echo", "POST", body=parts, content_length=length))
@@ -660,11 +665,12 @@ async def test_an_answer_that_breaks_off_brings_what_came_and_then_the_error(
     client: HttpClient, raw: RawUpstream, segment: str
 ) -> None:
     response = await client.send(to(raw, f"/{segment}"))
-    received = []
+    received = b""
+    while len(received) < 10:
+        received += await response.read()
+    assert received == b"0123456789"
     with pytest.raises(ConnectionBrokenError):
-        async for piece in pieces_of(response):
-            received.append(piece)  # noqa: PERF401 - the pieces before the error count
-    assert b"".join(received) == b"0123456789"
+        await response.read()
     response.close()
     assert await get_all(client, to(raw)) == (200, b"fine\n")
 
@@ -728,7 +734,9 @@ def deaf_port() -> Iterator[int]:
 
 
 @pytest.mark.parametrize("timeouts", [Timeouts(connect=0.2), Timeouts(connect=5, total=0.2)])
-async def test_a_server_that_does_not_accept_is_given_up(client: HttpClient, deaf_port: int, timeouts: Timeouts) -> None:
+async def test_a_server_that_does_not_accept_is_given_up(
+    client: HttpClient, deaf_port: int, timeouts: Timeouts
+) -> None:
     started = time.perf_counter()
     with pytest.raises(ResponseTimeoutError):
         await client.send(Request(Origin("http", "127.0.0.1", deaf_port), b"GET", b"/", timeouts=timeouts))
@@ -736,7 +744,7 @@ async def test_a_server_that_does_not_accept_is_given_up(client: HttpClient, dea
 
 
 async def test_a_refused_connection_is_told_at_once(client: HttpClient, raw: RawUpstream) -> None:
-    with pytest.raises(ConnectError, match="127.0.0.1"):
+    with pytest.raises(ConnectError, match=r"127\.0\.0\.1"):
         await client.send(Request(parse_origin(raw.refused_url)[0], b"GET", b"/"))
 
 
@@ -767,7 +775,7 @@ async def test_tls_calls_work_and_keep_their_connection(trusting: HttpClient, ce
 
 async def test_an_unknown_certificate_is_refused(client: HttpClient, certificate: ssl.SSLContext) -> None:
     async with serve(always(FINE), tls=certificate) as peer:
-        with pytest.raises(ConnectError, match="CERTIFICATE_VERIFY_FAILED|certificate verify failed"):
+        with pytest.raises(ConnectError, match=r"certificate"):
             await client.send(to(peer))
 
 

@@ -19,6 +19,8 @@ class Undecided(tzinfo):
     def utcoffset(self, moment: datetime | None, /) -> None:
         return None
 
+    dst = tzname = utcoffset
+
 
 @given(INSTANTS)
 def test_an_instant_survives_both_ways(micros: int) -> None:

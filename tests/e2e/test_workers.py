@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.conftest import Shop
 from tests.support.databases import PostgresqlPlace, PostgresqlServer
-from tests.support.processes import Server, ask, serving, sign_in, until
+from tests.support.processes import ADMIN_PASSWORD, Server, ask, serving, sign_in, until
 
 
 @pytest.fixture(scope="module")
@@ -69,21 +69,42 @@ def test_workers_serve_are_replaced_and_end_together(server: Server) -> None:
     assert server.err == ""
 
 
+def set_file(server: Server, text: str) -> None:
+    (server.folder / "signalbox.toml").write_text(text, encoding="utf-8")
+
+
 def test_all_workers_reload_and_the_first_user_is_made_once(server: Server) -> None:
     taken = "settings reloaded"
-    assert sign_in(server.url, "admin", "an-admin's-password").status == 200
-    until(lambda: len(workers(server)) == 2)
-    (server.folder / "signalbox.toml").write_text('[auth]\nanonymous_scopes = ["statistics:read"]', encoding="utf-8")
+    assert sign_in(server.url, "admin", ADMIN_PASSWORD).status == 200
     until(lambda: _both_listen(server))
+    set_file(server, '[auth]\nanonymous_scopes = ["statistics:read"]\n[log]\nfile = "hub.log"')
     server.send(signal.SIGHUP)
     until(lambda: len(server.logged(taken)) == 2)
     assert {ask(f"{server.url}/api/statistics/").status for _ in range(10)} == {200}
-    (server.folder / "signalbox.toml").write_text("prot = 1", encoding="utf-8")
-    server.send(signal.SIGHUP)
-    until(lambda: server.logged("settings not reloaded; the old ones stay"))
-    assert len(server.logged(taken)) == 2
+    for number in (0, 1):
+        assert taken in (server.folder / f"hub-{number}.log").read_text(encoding="utf-8")
     assert server.end(signal.SIGINT) == 0
     until(lambda: server.members() == {}, within=2)
+
+
+def test_wrong_settings_change_nothing_and_start_nobody(server: Server) -> None:
+    wrong = "settings are wrong"
+    until(lambda: _both_listen(server))
+    set_file(server, "prot = 1")
+    server.send(signal.SIGHUP)
+    refused = until(lambda: server.logged(wrong))
+    assert refused[0]["faults"] == ["prot: is no setting; did you mean port?"]
+    assert refused[0]["consequence"] == "the old ones stay"
+    killed = min(workers(server))
+    os.kill(killed, signal.SIGKILL)
+    until(lambda: len(server.logged(wrong)) > 1)
+    assert "not started again" in server.logged(wrong)[1]["consequence"]
+    assert len(workers(server)) == 1
+    assert call(server) == 203
+    set_file(server, "")
+    until(lambda: len(workers(server) - {killed}) == 2)
+    assert [line["consequence"] for line in server.logged(wrong)].count("the old ones stay") == 1
+    assert not server.logged("settings reloaded")
 
 
 def _both_listen(server: Server) -> bool:

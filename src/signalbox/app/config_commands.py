@@ -1,6 +1,7 @@
 """``signalbox config`` and ``signalbox db``."""
 
 import json
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -8,6 +9,7 @@ from rich.console import Console
 
 from signalbox.app.hub import upgrade_databases
 from signalbox.app.invocation import Invocation
+from signalbox.core.errors import SettingsError
 from signalbox.core.logging import redact
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -23,13 +25,7 @@ def add(app: typer.Typer, invocation: Invocation) -> None:
     @config.command("check")
     def check(*, as_json: AsJson = False) -> None:
         """Say whether the settings are valid; every wrong one is named."""
-        invocation.settings()
-        sources = invocation.sources()
-        warnings = sources.strangers()
-        for warning in warnings:
-            Console(stderr=True).print(f"warning: {warning}", markup=False, soft_wrap=True)
-        read = str(sources.file) if sources.file else "no settings file"
-        typer.echo(json.dumps({"valid": True, "file": read, "warnings": warnings}) if as_json else f"valid ({read})")
+        _check(invocation, as_json=as_json)
 
     @config.command("show")
     def show(*, as_json: AsJson = False) -> None:
@@ -59,3 +55,18 @@ def flatten(value: Any, name: str = "") -> list[tuple[str, Any]]:
     if isinstance(value, list) and any(isinstance(item, dict) for item in value):
         return [pair for index, item in enumerate(value) for pair in flatten(item, f"{name}[{index}]")]
     return [] if value is None else [(name, value)]
+
+
+def _check(invocation: Invocation, *, as_json: bool) -> None:
+    try:
+        invocation.settings()
+    except SettingsError as error:
+        if as_json:
+            typer.echo(json.dumps({"valid": False, "faults": [asdict(fault) for fault in error.faults]}))
+        raise
+    sources = invocation.sources()
+    warnings = sources.strangers()
+    for warning in warnings:
+        Console(stderr=True).print(f"warning: {warning}", markup=False, soft_wrap=True)
+    read = str(sources.file) if sources.file else "no settings file"
+    typer.echo(json.dumps({"valid": True, "file": read, "warnings": warnings}) if as_json else f"valid ({read})")

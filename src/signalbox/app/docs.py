@@ -35,7 +35,7 @@ def build_router(title: str) -> APIRouter:
             swagger_js_url=f"{root}/docs/assets/swagger-ui-bundle.js",
             swagger_css_url=f"{root}/docs/assets/swagger-ui.css",
             swagger_favicon_url=f"{root}/docs/assets/favicon.svg",
-            swagger_ui_parameters={"persistAuthorization": True, "tryItOutEnabled": True},
+            swagger_ui_parameters={"tryItOutEnabled": True},
         )
 
     @router.get("/redoc")

@@ -15,7 +15,7 @@ from signalbox.core.asgi import AsgiApp, ErrorResponder, Message, Receive, Scope
 from signalbox.core.errors import InvalidError, NotFoundError, SignalboxError
 from signalbox.core.ids import is_request_id, new_request_id
 from signalbox.core.proxies import TrustedProxies
-from signalbox.gateway.paths import sanitize_path
+from signalbox.gateway.paths import decode_needless, sanitize_path
 from signalbox.gateway.proxy import Proxy
 from signalbox.infra.clock import Clock
 
@@ -105,7 +105,7 @@ class Front:
         if proxy is not None and proxy.table.owns_host(hosts[0]):
             await proxy(scope, receive, send)
             return
-        own = self._own.find(scope["path"])
+        own = self._own.find(decode_needless(scope["raw_path"]).decode("ascii"))
         if own is not None:
             await self._serve_own(own, scope, receive, send)
         elif proxy is not None:
@@ -149,7 +149,7 @@ class Front:
             return
         check_length(declared_length(scope["headers"]), MAX_BODY)
         # A HEAD is a GET whose body the server keeps to itself, by the method in its own scope.
-        asked = {**scope, "path": self._root + own.path, "method": "GET" if method == "HEAD" else method}
+        asked = {**scope, "path": self._root + unquote(own.path), "method": "GET" if method == "HEAD" else method}
         await self._api(asked, limited(receive, MAX_BODY), send)
 
     def _stamped(self, send: Send, request_id: bytes) -> Send:

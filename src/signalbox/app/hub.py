@@ -1,6 +1,7 @@
 """One process of the hub: chooses every implementation, opens it, and closes it again."""
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -36,6 +37,8 @@ from signalbox.infra.telemetry import Metrics
 from signalbox.ops import health
 from signalbox.ops import routes as ops_routes
 from signalbox.ops.retention import Sweep, Sweeper
+
+_log = logging.getLogger(__name__)
 
 RESTART = ("host", "port", "role", "workers", "root_path", "data_dir", "database_url", "drain_timeout")
 """Settings that a running process does not take."""
@@ -122,7 +125,10 @@ class Hub:
 async def _share(metrics: Metrics) -> None:
     """Keep the numbers that other workers show of this one fresh: a scraper may never reach this one itself."""
     while True:
-        metrics.share()
+        try:
+            metrics.share()
+        except OSError:
+            _log.exception("the numbers of this worker cannot be shared")
         await asyncio.sleep(SHARE_SECONDS)
 
 

@@ -132,11 +132,14 @@ class HttpProtocol(HttpToolsProtocol):
 
     _in_head = True
     _head_size = 0
+    """Bytes since the last that were a body or ended a part: of a head, of trailers, of a chunk's extensions."""
+    _moved = False
     _unwanted = 0
 
     def data_received(self, data: bytes) -> None:
         """Parse what arrived."""
         self._unset_keepalive_if_required()
+        self._moved = False
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -144,7 +147,7 @@ class HttpProtocol(HttpToolsProtocol):
         except httptools.HttpParserError:
             self._refuse(400, b"Invalid HTTP request received.")
         else:
-            if self._in_head:
+            if not self._moved:
                 self._count(len(data))
 
     def on_message_begin(self) -> None:
@@ -169,7 +172,7 @@ class HttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Serve the request, unless its head is to be read again without the offer to upgrade."""
         self._in_head = False
-        self._head_size = 0
+        self._progress()
         if self.parser.should_upgrade():
             return
         if b"#" in self.url:
@@ -221,6 +224,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """A piece of the request body."""
+        self._progress()
         if not self.cycle.response_complete:
             super().on_body(body)
             return
@@ -230,6 +234,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is whole."""
+        self._progress()
         if not self.parser.should_upgrade():
             super().on_message_complete()
 
@@ -243,6 +248,10 @@ class HttpProtocol(HttpToolsProtocol):
         if gone:
             self.transport.abort()
         return gone
+
+    def _progress(self) -> None:
+        self._moved = True
+        self._head_size = 0
 
     def _count(self, size: int) -> None:
         self._head_size += size
@@ -272,7 +281,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _refuse(self, status: int, reason: bytes) -> None:
         cycle = self._current()
-        answering = cycle is not None and cycle.response_started and not cycle.response_complete
+        read = cycle is not None and (cycle.response_started or not cycle.more_body)
+        answering = cycle is not None and read and not cycle.response_complete
         if answering or self.pipeline:  # another word would become part of the answer under way
             self.transport.abort()
             return

@@ -42,6 +42,9 @@ def _check_database(secret: Secret) -> Secret:
     if url.get_backend_name() not in {"postgresql", "postgres", "sqlite"}:
         msg = f"speaks {url.get_backend_name()}; allowed are postgresql:// and sqlite:///"
         raise ValueError(msg)
+    if url.get_backend_name() == "sqlite" and url.database in {None, "", ":memory:"}:
+        msg = "names no file; write it as sqlite:///folder/signalbox.db"
+        raise ValueError(msg)
     if url.get_backend_name() != "sqlite" and find_spec("psycopg") is None:
         msg = "needs the driver of PostgreSQL, which is not installed; install signalbox[postgresql]"
         raise ValueError(msg)

@@ -1,5 +1,6 @@
 """Several worker processes on one port: started, watched, reloaded and ended together."""
 
+import functools
 import logging
 import multiprocessing
 import os
@@ -15,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from signalbox.app.server import Reload, run, start_logging
+from signalbox.app.settings import Settings
 from signalbox.core.errors import SettingsError
 from signalbox.infra.telemetry import Metrics
 
@@ -35,6 +37,8 @@ class Supervisor:
         self._count, self._listener, self._reload = count, listener, reload
         self._workers: dict[int, BaseProcess] = {}
         self._ending = False
+        self._drain = 0.0
+        """Seconds that workers may take to end, by the last settings that were valid."""
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT; SIGHUP makes every worker reload, if the new settings are valid."""
@@ -45,6 +49,7 @@ class Supervisor:
             self._watch(lambda index: self._start(index, Path(folder)))
 
     def _watch(self, start: Callable[[int], None]) -> None:
+        self._settings_hold("no worker is started")
         for index in range(self._count):
             start(index)
         while not self._ending:
@@ -52,11 +57,17 @@ class Supervisor:
             dead = [index for index, worker in self._workers.items() if not worker.is_alive()]
             if dead and not self._ending:
                 time.sleep(RESTART_PAUSE)
-            for index in dead:
-                if not self._ending:
-                    _log.error("worker died; it is started again", extra={"worker": index})
-                    start(index)
+                self._replace(dead, start)
         self._join()
+
+    def _replace(self, dead: list[int], start: Callable[[int], None]) -> None:
+        """Start dead workers again, unless the settings have become wrong meanwhile; then later."""
+        if not dead or not self._settings_hold("a worker died, and is not started again before they are valid"):
+            return
+        for index in dead:
+            if not self._ending:
+                _log.error("worker died; it is started again", extra={"worker": index})
+                start(index)
 
     def _start(self, index: int, folder: Path) -> None:
         worker = _spawn.Process(target=_work, args=(index, self._listener, self._reload, folder), daemon=False)
@@ -65,32 +76,30 @@ class Supervisor:
 
     def _join(self) -> None:
         self._signal(signal.SIGTERM)  # again: one that was being started when the signal came has not had it
-        deadline = time.monotonic() + self._drain_seconds() + GRACE
+        deadline = time.monotonic() + self._drain + GRACE
         for worker in self._workers.values():
             worker.join(max(0.0, deadline - time.monotonic()))
             if worker.is_alive():
                 worker.kill()
-
-    def _drain_seconds(self) -> float:
-        try:
-            settings = self._reload()
-        except SettingsError:
-            return 0.0
-        return settings.drain_delay + settings.drain_timeout
 
     def _end(self, _number: int, _frame: FrameType | None) -> None:
         self._ending = True
         self._signal(signal.SIGTERM)
 
     def _hang_up(self, _number: int, _frame: FrameType | None) -> None:
+        if self._settings_hold("the old ones stay"):
+            self._signal(signal.SIGHUP)
+
+    def _settings_hold(self, otherwise: str) -> bool:
+        """Whether the settings, read anew, are valid; where not, the log says why, and what follows."""
         try:
-            self._reload()
+            settings = self._reload()
         except SettingsError as error:
-            _log.error(
-                "settings not reloaded; the old ones stay", extra={"faults": [str(each) for each in error.faults]}
-            )
-            return
-        self._signal(signal.SIGHUP)
+            faults = [str(each) for each in error.faults]
+            _log.error("settings are wrong", extra={"faults": faults, "consequence": otherwise})
+            return False
+        self._drain = settings.drain_delay + settings.drain_timeout
+        return True
 
     def _signal(self, number: signal.Signals) -> None:
         for worker in self._workers.values():
@@ -108,6 +117,16 @@ def _end_with_parent() -> None:
 
 def _work(index: int, listener: socket.socket, reload: Reload, folder: Path) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    settings = reload()
+    own = functools.partial(_settings_of_worker, index, reload)
+    settings = own()
     start_logging(settings.log)
-    run(settings, listener, reload=reload, metrics=Metrics(worker=index, folder=folder))
+    run(settings, listener, reload=own, metrics=Metrics(worker=index, folder=folder))
+
+
+def _settings_of_worker(index: int, reload: Reload) -> Settings:
+    """Settings with a log file of the worker's own: several processes cannot rotate one file."""
+    settings = reload()
+    if settings.log.file is None:
+        return settings
+    file = settings.log.file.with_stem(f"{settings.log.file.stem}-{index}")
+    return settings.model_copy(update={"log": settings.log.model_copy(update={"file": file})})

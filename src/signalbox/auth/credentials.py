@@ -1,5 +1,8 @@
 """Which credential a request carries."""
 
+import base64
+import binascii
+import contextlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,12 +22,28 @@ _WANTED: Final = frozenset({_AUTHORIZATION, _TOKEN, _APP})
 _APP_NAME: Final = re.compile(r"[!-~]([ -~]{0,98}[!-~])?")
 
 
+_OURS: Final = re.compile(
+    rb"(?<![A-Za-z0-9_-])(?:%b[A-Za-z0-9_-]{40}(?![A-Za-z0-9_-])|%b)" % (TOKEN_PREFIX, re.escape(JWT_PREFIX))
+)
+"""One of our tokens as a whole word: another's random text does not pass for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Credential:
     """A token of whatever kind, and the app that its bearer names."""
 
     token: bytes
     app_name: bytes | None = None
+
+
+def holds_ours(value: bytes) -> bool:
+    """Whether a header value holds a token that this service issued, however it is wrapped; also inside Basic."""
+    scheme, _, encoded = value.partition(b" ")
+    inside = b""
+    if scheme.lower() == b"basic":
+        with contextlib.suppress(binascii.Error):
+            inside = base64.b64decode(encoded.strip(), validate=True)
+    return _OURS.search(value) is not None or _OURS.search(inside) is not None
 
 
 def is_ours(token: bytes) -> bool:

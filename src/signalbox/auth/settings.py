@@ -4,7 +4,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from signalbox.auth.scopes import check_scopes
+from signalbox.auth.scopes import MANAGER, check_scopes
 from signalbox.core.secrets import Secret
 from signalbox.core.times import DAY, parse_span
 
@@ -22,6 +22,9 @@ def _check_span(text: str) -> str:
 
 
 def _check_scopes(names: list[str]) -> list[str]:
+    if MANAGER in names:
+        msg = "the role manager is for people who signed on; name the scopes that anybody may have"
+        raise ValueError(msg)
     check_scopes(names)
     return names
 

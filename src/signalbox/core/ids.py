@@ -13,11 +13,6 @@ _VERSION_00_LENGTH = 55
 _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
 
 
-def reseed() -> None:
-    """Take a new seed; a forked process calls this so that it does not repeat its parent's identifiers."""
-    _random.seed(random.SystemRandom().getrandbits(256))
-
-
 def new_request_id() -> bytes:
     """32 hexadecimal digits."""
     return b"%032x" % _random.getrandbits(128)

@@ -1,11 +1,13 @@
 """Whom a request really comes from, where trusted proxies stand before the hub."""
 
+import re
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
+_FOR = re.compile(r'(?:^|;)\s*for="?([^";,]+)', re.IGNORECASE)
 _REMEMBERED = 4_096
 
 
@@ -30,13 +32,12 @@ class TrustedProxies:
     def client(self, peer: str, headers: Iterable[tuple[bytes, bytes]]) -> str:
         """The address that the request came from.
 
-        The chain of ``X-Forwarded-For`` is followed from its end, which the nearest proxy wrote, and only as
+        The chain of ``X-Forwarded-For``, without one that of ``Forwarded`` (RFC 7239), is followed from its end, which the nearest proxy wrote, and only as
         long as trusted proxies speak; what a client wrote at its beginning is thus never believed.
         """
         if not self.trusts(peer):
             return peer
-        values = [value for name, value in headers if name == b"x-forwarded-for"]
-        chain = [part.strip() for part in b",".join(values).decode("latin-1").split(",")]
+        chain = _chain(headers)
         client = peer
         for hop in reversed(chain):
             address = _bare(hop)
@@ -53,6 +54,19 @@ class TrustedProxies:
         except ValueError:
             return False
         return any(parsed in network for network in self._networks if network.version == parsed.version)
+
+
+def _chain(headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
+    """The addresses that a request came by, as its headers tell, the first client first."""
+    said: dict[bytes, list[bytes]] = {}
+    for name, value in headers:
+        if name in {b"x-forwarded-for", b"forwarded"}:
+            said.setdefault(name, []).append(value)
+    if b"x-forwarded-for" in said:
+        return [part.strip() for part in b",".join(said[b"x-forwarded-for"]).decode("latin-1").split(",")]
+    elements = b",".join(said.get(b"forwarded", ())).decode("latin-1").split(",")
+    found = [_FOR.search(element) for element in elements]
+    return ["" if match is None else match[1] for match in found]
 
 
 def _bare(hop: str) -> str | None:

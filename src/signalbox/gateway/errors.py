@@ -49,3 +49,9 @@ class RangeTooLongError(InvalidError):
     """A summary would have too many points, or none, or lie outside of the calendar."""
 
     code = "range_too_long"
+
+
+class GatewayLoopError(BadGatewayError):
+    """The request has passed this hub too often: an upstream leads back to it."""
+
+    code = "gateway_loop"

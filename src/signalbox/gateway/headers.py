@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from signalbox.core.ids import is_request_id, is_traceparent, new_request_id, new_traceparent
+from signalbox.gateway.errors import GatewayLoopError
 
 Header = tuple[bytes, bytes]
 
@@ -32,6 +33,8 @@ _RESPONSE_SPECIAL = HOP_BY_HOP | {b"via", b"x-request-id"}
 _USUAL = frozenset({b"keep-alive", b"close", b"Keep-Alive", b"Close"})
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VIA = b"1.1 signalbox"
+_MOST_PASSES = 8
+"""Times that a request may come by: more than that is a loop of the configuration."""
 _LONGEST_NAME = 255
 """Bytes of a host name (RFC 1035, 2.3.4); longer ones are not remembered."""
 
@@ -58,6 +61,8 @@ def split_request(headers: Iterable[Header]) -> tuple[list[Header], dict[bytes, 
         name = header[0]
         if name in _SPECIAL or name.startswith(b"x-forwarded-"):
             special.setdefault(name, []).append(header[1])
+        elif b"_" in name and _is_disguised(name.replace(b"_", b"-")):
+            continue
         else:
             passed.append(header)
     if b"connection" in special:
@@ -66,6 +71,11 @@ def split_request(headers: Iterable[Header]) -> tuple[list[Header], dict[bytes, 
             passed = [header for header in passed if header[0] not in named]
             special = {name: values for name, values in special.items() if name not in named or name in _REMADE}
     return passed, special
+
+
+def _is_disguised(name: bytes) -> bool:
+    """Whether servers that write ``-`` as ``_`` (CGI, WSGI) would take the header for one that is made here."""
+    return name in _REMADE or name.startswith(b"x-forwarded-")
 
 
 def connection_options(values: Iterable[bytes]) -> set[bytes]:
@@ -87,7 +97,13 @@ class WayHeaders:
         """The headers as sent upstream.
 
         What the request says of its way is kept and continued if a trusted proxy says it, else replaced.
+
+        Raises:
+            GatewayLoopError: the request goes round in a circle.
         """
+        if b"via" in special and b",".join(special[b"via"]).count(_VIA) >= _MOST_PASSES:
+            msg = f"this request has come by {_MOST_PASSES} times already; an upstream leads back to this hub"
+            raise GatewayLoopError(msg)
         if way.trusted or b"via" in special or len(way.host) > _LONGEST_NAME:
             return _way_headers(special, way)
         known = self._known.get(way)

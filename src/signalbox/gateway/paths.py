@@ -36,11 +36,15 @@ def canonical(path: bytes) -> bytes:
     Encoded characters that need no encoding are decoded, the others spelt in upper case (RFC 3986, 6.2.2), and
     runs of slashes folded, so that another spelling of a path cannot slip past the prefix that guards it.
     """
-    if b"%" in path:
-        path = _ENCODED.sub(_decode, path)
+    path = decode_needless(path)
     if b"//" in path:
         path = _SLASHES.sub(b"/", path)
     return path
+
+
+def decode_needless(path: bytes) -> bytes:
+    """A path without encodings that mean nothing: what may stand as itself does, the rest is in upper case."""
+    return _ENCODED.sub(_decode, path) if b"%" in path else path
 
 
 def lenient_reading(path: bytes) -> bytes | None:

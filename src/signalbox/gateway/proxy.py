@@ -5,7 +5,7 @@ import functools
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from signalbox.auth.credentials import is_ours
+from signalbox.auth.credentials import holds_ours, is_ours
 from signalbox.auth.errors import MissingScopeError, SignOnRequiredError
 from signalbox.auth.runtime import AuthRuntime
 from signalbox.auth.scopes import grants
@@ -189,7 +189,7 @@ class Proxy:
             The credentials that are not the hub's own, which belong to the upstream and are passed on.
         """
         pairs = [(name, value) for name in (b"authorization", b"token") for value in special.get(name, ())]
-        foreign = [pair for pair in pairs if not _holds_own(pair[1])]
+        foreign = [pair for pair in pairs if not holds_ours(pair[1])]
         if len(foreign) == len(pairs):
             self._check_anonymous(exchange)
             return [*foreign, *((b"app-name", value) for value in special.get(b"app-name", ()))]
@@ -295,11 +295,6 @@ def _own_token(special: Special) -> bytes | None:
         if scheme.lower() == b"bearer" and is_ours(credential.strip()):
             return credential.strip()
     return None
-
-
-def _holds_own(value: bytes) -> bool:
-    """Whether a header value holds a credential that the hub issued, in whatever form; it is never passed on."""
-    return any(map(is_ours, value.split()))
 
 
 def _expects_continue(headers: list[Header]) -> bool:

@@ -1,11 +1,13 @@
 """Takes calls on the hot path: adds them to this minute's sums at once, and to the rows that a batch writes."""
 
+import contextlib
 import random
 from collections.abc import Iterator
 from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
+from signalbox.core.errors import UnavailableError
 from signalbox.core.times import MICROSECONDS, MINUTE
 from signalbox.gateway import store
 from signalbox.gateway.schemas import Call
@@ -20,6 +22,12 @@ MAX_MINUTES = 1_440
 
 Key = tuple[str, str, str, int]
 """Upstream, route, method, status."""
+
+
+Rows = list[dict[str, Any]]
+
+MINUTES_AT_ONCE = 60
+"""Minutes written at once, oldest first: after an outage they are many."""
 
 
 class Sums:
@@ -55,6 +63,8 @@ class Recorder:
         self._minute = 0
         self._now: dict[Key, Sums] = {}
         self._unwritten: dict[int, dict[Key, Sums]] = {}
+        self._encoded: dict[int, Rows] = {}
+        """Rows of unwritten minutes that have ended: encoded once, however often their writing fails."""
         self._past: dict[Key, Sums] = {}
 
     def record(self, call: Call) -> None:
@@ -106,13 +116,31 @@ class Recorder:
         if len(self._unwritten) > MAX_MINUTES:  # the oldest may be written in part already, the others are not at all
             _, early, late, *_ = self._unwritten
             _merge(self._unwritten[late], self._unwritten.pop(early))
+            self._encoded.pop(early, None)
+            self._encoded.pop(late, None)
 
     async def _write(self, calls: list[Call]) -> None:
-        current = self._minute
-        rows = [self._row(minute, key, sums) for minute, part in self._unwritten.items() for key, sums in part.items()]
+        await self._write_some(calls)
+        with contextlib.suppress(UnavailableError):  # minutes that are left wait for the next time
+            while len(self._unwritten) > 1:
+                await self._write_some([])
+
+    async def _write_some(self, calls: list[Call]) -> None:
+        minutes = [*self._unwritten][:MINUTES_AT_ONCE]
+        ended = [minute for minute in minutes if minute != self._minute]
+        rows = [row for minute in minutes for row in self._rows(minute)]
         await self._context.calls_db.write(store.write_batch, calls, rows)
-        for minute in [each for each in self._unwritten if each < current]:
-            del self._unwritten[minute]
+        for minute in ended:
+            self._unwritten.pop(minute, None)
+            self._encoded.pop(minute, None)
+
+    def _rows(self, minute: int) -> Rows:
+        rows = self._encoded.get(minute)
+        if rows is None:
+            rows = [self._row(minute, key, sums) for key, sums in self._unwritten[minute].items()]
+            if minute != self._minute:
+                self._encoded[minute] = rows
+        return rows
 
     def _row(self, minute: int, key: Key, sums: Sums) -> dict[str, Any]:
         upstream, route, method, status = key

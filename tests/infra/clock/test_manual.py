@@ -8,7 +8,9 @@ def test_it_stands_still() -> None:
     assert [clock.now(), clock.now(), clock.monotonic(), clock.monotonic()] == [5, 5, 0.0, 0.0]
 
 
-@pytest.mark.parametrize(("seconds", "micros"), [(1, 1_000_000), (0.5, 500_000), (0.000001, 1), (86_400, 86_400_000_000)])
+@pytest.mark.parametrize(
+    ("seconds", "micros"), [(1, 1_000_000), (0.5, 500_000), (0.000001, 1), (86_400, 86_400_000_000)]
+)
 def test_both_readings_move_together(seconds: float, micros: int) -> None:
     clock = ManualClock(1_000)
     clock.advance(seconds)

@@ -129,9 +129,7 @@ def test_one_of_many_threads_upgrades_and_the_others_find_it_done(empty: Empty) 
 
 
 def test_one_of_two_processes_upgrades_and_the_other_finds_it_done(empty: Empty) -> None:
-    arguments = [sys.executable, "-c", UPGRADE_ELSEWHERE, empty.kind, empty.where]
-    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    processes = [subprocess.Popen(arguments, **pipes) for _ in range(2)]
+    processes = [_start_elsewhere(empty) for _ in range(2)]
     for process in processes:
         assert process.stdout.readline() == "ready\n"
     for process in processes:
@@ -140,6 +138,11 @@ def test_one_of_two_processes_upgrades_and_the_other_finds_it_done(empty: Empty)
     answers = sorted(process.communicate(timeout=30)[0].split() for process in processes)
     assert answers == [[head("main"), head("main")], ["None", head("main")]]
     assert [process.returncode for process in processes] == [0, 0]
+
+
+def _start_elsewhere(empty: Empty) -> Any:
+    arguments = [sys.executable, "-c", UPGRADE_ELSEWHERE, empty.kind, empty.where]
+    return subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 @pytest.mark.parametrize("history", HISTORIES)

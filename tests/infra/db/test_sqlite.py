@@ -101,9 +101,14 @@ async def test_a_file_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> No
 
 def test_a_function_that_fails_in_a_plain_engine_is_rolled_back(path: Path) -> None:
     engine = sqlite_engine(path)
-    with pytest.raises(ZeroDivisionError), engine.begin() as tx:
-        insert(tx, 1)
-        _ = 1 / 0
+
+    def insert_and_fail() -> None:
+        with engine.begin() as tx:
+            insert(tx, 1)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        insert_and_fail()
     with engine.connect() as tx:
         assert find_all(tx) == []
     engine.dispose()

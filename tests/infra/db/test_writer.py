@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, Program
 from signalbox.core.errors import InvalidError
 from signalbox.infra.db import CommitUnknownError, DatabaseUnavailableError
 from signalbox.infra.db.sqlite import sqlite_engine
-from signalbox.infra.db.writer import MAX_BATCH, ChangeCount, Write, Writer, WriteQueue, to_unavailable
+from signalbox.infra.db.writer import MAX_BATCH, ChangeCount, Write, WriteQueue, Writer, to_unavailable
 
 
 class Room:

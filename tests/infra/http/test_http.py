@@ -28,6 +28,7 @@ def test_addresses(url: str, origin: Origin, base: bytes) -> None:
         "api.example.com",
         "//api.example.com",
         "ftp://api.example.com",
+        "ftp://api.example.com:21",
         "http://",
         "http:///path",
         "http://:80",
@@ -53,9 +54,10 @@ def test_what_is_no_address_of_a_server_is_refused(url: str) -> None:
         parse_origin(url)
 
 
-def test_a_refused_password_is_not_repeated() -> None:
+@pytest.mark.parametrize("url", ["http://user:hunter2@host", "http://user:hunter2@host:port", "http://u:hunter2@ho st"])
+def test_a_refused_password_is_not_repeated(url: str) -> None:
     with pytest.raises(InvalidError) as caught:
-        parse_origin("http://user:hunter2@host")
+        parse_origin(url)
     assert "hunter2" not in str(caught.value)
 
 

@@ -12,6 +12,7 @@ from signalbox.infra.http import pool as pool_module
 from signalbox.infra.http.pool import PooledClient
 from tests.contracts.peer import FINE, OK, Line, Peer, Script, always, answering, serve
 
+
 @pytest.fixture
 async def client() -> AsyncIterator[PooledClient]:
     """A client of at most three connections to a server."""
@@ -81,7 +82,7 @@ async def test_a_call_that_gets_no_connection_in_time_is_told(client: PooledClie
     async with serve(Line.until_gone) as peer:
         held = [asyncio.create_task(client.send(to(peer))) for _ in range(3)]
         await asyncio.sleep(0)
-        with pytest.raises(ConnectError, match="all 3 connections .* were busy"):
+        with pytest.raises(ConnectError, match=r"all 3 connections .* were busy"):
             await client.send(to(peer, timeouts=Timeouts(connect=0.1)))
         with pytest.raises(ConnectError, match="were busy"):
             await client.send(to(peer, timeouts=Timeouts(total=0.1)))
@@ -156,9 +157,7 @@ def moody(dice: random.Random) -> Script:
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_no_caller_and_no_place_is_lost_among_failures_and_cancellations(
-    client: PooledClient, seed: int
-) -> None:
+async def test_no_caller_and_no_place_is_lost_among_failures_and_cancellations(client: PooledClient, seed: int) -> None:
     dice = random.Random(seed)
 
     async def call(peer: Peer) -> None:

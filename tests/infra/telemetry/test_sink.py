@@ -242,8 +242,6 @@ async def test_an_absence_is_told_once_at_its_begin_and_once_at_its_end(
     assert store.items == [1] * 5
 
 
-
-
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans(), st.booleans())), st.integers(1, 10))
 def test_every_item_is_written_in_order_or_counted(steps: list[tuple[int, bool, bool]], capacity: int) -> None:
     async def run() -> None:

@@ -48,7 +48,7 @@ def _copy(tx: Connection, table: Table, columns: Sequence[str], rows: Sequence[S
         raise _as_sqlalchemy_would(tx, sql, error) from error
 
 
-def _as_sqlalchemy_would(tx: Connection, sql: str, error: Exception) -> BaseException:
+def _as_sqlalchemy_would(tx: Connection, sql: str, error: Any) -> BaseException:
     """The error of a raw cursor as any other statement raises it."""
     dbapi: Any = tx.dialect.loaded_dbapi
     if tx.dialect.is_disconnect(error, tx.connection.dbapi_connection, None):

@@ -11,7 +11,15 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, MetaData
 
+from signalbox.core.errors import ConflictError
 from signalbox.infra.db import tables
+
+
+class NewerDatabaseError(ConflictError):
+    """A newer version of the service has been at this database."""
+
+    code = "newer_database"
+
 
 History = Literal["main", "calls"]
 
@@ -24,12 +32,16 @@ def upgrade(engine: Engine, history: History) -> tuple[str | None, str | None]:
 
     Returns:
         The revision before and after.
+
+    Raises:
+        NewerDatabaseError: the database knows revisions that this code does not.
     """
     with _config(history) as config, engine.begin() as tx:
         if tx.dialect.name == "postgresql":
             tx.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
         config.attributes["connection"] = tx
         before = current(tx, history)
+        _check_known(ScriptDirectory.from_config(config), before)
         if before != (head := ScriptDirectory.from_config(config).get_current_head()):
             command.upgrade(config, "head")
         return before, head
@@ -38,6 +50,16 @@ def upgrade(engine: Engine, history: History) -> tuple[str | None, str | None]:
 def current(tx: Connection, history: History) -> str | None:
     """The revision a database stands at; None where it is empty."""
     return MigrationContext.configure(tx, opts={"version_table": _version_table(history)}).get_current_revision()
+
+
+def _check_known(script: ScriptDirectory, revision: str | None) -> None:
+    known = {each.revision for each in script.walk_revisions()}
+    if revision is not None and revision not in known:
+        newest = script.get_current_head()
+        msg = (
+            f"the database is of a newer version ({revision}); this one knows it up to {newest}: install the newer one"
+        )
+        raise NewerDatabaseError(msg)
 
 
 @contextmanager

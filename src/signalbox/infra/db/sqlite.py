@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.pool import QueuePool
 
 from signalbox.infra.db.database import SqlDatabase
@@ -34,7 +34,7 @@ def sqlite_engine(path: Path) -> Engine:
 
 def _engine(path: Path, synchronous: Synchronous, *, begin: str, pool_size: int, query_only: bool = False) -> Engine:
     engine = create_engine(
-        f"sqlite:///{path}",
+        URL.create("sqlite", database=str(path)),
         poolclass=QueuePool,
         pool_size=pool_size,
         max_overflow=0,

@@ -150,11 +150,12 @@ def parse_origin(url: str) -> tuple[Origin, bytes]:
         raise InvalidError(msg)
     try:
         parts = urlsplit(url)
-        port = {"http": 80, "https": 443}.get(parts.scheme, 0) if parts.port is None else parts.port
+        usual = {"http": 80, "https": 443}.get(parts.scheme)
+        port = usual if parts.port is None else parts.port
     except ValueError as error:
         msg = f"this is not an address: {error}"
         raise InvalidError(msg) from error
-    if not port or not parts.hostname:
+    if not usual or not port or not parts.hostname:
         msg = "an address starts with http:// or https:// and names a host, such as https://api.example.com"
         raise InvalidError(msg)
     if "@" in parts.netloc or parts.query or parts.fragment:
