@@ -73,3 +73,9 @@ def test_the_password_of_the_database_is_not_in_its_repr() -> None:
 def test_retention_is_checked(values: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         RetentionSettings(**values)
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
+def test_a_database_that_is_no_file_is_refused(url: str) -> None:
+    with pytest.raises(ValidationError, match="names no file"):
+        make(database_url=url)

@@ -1,8 +1,11 @@
+import base64
+
 import pytest
 
-from signalbox.auth.credentials import Credential, check_app_name, find_credential, is_ours, named_app
+from signalbox.auth.credentials import Credential, check_app_name, find_credential, holds_ours, is_ours, named_app
 from signalbox.auth.errors import AppNameRequiredError, InvalidAppNameError, InvalidTokenError
 from signalbox.auth.jwt import JWT_PREFIX
+from signalbox.auth.tokens import new_token
 
 OURS = b"sbx_" + b"a" * 40
 AUTHORIZATION = b"authorization"
@@ -50,3 +53,17 @@ def test_an_app_has_a_printable_name() -> None:
     for missing in (None, b""):
         with pytest.raises(AppNameRequiredError, match="App-name"):
             named_app(missing)
+
+
+@pytest.mark.parametrize("wrapped", [b"%b", b"Bearer %b", b'Token token="%b"', b'"%b"', b"a=%b,b=1"])
+def test_our_tokens_are_found_however_they_are_wrapped(wrapped: bytes) -> None:
+    for token in (new_token().encode(), JWT_PREFIX + b"e30.c2ln"):
+        assert holds_ours(wrapped % token)
+        assert holds_ours(b"Basic " + base64.b64encode(b"user:" + wrapped % token))
+
+
+@pytest.mark.parametrize("value", [b"Bearer abc", b"Basic dXNlcjpwYXNz", b"Basic no base64!", b"sbx_short", b""])
+def test_tokens_of_others_are_not_ours(value: bytes) -> None:
+    assert not holds_ours(value)
+    assert not holds_ours(b"x" + new_token().encode())
+    assert not holds_ours(new_token().encode() + b"x")

@@ -5,7 +5,9 @@ import pytest
 from signalbox.auth import errors
 from signalbox.core.errors import ForbiddenError, SignalboxError, UnauthenticatedError
 
-KINDS = [each for _, each in inspect.getmembers(errors, inspect.isclass) if each.__module__ == errors.__name__]
+KINDS: list[type[SignalboxError]] = [
+    each for _, each in inspect.getmembers(errors, inspect.isclass) if each.__module__ == errors.__name__
+]
 
 
 def test_a_missing_scope_is_named() -> None:

@@ -48,3 +48,8 @@ def test_a_short_or_missing_key_is_refused_and_not_shown() -> None:
 def test_wrong_settings_say_what_is_allowed(wrong: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         AuthSettings.model_validate(wrong)
+
+
+def test_nobody_is_a_manager_without_signing_on() -> None:
+    with pytest.raises(ValidationError, match="role manager is for people"):
+        AuthSettings(anonymous_scopes=["gateway", "manager"])

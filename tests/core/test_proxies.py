@@ -106,3 +106,22 @@ def test_answers_stay_right_for_more_addresses_than_are_remembered() -> None:
         assert proxies.trusts(f"10.1.{inner}")
         assert not proxies.trusts(f"11.1.{inner}")
     assert len(proxies._known) <= 4_096
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "client"),
+    [
+        (b"for=1.2.3.4", "1.2.3.4"),
+        (b'for=6.6.6.6, For="1.2.3.4:8080";proto=https', "1.2.3.4"),
+        (b'proto=http;for="[2001:db8::1]:80"', "2001:db8::1"),
+        (b"for=1.2.3.4, for=10.0.0.9", "1.2.3.4"),
+        (b"for=_hidden", "10.0.0.1"),
+        (b"by=1.2.3.4", "10.0.0.1"),
+    ],
+)
+def test_forwarded_tells_where_the_other_header_is_missing(forwarded: bytes, client: str) -> None:
+    proxies = TrustedProxies([ip_network("10.0.0.0/8")])
+    assert proxies.client("10.0.0.1", [(b"forwarded", forwarded)]) == client
+    both = [(b"forwarded", forwarded), (b"x-forwarded-for", b"9.9.9.9")]
+    assert proxies.client("10.0.0.1", both) == "9.9.9.9"
+    assert proxies.client("8.8.8.8", [(b"forwarded", forwarded)]) == "8.8.8.8"

@@ -1,7 +1,9 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from signalbox.core.ids import is_request_id, is_traceparent
+from signalbox.gateway.errors import GatewayLoopError
 from signalbox.gateway.headers import (
     HOP_BY_HOP,
     REMEMBERED_WAYS,
@@ -187,3 +189,26 @@ def test_what_leaves_is_always_valid(request_id: bytes, parents: list[bytes]) ->
     assert is_request_id(by_name[b"x-request-id"])
     assert is_traceparent(by_name[b"traceparent"])
     assert (b"tracestate" in by_name) == (parents == [TRACE])
+
+
+# -- circles and disguises ------------------------------------------------------------------------------------------
+
+
+def test_a_request_that_goes_round_in_circles_is_stopped() -> None:
+    via = b"1.1 signalbox"
+    for _ in range(7):
+        via = dict(WayHeaders().of({b"via": [via]}, STRANGER))[b"via"]
+    with pytest.raises(GatewayLoopError, match="leads back to this hub"):
+        WayHeaders().of({b"via": [via]}, STRANGER)
+
+
+def test_a_long_way_through_other_proxies_is_no_circle() -> None:
+    via = b", ".join(b"1.1 proxy%d" % number for number in range(50))
+    assert dict(WayHeaders().of({b"via": [via]}, STRANGER))[b"via"].endswith(b"1.1 signalbox")
+
+
+@pytest.mark.parametrize("name", [b"x_forwarded_for", b"x-forwarded_for", b"x_request_id", b"content_length"])
+def test_names_that_some_servers_take_for_ours_do_not_pass(name: bytes) -> None:
+    passed, special = split_request([(name, b"6.6.6.6"), (b"x_own_name", b"kept")])
+    assert passed == [(b"x_own_name", b"kept")]
+    assert special == {}

@@ -117,13 +117,13 @@ def _end_with_parent() -> None:
 
 def _work(index: int, listener: socket.socket, reload: Reload, folder: Path) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    own = functools.partial(_settings_of_worker, index, reload)
+    own = functools.partial(settings_of_worker, index, reload)
     settings = own()
     start_logging(settings.log)
     run(settings, listener, reload=own, metrics=Metrics(worker=index, folder=folder))
 
 
-def _settings_of_worker(index: int, reload: Reload) -> Settings:
+def settings_of_worker(index: int, reload: Reload) -> Settings:
     """Settings with a log file of the worker's own: several processes cannot rotate one file."""
     settings = reload()
     if settings.log.file is None:

@@ -6,6 +6,7 @@ from signalbox.core.errors import (
     InvalidError,
     NotFoundError,
     TooLargeError,
+    UnavailableError,
 )
 
 
@@ -55,3 +56,9 @@ class GatewayLoopError(BadGatewayError):
     """The request has passed this hub too often: an upstream leads back to it."""
 
     code = "gateway_loop"
+
+
+class UpstreamBusyError(UnavailableError):
+    """As many calls to the upstream are under way as may be; the upstream itself may be well."""
+
+    code = "upstream_busy"

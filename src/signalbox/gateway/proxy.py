@@ -17,6 +17,7 @@ from signalbox.gateway.errors import (
     BodyTooLargeError,
     NoUpstreamError,
     UnsupportedCodingError,
+    UpstreamBusyError,
     UpstreamFailedError,
     UpstreamTimeoutError,
 )
@@ -35,7 +36,14 @@ from signalbox.gateway.routing import UNMATCHED, RoutingTable, Upstream
 from signalbox.gateway.schemas import Call
 from signalbox.gateway.watch import ClientWatch, WaitingCalls
 from signalbox.infra.clock import Clock
-from signalbox.infra.http import HttpClient, HttpClientError, Request, Response, ResponseTimeoutError
+from signalbox.infra.http import (
+    ConnectionsBusyError,
+    HttpClient,
+    HttpClientError,
+    Request,
+    Response,
+    ResponseTimeoutError,
+)
 
 CLIENT_CLOSED_REQUEST = 499
 """Recorded where the client left first; nginx uses the same number."""
@@ -227,6 +235,9 @@ class Proxy:
             if own is not None:
                 raise own from None
             self._failures.report(upstream.name, error)
+            if isinstance(error, ConnectionsBusyError):
+                msg = f"as many calls to the upstream {upstream.name} are under way as may be"
+                raise UpstreamBusyError(msg) from error
             if isinstance(error, ResponseTimeoutError):
                 msg = f"the upstream {upstream.name} did not answer in time"
                 raise UpstreamTimeoutError(msg) from error

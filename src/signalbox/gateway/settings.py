@@ -82,7 +82,7 @@ class UpstreamSettings(BaseModel):
     read_timeout: Seconds = 60.0
     """Seconds that the upstream may be silent."""
     total_timeout: Seconds | None = None
-    """Seconds that a whole call may take; unset: as long as data flows."""
+    """Seconds that a call may take from when it is sent on; unset: as long as data flows."""
     max_body: Annotated[int, Field(ge=0)] = GIBIBYTE
     """Largest request body in bytes."""
 

@@ -16,7 +16,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from signalbox.gateway import models
-from signalbox.infra.db.migrate import History, current, upgrade
+from signalbox.infra.db.migrate import History, NewerDatabaseError, current, upgrade
 from signalbox.infra.db.postgresql import postgresql_engine
 from signalbox.infra.db.sqlite import sqlite_engine
 from signalbox.infra.db.tables import calls
@@ -181,3 +181,15 @@ def test_statistics_have_their_own_numbering_of_rows_and_the_partial_index(empty
     assert sa.inspect(engine).get_pk_constraint("call_minute")["constrained_columns"] == [
         "minute", "upstream", "route", "method", "status", "writer",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("history", HISTORIES)
+def test_a_database_of_a_newer_version_is_left_alone(empty: Empty, history: History) -> None:
+    engine = empty.engine()
+    upgrade(engine, history)
+    with engine.begin() as tx:
+        tx.execute(sa.text(f"UPDATE alembic_version_{history} SET version_num = 'future_9'"))
+    with pytest.raises(NewerDatabaseError, match=r"newer version \(future_9\)"):
+        upgrade(engine, history)
+    with engine.connect() as tx:
+        assert current(tx, history) == "future_9"

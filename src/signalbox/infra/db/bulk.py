@@ -53,7 +53,8 @@ def _as_sqlalchemy_would(tx: Connection, sql: str, error: Any) -> BaseException:
     dbapi: Any = tx.dialect.loaded_dbapi
     if tx.dialect.is_disconnect(error, tx.connection.dbapi_connection, None):
         tx.exec_driver_sql("SELECT 1")  # fails too, and so tells the pool that its connections are lost
-    return DBAPIError.instance(sql, None, error, dbapi.Error, dialect=tx.dialect)
+    wrapped: BaseException = DBAPIError.instance(sql, None, error, dbapi.Error, dialect=tx.dialect)
+    return wrapped
 
 
 def upsert_rows(tx: Connection, table: Table, *, keys: Sequence[str], rows: list[dict[str, Any]]) -> None:

@@ -28,6 +28,12 @@ class ConnectError(HttpClientError):
     code = "connect_failed"
 
 
+class ConnectionsBusyError(ConnectError):
+    """All connections to the server that may be open at once carry calls."""
+
+    code = "connections_busy"
+
+
 class ConnectionBrokenError(HttpClientError):
     """The server closed the connection before its answer was whole."""
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from signalbox.infra.http import (
     ConnectError,
     ConnectionBrokenError,
+    ConnectionsBusyError,
     Request,
     Response,
     ResponseTimeoutError,
@@ -113,7 +114,7 @@ class PooledClient:
     async def _wait_for_one(self, pool: _Pool, request: Request, expires: float) -> Connection:
         if len(pool.waiting) >= MAX_WAITING:
             msg = f"{MAX_WAITING} calls already wait for a connection to {request.origin.host}"
-            raise ConnectError(msg)
+            raise ConnectionsBusyError(msg)
         turn: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
         pool.waiting.append(turn)
         try:
@@ -122,7 +123,7 @@ class PooledClient:
         except TimeoutError:
             self._decline(pool, turn)
             msg = f"all {self._max_connections} connections to {request.origin.host} were busy"
-            raise ConnectError(msg) from None
+            raise ConnectionsBusyError(msg) from None
         except BaseException:
             self._decline(pool, turn)
             raise
