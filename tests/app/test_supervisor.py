@@ -54,16 +54,3 @@ def test_each_worker_has_a_log_file_of_its_own(tmp_path: Path) -> None:
     files = [settings_of_worker(index, reload).log.file for index in range(2)]
     assert files == [tmp_path / "hub-0.log", tmp_path / "hub-1.log"]
     assert settings_of_worker(0, lambda: load({}, Sources())).log.file is None
-
-
-def test_a_worker_that_dies_under_wrong_settings_waits_for_right_ones(url: str, tmp_path: Path) -> None:
-    config = tmp_path / "signalbox.toml"
-    config.write_text("")
-    with serving("--workers", "2", "--config", str(config), folder=tmp_path, DATABASE_URL=url) as server:
-        until(lambda: len(workers(server)) == 2)
-        config.write_text("nonsense = 1")
-        os.kill(min(workers(server)), signal.SIGKILL)
-        until(lambda: "valid" in "".join(line.get("consequence", "") for line in server.logged("settings are wrong")))
-        assert len(workers(server)) == 1
-        config.write_text("")
-        until(lambda: len(workers(server)) == 2)

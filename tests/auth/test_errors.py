@@ -6,7 +6,9 @@ from signalbox.auth import errors
 from signalbox.core.errors import ForbiddenError, SignalboxError, UnauthenticatedError
 
 KINDS: list[type[SignalboxError]] = [
-    each for _, each in inspect.getmembers(errors, inspect.isclass) if each.__module__ == errors.__name__
+    each
+    for _, each in inspect.getmembers(errors, inspect.isclass)
+    if issubclass(each, SignalboxError) and each.__module__ == errors.__name__
 ]
 
 

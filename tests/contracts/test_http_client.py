@@ -123,6 +123,14 @@ async def test_a_call_that_may_not_be_repeated_is_not(client: HttpClient, raw: R
     assert len(raw.calls) == 2
 
 
+async def test_a_call_that_the_server_began_to_answer_is_not_repeated(client: HttpClient) -> None:
+    async with serve(answering(FINE, b"HTTP/1.1 200")) as peer:
+        assert await get_all(client, to(peer)) == (200, b"fine")
+        with pytest.raises(ConnectionBrokenError):
+            await client.send(to(peer))
+        assert len(peer.lines) == 1
+
+
 async def test_a_streamed_body_is_not_repeated(client: HttpClient, raw: RawUpstream) -> None:
     assert await get_all(client, to(raw, "/reuse")) == (200, b"fine\n")
     with pytest.raises(ConnectionBrokenError):
@@ -653,6 +661,25 @@ async def test_a_chunk_that_is_none_is_refused_in_mid_body(client: HttpClient) -
         with pytest.raises(InvalidResponseError):
             await response.read()
         response.close()
+
+
+async def test_what_came_before_nonsense_is_still_read_though_both_came_at_once(client: HttpClient) -> None:
+    go_on = asyncio.Event()
+
+    async def script(line: Line) -> None:
+        await line.head()
+        await line.say(OK + b"transfer-encoding: chunked\r\n\r\n")
+        await go_on.wait()
+        await line.say(b"3\r\none\r\nzz\r\n")
+
+    async with serve(script) as peer:
+        response = await client.send(to(peer))
+        reading = asyncio.create_task(response.read())
+        await asyncio.sleep(0)
+        go_on.set()
+        assert await reading == b"one"
+        with pytest.raises(InvalidResponseError):
+            await response.read()
 
 
 async def test_half_a_head_is_a_broken_connection(client: HttpClient, raw: RawUpstream) -> None:

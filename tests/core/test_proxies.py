@@ -52,6 +52,16 @@ def test_what_a_client_writes_is_never_believed(way: Way, data: st.DataObject) -
 
 
 @given(WAYS, st.data())
+def test_what_a_client_writes_is_not_believed_of_forwarded_either(way: Way, data: st.DataObject) -> None:
+    seen = [
+        f'for="{data.draw(st.sampled_from(spellings(each)))}";proto=http' for each in (way.client, *way.proxies[:-1])
+    ]
+    values = [*way.written, *(f"for={each}" for each in way.written), ", ".join(seen)]
+    headers = [(b"forwarded", value.encode("latin-1")) for value in values]
+    assert TrustedProxies(TRUSTED).client(way.proxies[-1], headers) == way.client
+
+
+@given(WAYS, st.data())
 def test_a_stranger_is_itself_whatever_it_writes(way: Way, data: st.DataObject) -> None:
     assert TrustedProxies(TRUSTED).client(way.client, way.headers(data)) == way.client
 
@@ -117,6 +127,10 @@ def test_answers_stay_right_for_more_addresses_than_are_remembered() -> None:
         (b"for=1.2.3.4, for=10.0.0.9", "1.2.3.4"),
         (b"for=_hidden", "10.0.0.1"),
         (b"by=1.2.3.4", "10.0.0.1"),
+        (b'host="a;for=6.6.6.6";for=1.2.3.4', "1.2.3.4"),
+        (b'for=1.2.3.4;host="a, for=6.6.6.6"', "10.0.0.1"),
+        (b'for=1.2.3.4;host="a, for=6.6.6.6;b=\\"c"', "10.0.0.1"),
+        (b'for=6.6.6.6;a=", for=1.2.3.4;host="b"', "1.2.3.4"),
     ],
 )
 def test_forwarded_tells_where_the_other_header_is_missing(forwarded: bytes, client: str) -> None:

@@ -23,7 +23,7 @@ def place(postgresql_server: PostgresqlServer) -> Iterator[PostgresqlPlace]:
 @pytest.fixture
 def server(place: PostgresqlPlace, shop: Shop, tmp_path: Path) -> Iterator[Server]:
     """Two workers on one port."""
-    variables = {**shop.variables, "SIGNALBOX_DATABASE_URL": place.url}
+    variables = {**shop.variables, "SIGNALBOX_DATABASE_URL": place.url, "TMPDIR": str(tmp_path)}
     with serving("--workers", "2", folder=tmp_path, **variables) as started:
         yield started
 

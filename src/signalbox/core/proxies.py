@@ -7,7 +7,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-_FOR = re.compile(r'(?:^|;)\s*for="?([^";,]+)', re.IGNORECASE)
+_PAIR = r'([\w-]+)=("[^"\\]*"|[^",;\\\s]*)'
+_PAIRS = re.compile(rf"\s*{_PAIR}(?:\s*;\s*{_PAIR})*\s*")
 _REMEMBERED = 4_096
 
 
@@ -32,8 +33,9 @@ class TrustedProxies:
     def client(self, peer: str, headers: Iterable[tuple[bytes, bytes]]) -> str:
         """The address that the request came from.
 
-        The chain of ``X-Forwarded-For``, without one that of ``Forwarded`` (RFC 7239), is followed from its end, which the nearest proxy wrote, and only as
-        long as trusted proxies speak; what a client wrote at its beginning is thus never believed.
+        The chain of ``X-Forwarded-For``, without one that of ``Forwarded`` (RFC 7239), is followed from its end,
+        which the nearest proxy wrote, and only as long as trusted proxies speak; what a client wrote at its
+        beginning is thus never believed.
         """
         if not self.trusts(peer):
             return peer
@@ -65,8 +67,18 @@ def _chain(headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
     if b"x-forwarded-for" in said:
         return [part.strip() for part in b",".join(said[b"x-forwarded-for"]).decode("latin-1").split(",")]
     elements = b",".join(said.get(b"forwarded", ())).decode("latin-1").split(",")
-    found = [_FOR.search(element) for element in elements]
-    return ["" if match is None else match[1] for match in found]
+    return [_for(element) for element in elements]
+
+
+def _for(element: str) -> str:
+    """Whom an element of ``Forwarded`` names; nobody where a client may have smuggled in parts of it.
+
+    Proxies also write the Host header there, in quotes: commas and escapes in it could look like an element.
+    """
+    if _PAIRS.fullmatch(element) is None:
+        return ""
+    pairs = {name.lower(): value.strip('"') for name, value in re.findall(_PAIR, element)}
+    return pairs.get("for", "")
 
 
 def _bare(hop: str) -> str | None:

@@ -48,3 +48,28 @@ call_minute = Table(
 )
 """Sums of a minute, one row for each process (``writer``) that saw such calls: a process replaces its own row
 with newer sums, so a repeated write changes nothing and no row is ever read to be added to."""
+
+call_hour = Table(
+    "call_hour",
+    calls,
+    Column("hour", Micros, primary_key=True),
+    Column("upstream", String, primary_key=True),
+    Column("route", String, primary_key=True),
+    Column("method", String, primary_key=True),
+    Column("status", Integer, primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    Column("micros", Micros, nullable=False),
+    Column("request_bytes", BigInteger, nullable=False),
+    Column("response_bytes", BigInteger, nullable=False),
+    Column("latency", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Sums of the minutes of an hour over all processes. Rows of an hour that is due are out of date: do not count."""
+
+call_hour_due = Table(
+    "call_hour_due",
+    calls,
+    Column("hour", Micros, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+"""Hours into which minutes were written since they were last rolled up, if ever: a few rows."""

@@ -11,8 +11,9 @@ from signalbox.core.errors import UnavailableError
 from signalbox.core.times import MICROSECONDS, MINUTE
 from signalbox.gateway import store
 from signalbox.gateway.schemas import Call
+from signalbox.gateway.sums import Key, Sums
 from signalbox.infra.context import Context
-from signalbox.infra.telemetry import BatchSink, Histogram
+from signalbox.infra.telemetry import BatchSink
 from signalbox.infra.telemetry.histogram import bucket_of
 
 SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -20,32 +21,10 @@ SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 MAX_MINUTES = 1_440
 """Minutes whose sums wait for an absent database; beyond that neighbours are merged, so that memory stays bounded."""
 
-Key = tuple[str, str, str, int]
-"""Upstream, route, method, status."""
-
-
 Rows = list[dict[str, Any]]
 
 MINUTES_AT_ONCE = 60
 """Minutes written at once, oldest first: after an outage they are many."""
-
-
-class Sums:
-    """What is known of many calls of one kind."""
-
-    __slots__ = ("count", "latency", "micros", "request_bytes", "response_bytes")
-
-    def __init__(self) -> None:
-        self.count = self.micros = self.request_bytes = self.response_bytes = 0
-        self.latency = Histogram()
-
-    def merge(self, other: "Sums") -> None:
-        """Add another's sums."""
-        self.count += other.count
-        self.micros += other.micros
-        self.request_bytes += other.request_bytes
-        self.response_bytes += other.response_bytes
-        self.latency.merge(other.latency)
 
 
 class Recorder:
@@ -143,20 +122,7 @@ class Recorder:
         return rows
 
     def _row(self, minute: int, key: Key, sums: Sums) -> dict[str, Any]:
-        upstream, route, method, status = key
-        return {
-            "minute": minute,
-            "upstream": upstream,
-            "route": route,
-            "method": method,
-            "status": status,
-            "writer": self._writer,
-            "count": sums.count,
-            "micros": sums.micros,
-            "request_bytes": sums.request_bytes,
-            "response_bytes": sums.response_bytes,
-            "latency": sums.latency.to_bytes(),
-        }
+        return {"minute": minute, "writer": self._writer, **sums.to_row(key)}
 
 
 def _merge(totals: dict[Key, Sums], part: dict[Key, Sums]) -> None:

@@ -1,14 +1,15 @@
 """Queries of statistics."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, false, func, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, and_, delete, false, func, select, text
 
-from signalbox.gateway.models import call, call_minute
+from signalbox.core.times import HOUR
+from signalbox.gateway.models import call, call_hour, call_hour_due, call_minute
 from signalbox.gateway.schemas import Call, Filters
+from signalbox.gateway.sums import Key, Sums
 from signalbox.infra.db.bulk import insert_rows, upsert_rows
-from signalbox.infra.telemetry import Histogram
 
 FAILED = 400
 """Lowest status of a failed call."""
@@ -16,23 +17,30 @@ FAILED = 400
 _KEYS = ("minute", "upstream", "route", "method", "status", "writer")
 
 
-class Minute(NamedTuple):
-    """Sums of one minute's calls of one kind."""
+_ROWS_AT_ONCE = 1_000
+"""Rows that a driver holds while sums are read: a range may have hundreds of thousands."""
 
-    minute: int
+_HOUR_LOCKS = 0x5167_0002
+"""First number of PostgreSQL's advisory locks of hours; the second is the hour since 1970."""
+
+_MARK_DUE = text("INSERT INTO call_hour_due (hour) VALUES (:hour) ON CONFLICT DO NOTHING")
+
+
+class Part(NamedTuple):
+    """Sums of the calls of one kind that ended in one minute or hour."""
+
+    start: int
     upstream: str
     route: str
+    method: str
     status: int
-    calls: int
-    micros: int
-    request_bytes: int
-    response_bytes: int
-    latency: Histogram
+    sums: Sums
 
 
 def write_batch(tx: Connection, calls: Sequence[Call], minutes: list[dict[str, Any]]) -> None:
-    """Keep calls, and write this process's sums over its older ones of the same minutes."""
+    """Keep calls, and write this process's sums over its older ones of the same minutes, whose hours become due."""
     insert_rows(tx, call, Call._fields, calls)
+    _make_due(tx, sorted({row["minute"] // HOUR * HOUR for row in minutes}))
     upsert_rows(tx, call_minute, keys=_KEYS, rows=minutes)
 
 
@@ -45,19 +53,21 @@ def find_calls(tx: Connection, filters: Filters, *, before: int | None, limit: i
     return [(row[0], Call._make(row[1:])) for row in rows]
 
 
-def find_minutes(tx: Connection, filters: Filters) -> list[Minute]:
-    """Sums of whole minutes, in order of time; ``path_prefix`` does not apply."""
-    table = call_minute
-    columns = [table.c[name] for name in ("minute", "upstream", "route", "status", "count", "micros")]
-    columns += [table.c.request_bytes, table.c.response_bytes, table.c.latency]
-    conditions: list[ColumnElement[bool]] = _shared_conditions(table, filters)
-    if filters.since is not None:
-        conditions.append(table.c.minute >= filters.since)
-    if filters.until is not None:
-        conditions.append(table.c.minute < filters.until)
-    rows = tx.execute(select(*columns).where(*conditions).order_by(table.c.minute))
-    return [Minute._make((*row[:-1], Histogram.from_bytes(row[-1]))) for row in rows]
+def find_minutes(tx: Connection, *, since: int, until: int) -> Iterator[Part]:
+    """Sums of the minutes of a range, as they are read."""
+    return _stream(tx, [_select_sums(call_minute, Filters(since=since, until=until))])
 
+
+def select_minutes(filters: Filters) -> list[Select[Any]]:
+    """Queries of the minutes in a range; ``path_prefix`` does not apply."""
+    return [_select_sums(call_minute, filters)]
+
+
+def select_hours(tx: Connection, filters: Filters) -> list[Select[Any]]:
+    """Queries of all sums in a range of whole hours: hours where they are rolled up, minutes where they are due."""
+    rolled_up = call_hour.c.hour.not_in(select(call_hour_due.c.hour))
+    due = [filters._replace(since=since, until=until) for since, until in _due_spans(tx, filters)]
+    return [_select_sums(call_hour, filters).where(rolled_up), *(_select_sums(call_minute, each) for each in due)]
 
 def delete_calls(tx: Connection, *, older_than: int, keep: int, limit: int) -> int:
     """Delete at most ``limit`` of the oldest calls that are too old or over ``keep`` in number; how many it were."""

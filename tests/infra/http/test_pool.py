@@ -120,9 +120,11 @@ async def test_a_place_is_freed_once_wherever_a_call_is_cancelled(client: Pooled
 
 
 @pytest.mark.parametrize("steps", range(8))
-async def test_a_connection_handed_to_a_caller_who_leaves_goes_to_the_next(steps: int) -> None:
+@pytest.mark.parametrize("answer", [FINE, OK + b"connection: close\r\ncontent-length: 4\r\n\r\nfine"])
+async def test_what_is_handed_to_a_caller_who_leaves_goes_to_the_next(steps: int, answer: bytes) -> None:
+    """A kept connection, or the place of a closed one."""
     client = PooledClient(max_connections=1)
-    async with serve(always(FINE)) as peer:
+    async with serve(always(answer)) as peer:
         holding = await client.send(to(peer))
         waiting = [asyncio.create_task(get(client, peer)) for _ in range(3)]
         await asyncio.sleep(0)
@@ -134,6 +136,20 @@ async def test_a_connection_handed_to_a_caller_who_leaves_goes_to_the_next(steps
         await asyncio.gather(waiting[0], return_exceptions=True)
         assert places(client) == kept(client) <= 1
     await client.close()
+
+
+async def test_a_connection_that_closes_while_it_is_handed_over_is_not_used(client: PooledClient) -> None:
+    async with serve(pausing(0)) as peer:
+        held = [await client.send(to(peer)) for _ in range(3)]
+        waiting = [asyncio.create_task(get(client, peer)) for _ in range(3)]
+        await asyncio.sleep(0)
+        connections = list(client._active)
+        for response, connection in zip(held, connections, strict=True):
+            response.close()
+            connection.abort()
+        assert await asyncio.wait_for(asyncio.gather(*waiting), 5) == [b"fine"] * 3
+        assert places(client) == kept(client) <= 3
+        assert not client._active
 
 
 def moody(dice: random.Random) -> Script:

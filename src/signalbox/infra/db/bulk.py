@@ -44,17 +44,8 @@ def _copy(tx: Connection, table: Table, columns: Sequence[str], rows: Sequence[S
         with cursor, cursor.copy(sql) as copy:
             for row in rows:
                 copy.write_row(row)
-    except dbapi.Error as error:
-        raise _as_sqlalchemy_would(tx, sql, error) from error
-
-
-def _as_sqlalchemy_would(tx: Connection, sql: str, error: Any) -> BaseException:
-    """The error of a raw cursor as any other statement raises it."""
-    dbapi: Any = tx.dialect.loaded_dbapi
-    if tx.dialect.is_disconnect(error, tx.connection.dbapi_connection, None):
-        tx.exec_driver_sql("SELECT 1")  # fails too, and so tells the pool that its connections are lost
-    wrapped: BaseException = DBAPIError.instance(sql, None, error, dbapi.Error, dialect=tx.dialect)
-    return wrapped
+    except dbapi.Error as error:  # a raw cursor's; callers know the errors of other statements
+        raise DBAPIError.instance(sql, None, error, dbapi.Error, dialect=tx.dialect) from error
 
 
 def upsert_rows(tx: Connection, table: Table, *, keys: Sequence[str], rows: list[dict[str, Any]]) -> None:
