@@ -25,8 +25,8 @@ Away = Callable[[], AbstractContextManager[None]]
 
 async def counted(hub: RunningHub) -> int:
     """The calls in the sums of minutes."""
-    rows = await hub.hub.context.calls_db.read(store.find_minutes, Filters())
-    return sum(row.calls for row in rows)
+    rows = await hub.hub.context.calls_db.read(lambda tx: list(store.find_sums(tx, Filters())))
+    return sum(row.sums.count for row in rows)
 
 
 async def test_what_is_recorded_of_a_call(each_world: World) -> None:

@@ -39,8 +39,8 @@ some_calls = st.lists(
 )
 
 
-async def minutes(context: Context, **filters: Any) -> list[store.Minute]:
-    return await context.calls_db.read(store.find_minutes, Filters(**filters))
+async def minutes(context: Context, **filters: Any) -> list[store.Part]:
+    return await context.calls_db.read(lambda tx: list(store.find_sums(tx, Filters(**filters))))
 
 
 async def rows(context: Context, **filters: Any) -> list[Call]:
@@ -78,10 +78,12 @@ async def test_sums_are_those_of_the_calls_whenever_they_are_written(
     written: dict[tuple[int, str, int], list[int]] = {}
     latencies: collections.Counter[int] = collections.Counter()
     for row in await minutes(context, upstream=upstream):
-        entry = written.setdefault((row.minute, row.route, row.status), [0, 0, 0, 0])
-        for place, value in enumerate((row.calls, row.micros, row.request_bytes, row.response_bytes)):
+        entry = written.setdefault((row.start, row.route, row.status), [0, 0, 0, 0])
+        for place, value in enumerate(
+            (row.sums.count, row.sums.micros, row.sums.request_bytes, row.sums.response_bytes)
+        ):
             entry[place] += value
-        latencies.update(row.latency.buckets)
+        latencies.update(row.sums.latency.buckets)
     assert written == sums(calls)
     assert latencies.total() == len(calls)
 
@@ -95,7 +97,7 @@ async def test_several_writers_add_up(context: Context) -> None:
     await asyncio.gather(*(recorder.close() for recorder in recorders))
     by_minute: collections.Counter[int] = collections.Counter()
     for row in await minutes(context):
-        by_minute[row.minute] += row.calls
+        by_minute[row.start] += row.sums.count
     assert [by_minute[START + number * MINUTE] for number in range(9)] == [60] * 8 + [20]
     assert len(await rows(context)) == 500
 
@@ -110,7 +112,7 @@ async def test_it_writes_by_itself_and_at_the_end(context: Context) -> None:
     recorder.record(made_call(path="/2"))
     await recorder.close()
     assert [call.path for call in await rows(context)] == ["/2", "/1"]
-    assert sum(row.calls for row in await minutes(context)) == 2
+    assert sum(row.sums.count for row in await minutes(context)) == 2
 
 
 async def test_while_it_is_off_nothing_is_kept(context: Context) -> None:
@@ -136,7 +138,7 @@ async def test_calls_wait_for_the_database(context: Context, away: Away) -> None
     recorder.record(made_call(path="/after", created_at=START + 3 * MINUTE))
     await flush_all(recorder)
     assert [call.path for call in await rows(context)] == ["/after", "/2", "/1", "/0", "/before"]
-    assert sum(row.calls for row in await minutes(context)) == 5
+    assert sum(row.sums.count for row in await minutes(context)) == 5
     await recorder.close()
 
 
@@ -161,7 +163,7 @@ async def test_what_is_too_much_to_wait_is_counted_and_stays_in_the_sums(context
         await context.calls_db.read(lambda tx: len(store.find_calls(tx, Filters(), before=None, limit=10**6)))
         == CAPACITY
     )
-    assert sum(row.calls for row in await minutes(context)) == CAPACITY + dropped
+    assert sum(row.sums.count for row in await minutes(context)) == CAPACITY + dropped
     assert "signalbox_calls_waiting 0.0" in exposition(recorder)
 
 
@@ -175,8 +177,8 @@ async def test_a_long_absence_takes_bounded_memory_and_loses_no_count(context: C
             recorder.record(made_call(created_at=START + number * MINUTE))
     assert len(recorder._unwritten) <= recorder_module.MAX_MINUTES
     await flush_all(recorder)
-    assert sum(row.calls for row in await minutes(context)) == spoken + 1
-    assert sum(row.latency.count for row in await minutes(context)) == spoken + 1
+    assert sum(row.sums.count for row in await minutes(context)) == spoken + 1
+    assert sum(row.sums.latency.count for row in await minutes(context)) == spoken + 1
 
 
 async def test_what_cannot_be_written_at_the_end_is_counted(context: Context, away: Away) -> None:

@@ -98,21 +98,21 @@ async def test_large_batches(context: Context) -> None:
 # -- sums -----------------------------------------------------------------------------------------------------------
 
 
-async def minutes(context: Context, **filters: Any) -> list[store.Minute]:
-    return await context.calls_db.read(store.find_minutes, Filters(**filters))
+async def minutes(context: Context, **filters: Any) -> list[store.Part]:
+    return await context.calls_db.read(lambda tx: list(store.find_sums(tx, Filters(**filters))))
 
 
 async def test_writing_a_minute_again_replaces_it(context: Context) -> None:
     await write(context, minutes=[minute_row()])
     await write(context, minutes=[minute_row(count=3, micros=9), minute_row(method="POST")])
-    assert sorted((row.calls, row.micros) for row in await minutes(context)) == [(1, 5_000), (3, 9)]
+    assert sorted((row.sums.count, row.sums.micros) for row in await minutes(context)) == [(1, 5_000), (3, 9)]
 
 
 async def test_several_writers_stand_side_by_side(context: Context) -> None:
     await asyncio.gather(*(write(context, minutes=[minute_row(writer=number)]) for number in range(20)))
     rows = await minutes(context)
-    assert sum(row.calls for row in rows) == 20
-    assert rows[0].latency.count == 1
+    assert sum(row.sums.count for row in rows) == 20
+    assert rows[0].sums.latency.count == 1
 
 
 @pytest.mark.parametrize(

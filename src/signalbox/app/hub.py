@@ -22,6 +22,7 @@ from signalbox.auth.security import Guard
 from signalbox.core.errors import Fault, SettingsError
 from signalbox.core.proxies import TrustedProxies
 from signalbox.core.times import parse_span
+from signalbox.gateway import rollup
 from signalbox.gateway import routes as gateway_routes
 from signalbox.gateway import store as gateway_store
 from signalbox.gateway.runtime import GatewayRuntime
@@ -119,7 +120,10 @@ class Hub:
             older_than = now - parse_span(kept.calls)
             return gateway_store.delete_calls(tx, older_than=older_than, keep=kept.call_rows, limit=limit)
 
-        return [Sweep("calls", self.context.calls_db, calls)]
+        def hours(tx: Connection, now: int, _limit: int) -> int:
+            return rollup.roll_up_hours(tx, now=now, limit=1)  # thousands of rows: recorders wait meanwhile
+
+        return [Sweep("calls", self.context.calls_db, calls), Sweep("call_hour", self.context.calls_db, hours)]
 
 
 async def _share(metrics: Metrics) -> None:

@@ -51,8 +51,8 @@ def _serve(invocation: Invocation) -> None:
     for warning in invocation.sources().strangers():
         _log.warning(warning)
     with only_server(settings):
+        listener = listen(settings.host, settings.port)  # first: a taken port must not cost the one-time password
         _prepare(settings, invocation.sources().admin_password)
-        listener = listen(settings.host, settings.port)
         host, port = listener.getsockname()[:2]
         database = "PostgreSQL" if settings.sqlite_path is None else f"SQLite in {settings.sqlite_path.parent}"
         details = {"address": f"http://{host}:{port}{settings.root_path}", "role": settings.role, "database": database}

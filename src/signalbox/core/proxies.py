@@ -77,7 +77,7 @@ def _for(element: str) -> str:
     """
     if _PAIRS.fullmatch(element) is None:
         return ""
-    pairs = {name.lower(): value.strip('"') for name, value in re.findall(_PAIR, element)}
+    pairs: dict[str, str] = {name.lower(): value.strip('"') for name, value in re.findall(_PAIR, element)}
     return pairs.get("for", "")
 
 

@@ -47,7 +47,7 @@ class InvalidStatusFilterError(InvalidError):
 
 
 class RangeTooLongError(InvalidError):
-    """A summary would have too many points, or none, or lie outside of the calendar."""
+    """A summary would have too many points, or none, read too many sums, or lie outside of the calendar."""
 
     code = "range_too_long"
 

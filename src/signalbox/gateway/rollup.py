@@ -6,6 +6,7 @@ from sqlalchemy import Connection
 
 from signalbox.core.times import HOUR
 from signalbox.gateway import store
+from signalbox.gateway.schemas import Filters
 from signalbox.gateway.store import Part
 from signalbox.gateway.sums import Key, Sums
 
@@ -23,14 +24,14 @@ def roll_up_hours(tx: Connection, *, now: int, limit: int) -> int:
     Returns:
         How many hours were built.
     """
-    hours = store.find_due_hours(tx, before=now - WAIT - HOUR + 1, limit=limit)
+    hours = store.find_due_hours(tx, until=(now - WAIT) // HOUR * HOUR, limit=limit)
     return sum([_roll_up(tx, hour) for hour in hours])
 
 
 def _roll_up(tx: Connection, hour: int) -> bool:
     if not store.take_due_hour(tx, hour):
         return False
-    store.replace_hour(tx, hour, _merged(store.find_minutes(tx, since=hour, until=hour + HOUR)))
+    store.replace_hour(tx, hour, _merged(store.find_sums(tx, Filters(since=hour, until=hour + HOUR))))
     return True
 
 

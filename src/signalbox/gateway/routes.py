@@ -62,7 +62,8 @@ def build_router(context: Context, guard: Guard) -> APIRouter:
         """Success rate, percentiles and sums; in all, and over time by upstream, route or status.
 
         A call counts in the minute in which it ended. Percentiles come from histograms whose buckets are at
-        most 10 % wide. Without `since`, the last 60 steps.
+        most 10 % wide. Without `since`, the last 60 steps. A range with over 200,000 sums by minute, or by hour
+        where the step is longer, is refused: take less time, a filter or a longer step.
         """
         return await context.calls_db.read(service.summarize, filters, step=step, by=by, now=context.clock.now())
 

@@ -11,13 +11,20 @@ from signalbox.core.times import DAY, HOUR, MICROSECONDS, MINUTE, to_datetime, t
 from signalbox.gateway import store
 from signalbox.gateway.errors import InvalidStatusFilterError, RangeTooLongError
 from signalbox.gateway.schemas import Call, CallOut, Dimension, Filters, Point, Series, Step, Summary, Totals
-from signalbox.gateway.store import Minute
-from signalbox.infra.telemetry import Histogram
+from signalbox.gateway.store import Part
+from signalbox.gateway.sums import Sums
 
 STEPS: dict[Step, int] = {"minute": MINUTE, "hour": HOUR, "day": DAY}
 MAX_POINTS = 1_500
 """Steps that one summary may span: a day of minutes, two months of hours."""
+MAX_ROWS = 200_000
+"""Rows of sums that one summary may read: some seconds of one thread."""
 
+_NAMES: dict[Dimension, Callable[[Part], str]] = {
+    "upstream": lambda part: part.upstream,
+    "route": lambda part: part.route,
+    "status": lambda part: str(part.status),
+}
 _LATEST = to_micros(datetime(9999, 12, 31, tzinfo=UTC))
 _STATUS = re.compile(r"([1-5])xx|([1-5]\d\d)")
 
@@ -49,11 +56,14 @@ def list_calls(tx: Connection, filters: Filters, *, cursor: str | None, limit: i
     return Page([_call_out(number, call) for number, call in page.items], page.next_cursor)
 
 
-def summarize(tx: Connection, filters: Filters, *, step: Step, by: Dimension, now: int) -> Summary:
+def summarize(
+    tx: Connection, filters: Filters, *, step: Step, by: Dimension, now: int, max_rows: int = MAX_ROWS
+) -> Summary:
     """Totals and series of the calls that ended from ``since`` to ``until``, both widened to whole steps.
 
     Raises:
-        RangeTooLongError: the range holds over ``MAX_POINTS`` steps, or ends before it begins.
+        RangeTooLongError: the range holds over ``MAX_POINTS`` steps or ``max_rows`` rows of sums, or ends before
+            it begins.
     """
     size = STEPS[step]
     until = -(-(now + 1 if filters.until is None else filters.until) // size) * size
@@ -64,54 +74,70 @@ def summarize(tx: Connection, filters: Filters, *, step: Step, by: Dimension, no
     if since < 0 or until > _LATEST:
         msg = f"since and until, widened to whole steps of a {step}, must lie between the years 1970 and 9999"
         raise RangeTooLongError(msg)
-    minutes = store.find_minutes(tx, filters._replace(since=since, until=until))
-    names: dict[Dimension, Callable[[Minute], str]] = {
-        "upstream": lambda row: row.upstream,
-        "route": lambda row: row.route,
-        "status": lambda row: str(row.status),
-    }
-    groups: dict[str, list[Minute]] = {}
-    for row in minutes:
-        groups.setdefault(names[by](row), []).append(row)
+    filters = filters._replace(since=since, until=until)
+    hours = step != "minute"
+    if store.count_sums(tx, filters, hours=hours, limit=max_rows) > max_rows:
+        msg = f"this needs more than {max_rows} rows of sums; take less time, a filter or a longer step"
+        raise RangeTooLongError(msg)
+    groups = _grouped(store.find_sums(tx, filters, hours=hours), size, _NAMES[by])
     return Summary(
         since=to_datetime(since),
         until=to_datetime(until),
         step=step,
         by=by,
-        totals=_totals(minutes),
-        series=[Series(name=name, points=_points(rows, size)) for name, rows in sorted(groups.items())],
+        totals=_added(tally for points in groups.values() for tally in points.values()).totals(),
+        series=[Series(name=name, points=_points(tallies)) for name, tallies in sorted(groups.items())],
     )
 
 
-def _points(rows: Iterable[Minute], size: int) -> list[Point]:
-    steps: dict[int, list[Minute]] = {}
-    for row in rows:
-        steps.setdefault(row.minute // size * size, []).append(row)
-    return [Point(start=to_datetime(start), totals=_totals(part)) for start, part in sorted(steps.items())]
+class _Tally:
+    """Sums, and how many of their calls succeeded."""
+
+    __slots__ = ("succeeded", "sums")
+
+    def __init__(self) -> None:
+        self.succeeded = 0
+        self.sums = Sums()
+
+    def merge(self, sums: Sums, *, succeeded: int) -> None:
+        self.succeeded += succeeded
+        self.sums.merge(sums)
+
+    def totals(self) -> Totals:
+        sums, calls = self.sums, self.sums.count
+        p50, p95, p99 = map(_seconds, sums.latency.quantiles(0.5, 0.95, 0.99))
+        return Totals(
+            calls=calls,
+            succeeded=self.succeeded,
+            success_rate=self.succeeded / calls if calls else None,
+            mean_seconds=_seconds(sums.micros / calls) if calls else None,
+            p50_seconds=p50,
+            p95_seconds=p95,
+            p99_seconds=p99,
+            request_bytes=sums.request_bytes,
+            response_bytes=sums.response_bytes,
+        )
 
 
-def _totals(rows: Iterable[Minute]) -> Totals:
-    latency = Histogram()
-    calls = succeeded = micros = request_bytes = response_bytes = 0
-    for row in rows:
-        latency.merge(row.latency)
-        calls += row.calls
-        succeeded += row.calls if row.status < store.FAILED else 0
-        micros += row.micros
-        request_bytes += row.request_bytes
-        response_bytes += row.response_bytes
-    p50, p95, p99 = map(_seconds, latency.quantiles(0.5, 0.95, 0.99))
-    return Totals(
-        calls=calls,
-        succeeded=succeeded,
-        success_rate=succeeded / calls if calls else None,
-        mean_seconds=_seconds(micros / calls) if calls else None,
-        p50_seconds=p50,
-        p95_seconds=p95,
-        p99_seconds=p99,
-        request_bytes=request_bytes,
-        response_bytes=response_bytes,
-    )
+def _grouped(parts: Iterable[Part], size: int, name_of: Callable[[Part], str]) -> dict[str, dict[int, _Tally]]:
+    """Tallies by series and step; takes parts one by one, since they may be far more than the tallies."""
+    groups: dict[str, dict[int, _Tally]] = {}
+    for part in parts:
+        points = groups.setdefault(name_of(part), {})
+        tally = points.setdefault(part.start // size * size, _Tally())
+        tally.merge(part.sums, succeeded=part.sums.count if part.status < store.FAILED else 0)
+    return groups
+
+
+def _added(tallies: Iterable[_Tally]) -> _Tally:
+    added = _Tally()
+    for tally in tallies:
+        added.merge(tally.sums, succeeded=tally.succeeded)
+    return added
+
+
+def _points(tallies: dict[int, _Tally]) -> list[Point]:
+    return [Point(start=to_datetime(start), totals=tally.totals()) for start, tally in sorted(tallies.items())]
 
 
 def _seconds(micros: float | None) -> float | None:

@@ -1,9 +1,9 @@
 """Queries of statistics."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, and_, delete, false, func, select, text
+from sqlalchemy import ColumnElement, Connection, Select, Table, and_, delete, false, func, literal, select, text
 
 from signalbox.core.times import HOUR
 from signalbox.gateway.models import call, call_hour, call_hour_due, call_minute
@@ -14,11 +14,12 @@ from signalbox.infra.db.bulk import insert_rows, upsert_rows
 FAILED = 400
 """Lowest status of a failed call."""
 
-_KEYS = ("minute", "upstream", "route", "method", "status", "writer")
+_KIND = ("upstream", "route", "method", "status")
 
 
 _ROWS_AT_ONCE = 1_000
-"""Rows that a driver holds while sums are read: a range may have hundreds of thousands."""
+"""Rows of sums that are Python's at a time. SQLite's driver holds no more; PostgreSQL's holds the answer packed, some
+200 bytes a row. Server-side cursors would spare that, but SQLAlchemy leaves them open where a connection breaks."""
 
 _HOUR_LOCKS = 0x5167_0002
 """First number of PostgreSQL's advisory locks of hours; the second is the hour since 1970."""
@@ -41,7 +42,7 @@ def write_batch(tx: Connection, calls: Sequence[Call], minutes: list[dict[str, A
     """Keep calls, and write this process's sums over its older ones of the same minutes, whose hours become due."""
     insert_rows(tx, call, Call._fields, calls)
     _make_due(tx, sorted({row["minute"] // HOUR * HOUR for row in minutes}))
-    upsert_rows(tx, call_minute, keys=_KEYS, rows=minutes)
+    upsert_rows(tx, call_minute, keys=("minute", *_KIND, "writer"), rows=minutes)
 
 
 def find_calls(tx: Connection, filters: Filters, *, before: int | None, limit: int) -> list[tuple[int, Call]]:
@@ -53,21 +54,46 @@ def find_calls(tx: Connection, filters: Filters, *, before: int | None, limit: i
     return [(row[0], Call._make(row[1:])) for row in rows]
 
 
-def find_minutes(tx: Connection, *, since: int, until: int) -> Iterator[Part]:
-    """Sums of the minutes of a range, as they are read."""
-    return _stream(tx, [_select_sums(call_minute, Filters(since=since, until=until))])
+def find_sums(tx: Connection, filters: Filters, *, hours: bool = False) -> Iterator[Part]:
+    """Sums of a range while they are read, by minute; ``path_prefix`` does not apply.
+
+    With ``hours``, for a range of whole hours: by hour where minutes are rolled up, by minute where they are due.
+    """
+    for query in _queries(tx, filters, hours=hours):
+        for row in tx.execute(query).yield_per(_ROWS_AT_ONCE):
+            start, upstream, route, method, status, *sums = row
+            yield Part(start, upstream, route, method, status, Sums.from_columns(*sums))
 
 
-def select_minutes(filters: Filters) -> list[Select[Any]]:
-    """Queries of the minutes in a range; ``path_prefix`` does not apply."""
-    return [_select_sums(call_minute, filters)]
+def count_sums(tx: Connection, filters: Filters, *, hours: bool, limit: int) -> int:
+    """How many rows ``find_sums`` would read; counting ends soon behind ``limit``."""
+    total = 0
+    for query in _queries(tx, filters, hours=hours):
+        rows = query.with_only_columns(literal(1)).limit(limit + 1 - total).subquery()
+        total += tx.execute(select(func.count()).select_from(rows)).scalar_one()
+        if total > limit:
+            break
+    return total
 
 
-def select_hours(tx: Connection, filters: Filters) -> list[Select[Any]]:
-    """Queries of all sums in a range of whole hours: hours where they are rolled up, minutes where they are due."""
-    rolled_up = call_hour.c.hour.not_in(select(call_hour_due.c.hour))
-    due = [filters._replace(since=since, until=until) for since, until in _due_spans(tx, filters)]
-    return [_select_sums(call_hour, filters).where(rolled_up), *(_select_sums(call_minute, each) for each in due)]
+def find_due_hours(tx: Connection, *, until: int, limit: int) -> Sequence[int]:
+    """The oldest hours before ``until`` whose minutes are not rolled up."""
+    hour = call_hour_due.c.hour
+    return tx.execute(select(hour).where(hour < until).order_by(hour).limit(limit)).scalars().all()
+
+
+def take_due_hour(tx: Connection, hour: int) -> bool:
+    """Shut writers out of an hour until the transaction ends, as it is due no more; False if it was not due."""
+    _lock_hour(tx, hour, shared=False)
+    return tx.execute(delete(call_hour_due).where(call_hour_due.c.hour == hour)).rowcount == 1
+
+
+def replace_hour(tx: Connection, hour: int, sums: Mapping[Key, Sums]) -> None:
+    """Write what the minutes of an hour add up to over what was there."""
+    tx.execute(delete(call_hour).where(call_hour.c.hour == hour))
+    rows = [{"hour": hour, **each.to_row(key)} for key, each in sums.items()]
+    upsert_rows(tx, call_hour, keys=("hour", *_KIND), rows=rows)
+
 
 def delete_calls(tx: Connection, *, older_than: int, keep: int, limit: int) -> int:
     """Delete at most ``limit`` of the oldest calls that are too old or over ``keep`` in number; how many it were."""
@@ -81,16 +107,64 @@ def delete_calls(tx: Connection, *, older_than: int, keep: int, limit: int) -> i
     return done or tx.execute(delete(call).where(call.c.id.in_(aged))).rowcount
 
 
+def _make_due(tx: Connection, hours: Sequence[int]) -> None:
+    """Remember that hours have new minutes. Locks are taken in order of time, so that writers never wait in a ring."""
+    for hour in hours:
+        _lock_hour(tx, hour, shared=True)
+    if hours:
+        tx.execute(_MARK_DUE, [{"hour": hour} for hour in hours])
+
+
+def _lock_hour(tx: Connection, hour: int, *, shared: bool) -> None:
+    """Writers of minutes share an hour, a roll-up has it alone: it then sees all minutes whose mark it takes away.
+
+    Without, a writer that finds its hour still due could commit behind a roll-up that has not seen its minutes.
+    On SQLite there is one writer at a time.
+    """
+    if tx.dialect.name == "postgresql":
+        lock = func.pg_advisory_xact_lock_shared if shared else func.pg_advisory_xact_lock
+        tx.execute(select(lock(_HOUR_LOCKS, hour // HOUR)))
+
+
+def _queries(tx: Connection, filters: Filters, *, hours: bool) -> Iterator[Select[Any]]:
+    if not hours:
+        yield _query(call_minute, call_minute.c.minute, filters)
+        return
+    yield _query(call_hour, call_hour.c.hour, filters).where(call_hour.c.hour.not_in(select(call_hour_due.c.hour)))
+    for since, until in _due_spans(tx, filters):
+        yield _query(call_minute, call_minute.c.minute, filters._replace(since=since, until=until))
+
+
+def _query(table: Table, start: ColumnElement[int], filters: Filters) -> Select[Any]:
+    columns = [table.c[name] for name in (*_KIND, "count", "micros", "request_bytes", "response_bytes", "latency")]
+    return select(start, *columns).where(*_shared_conditions(table, filters), *_within(start, filters))
+
+
+def _due_spans(tx: Connection, filters: Filters) -> list[tuple[int, int]]:
+    """Begin and end of the due parts of a range; hours that follow each other make one part."""
+    hour = call_hour_due.c.hour
+    spans: list[tuple[int, int]] = []
+    for start in tx.execute(select(hour).where(*_within(hour, filters)).order_by(hour)).scalars():
+        begin = spans.pop()[0] if spans and spans[-1][1] == start else start
+        spans.append((begin, start + HOUR))
+    return spans
+
+
 def _call_conditions(filters: Filters) -> list[ColumnElement[bool]]:
     conditions = _shared_conditions(call, filters)
     if filters.status is not None and filters.status[0] >= FAILED:
         conditions.append(call.c.status >= FAILED)  # lets the partial index of failed calls serve
     if filters.path_prefix is not None:
         conditions.append(_equals(func.substr(call.c.path, 1, len(filters.path_prefix)), filters.path_prefix))
+    return conditions + _within(call.c.created_at, filters)
+
+
+def _within(moment: ColumnElement[int], filters: Filters) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
     if filters.since is not None:
-        conditions.append(call.c.created_at >= filters.since)
+        conditions.append(moment >= filters.since)
     if filters.until is not None:
-        conditions.append(call.c.created_at < filters.until)
+        conditions.append(moment < filters.until)
     return conditions
 
 

@@ -1,4 +1,4 @@
-"""Deletes what is older than it need be, in batches so small that nobody waits for them."""
+"""Upkeep of tables: deletes what is older than it need be and rolls up sums, in steps so small that nobody waits."""
 
 import asyncio
 import logging
@@ -20,15 +20,18 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """One table's retention; ``delete(tx, now, limit)`` deletes at most ``limit`` rows and returns how many."""
+    """One table's upkeep; ``step(tx, now, limit)`` deletes or builds something, at most ``limit`` of it.
+
+    It returns how many it did: 0 once nothing is left to do.
+    """
 
     name: str
     db: Database
-    delete: Callable[[Connection, int, int], int]
+    step: Callable[[Connection, int, int], int]
 
 
 class Sweeper:
-    """Runs sweeps every ``interval`` seconds. Several processes may: they delete the same rows once."""
+    """Runs sweeps every ``interval`` seconds. Several processes may: what one has done, the others find done."""
 
     def __init__(self, sweeps: Sequence[Sweep], clock: Clock, *, interval: float = INTERVAL) -> None:
         self._sweeps, self._clock, self._interval = tuple(sweeps), clock, interval
@@ -45,19 +48,19 @@ class Sweeper:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def sweep(self) -> int:
-        """Sweep everything now; returns the number of rows deleted. A table that fails is logged and left for later."""
+        """Sweep everything now; returns how much was done. A table that fails is logged and left for later."""
         return sum([await self._sweep(sweep) for sweep in self._sweeps])
 
     async def _sweep(self, sweep: Sweep) -> int:
         total = 0
         try:
-            while deleted := await sweep.db.write(sweep.delete, self._clock.now(), BATCH):
-                total += deleted
+            while done := await sweep.db.write(sweep.step, self._clock.now(), BATCH):
+                total += done
                 await asyncio.sleep(PAUSE)
         except UnavailableError as error:
-            _log.warning("retention waits for the database", extra={"table": sweep.name, "reason": str(error)})
-        except Exception:  # noqa: BLE001 - one failing table must not end retention of the others, nor for good
-            _log.exception("retention failed", extra={"table": sweep.name})
+            _log.warning("upkeep waits for the database", extra={"table": sweep.name, "reason": str(error)})
+        except Exception:  # noqa: BLE001 - one failing table must not end upkeep of the others, nor for good
+            _log.exception("upkeep failed", extra={"table": sweep.name})
         return total
 
     async def _run(self) -> None:

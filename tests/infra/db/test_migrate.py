@@ -100,7 +100,7 @@ def test_both_histories_make_their_tables_from_nothing_in_one_database(empty: Em
         assert upgrade(engine, history) == (None, head(history))
         with engine.connect() as tx:
             assert current(tx, history) == head(history) is not None
-    assert tables(engine) >= {"users", "audit", "call", "call_minute", "alembic_version_main", "alembic_version_calls"}
+    assert tables(engine) >= {"users", "audit", *calls.tables, "alembic_version_main", "alembic_version_calls"}
 
 
 def test_a_second_time_changes_nothing(empty: Empty) -> None:
@@ -148,7 +148,7 @@ def _start_elsewhere(empty: Empty) -> Any:
 @pytest.mark.parametrize("history", HISTORIES)
 def test_a_failing_revision_leaves_the_database_as_it_was(empty: Empty, history: History) -> None:
     engine = empty.engine()
-    existing = {"main": "audit", "calls": "call_minute"}[history]
+    existing = {"main": "audit", "calls": max(calls.tables)}[history]
     with engine.begin() as tx:
         tx.exec_driver_sql(f"CREATE TABLE {existing} (x INTEGER)")
     with pytest.raises(sa.exc.DBAPIError, match="already exists"):
@@ -172,15 +172,12 @@ def test_the_schema_of_statistics_is_what_the_models_say(place: Place) -> None:
     engine.dispose()
 
 
-def test_statistics_have_their_own_numbering_of_rows_and_the_partial_index(empty: Empty) -> None:
+def test_the_index_of_failed_calls_holds_only_those(empty: Empty) -> None:
+    """Comparing schemas does not compare conditions of indexes."""
     engine = empty.engine()
     upgrade(engine, "calls")
-    indexes = {each["name"]: each for each in sa.inspect(engine).get_indexes("call")}
-    assert set(indexes) == {"ix_call_created_at", "ix_call_failed"}
-    assert "status >= 400" in str(list(map(str, indexes["ix_call_failed"]["dialect_options"].values())))
-    assert sa.inspect(engine).get_pk_constraint("call_minute")["constrained_columns"] == [
-        "minute", "upstream", "route", "method", "status", "writer",
-    ]  # fmt: skip
+    (index,) = (each for each in sa.inspect(engine).get_indexes("call") if each["name"] == "ix_call_failed")
+    assert "status >= 400" in str(list(map(str, index["dialect_options"].values())))
 
 
 @pytest.mark.parametrize("history", HISTORIES)

@@ -2,7 +2,9 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,22 @@ async def test_the_file_is_in_wal_mode_and_commits_as_durably_as_asked(
     assert await database.write(pragma, "foreign_keys") == 1
     assert await database.read(pragma, "query_only") == 1
     await database.close()
+
+
+@pytest.mark.parametrize("attempt", range(10))
+def test_a_new_file_may_be_opened_by_many_at_once(tmp_path: Path, attempt: int) -> None:
+    together = threading.Barrier(8)
+
+    def connect(engine: sa.Engine) -> object:
+        together.wait(10)
+        with engine.connect() as tx:
+            return pragma(tx, "journal_mode")
+
+    engines = [sqlite_engine(tmp_path / "new.db") for _ in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(connect, engines)) == ["wal"] * 8
+    for engine in engines:
+        engine.dispose()
 
 
 async def test_a_commit_of_another_process_is_seen_by_the_next_read(path: Path) -> None:

@@ -1,5 +1,7 @@
 """SQLite in WAL mode: readers see snapshots while one writer thread commits in groups."""
 
+import sqlite3
+import time
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,7 +46,7 @@ def _engine(path: Path, synchronous: Synchronous, *, begin: str, pool_size: int,
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # the driver must not begin transactions by itself: "begin" below does
-        connection.execute("PRAGMA journal_mode = WAL")
+        _enter_wal(connection)
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA temp_store = MEMORY")
@@ -55,6 +57,20 @@ def _engine(path: Path, synchronous: Synchronous, *, begin: str, pool_size: int,
         connection.exec_driver_sql(begin)
 
     return engine
+
+
+def _enter_wal(connection: sqlite3.Connection) -> None:
+    """Switch the file to WAL. For others who do the same at the same time SQLite does not wait by itself."""
+    give_up = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                raise
+            time.sleep(0.005)
+        else:
+            return
 
 
 def _total_changes(tx: Connection) -> int:
