@@ -169,3 +169,18 @@ def test_admin_may_read_who_did_what(first: Server) -> None:
     entries = ask(f"{first.url}/api/audit", token=token).json
     assert [entry["action"] for entry in entries][-1] == "user.add"
     assert entries[-1]["actor"] == "serve"
+
+
+def test_connections_that_only_wait_are_ended(tmp_path: Path) -> None:
+    with serving(folder=tmp_path, SIGNALBOX_IDLE_TIMEOUT="0.5") as server:
+        where = urlsplit(server.url)
+        address = (where.hostname or "", where.port or 0)
+        for said in (
+            b"",
+            b"GET /healthz HTTP/1.1\r\nHost: a\r\nX-Endless: ",
+            b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n",
+        ):
+            with socket.create_connection(address, timeout=10) as waiting:
+                waiting.sendall(said)
+                heard = b"".join(iter(lambda: waiting.recv(65_536), b""))
+            assert heard.startswith(b"HTTP/1.1 200") == said.endswith(b"\r\n\r\n")

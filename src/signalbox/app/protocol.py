@@ -1,6 +1,7 @@
 """uvicorn's HTTP/1.1 protocol, made fit for a server in front of other servers."""
 
 import asyncio
+import math
 import select
 import socket
 import struct
@@ -128,7 +129,12 @@ class HttpProtocol(HttpToolsProtocol):
     - A head over ``MAX_HEAD`` is refused with 431: uvicorn keeps whatever comes.
     - A target with a fragment is refused (RFC 9112, 3.2), and an empty query told from none.
     - A body that nobody wants any more is read up to ``MAX_UNWANTED``: uvicorn reads whatever comes.
+    - How long a connection waits for a request's head is noted, for a sweep to end it (``expire``): uvicorn sets a
+      timer after each answer, which costs as much as writing it, and none before the first request.
     """
+
+    waiting_since = math.inf
+    """Since when no request is under way and no head complete, on the loop's clock; infinite while one is."""
 
     _in_head = True
     _head_size = 0
@@ -136,9 +142,30 @@ class HttpProtocol(HttpToolsProtocol):
     _moved = False
     _unwanted = 0
 
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take the connection over."""
+        super().connection_made(transport)
+        self.waiting_since = self.loop.time()
+
+    def expire(self, *, before: float) -> None:
+        """Close the connection if it has waited for a head since before that moment."""
+        if self.waiting_since < before:
+            self.transport.close()
+
+    def on_response_complete(self) -> None:
+        """Serve the next request that waits, else wait for one."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+        else:
+            self.waiting_since = self.loop.time()
+
     def data_received(self, data: bytes) -> None:
         """Parse what arrived."""
-        self._unset_keepalive_if_required()
         self._moved = False
         try:
             self.parser.feed_data(data)
@@ -172,6 +199,7 @@ class HttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Serve the request, unless its head is to be read again without the offer to upgrade."""
         self._in_head = False
+        self.waiting_since = math.inf
         self._progress()
         if self.parser.should_upgrade():
             return

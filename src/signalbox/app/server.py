@@ -24,8 +24,6 @@ from signalbox.core.logging import LogSettings, configure_logging
 from signalbox.infra.telemetry import Metrics
 
 BACKLOG = 2_048
-KEEP_ALIVE = 75
-"""Seconds that an idle client connection stays open."""
 
 GC_THRESHOLD = 20_000
 """Objects made and not freed until the young ones are looked through; Python's default is 700."""
@@ -49,6 +47,19 @@ class PortTakenError(ConflictError):
 
 class _Server(uvicorn.Server):
     """uvicorn without its own signal handlers, which would raise the signal again after the end."""
+
+    def __init__(self, hub: Hub) -> None:
+        super().__init__(uvicorn_config(hub))
+        self._hub = hub
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second: once of ten, end connections that have waited for a request for too long."""
+        if counter % 10 == 0:
+            before = asyncio.get_running_loop().time() - self._hub.settings.idle_timeout
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, HttpProtocol):
+                    connection.expire(before=before)
+        return await super().on_tick(counter)
 
     def end(self) -> None:
         """Take no more connections, finish the calls under way, then return from ``serve``."""
@@ -83,7 +94,7 @@ async def serve_hub(
     hub: Hub, listener: socket.socket, *, reload: Reload, on_ready: Callable[[Hub], None] = lambda _hub: None
 ) -> None:
     """Serve a hub until SIGTERM or SIGINT; SIGHUP reloads settings. A second SIGINT ends at once."""
-    server = _Server(uvicorn_config(hub))
+    server = _Server(hub)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop, hub, server, number)
@@ -118,7 +129,6 @@ def uvicorn_config(hub: Hub) -> uvicorn.Config:
         date_header=False,
         proxy_headers=False,
         backlog=BACKLOG,
-        timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=round(hub.settings.drain_timeout) or 1,
     )
 

@@ -90,6 +90,8 @@ class Settings(BaseSettings):
     """Folder of the SQLite files."""
     database_url: Annotated[Secret, AfterValidator(_check_database)] | None = None
     """``postgresql://...``; unset: SQLite in ``data_dir``."""
+    idle_timeout: Annotated[float, Field(gt=0, le=86_400)] = 75.0
+    """Seconds that a client may take for a request's head, and that a connection without requests stays open."""
     drain_delay: Annotated[float, Field(ge=0, le=300)] = 0.0
     """Seconds between SIGTERM, from when on ``/readyz`` says 503, and the end of taking connections."""
     drain_timeout: Annotated[float, Field(gt=0, le=3_600)] = 30.0
