@@ -50,18 +50,20 @@ class Recorder:
         """Take one finished call; never blocks."""
         if not self.enabled:
             return
-        ended = call.created_at + call.micros
+        # taken apart at once: by name, each value of a named tuple costs several times as much
+        created_at, _, route, upstream, method, status, micros, request_bytes, response_bytes, _, _, _ = call
+        ended = created_at + micros
         if ended >= self._minute + MINUTE:
             self._turn(ended - ended % MINUTE)
-        key = (call.upstream, call.route, call.method, call.status)
+        key = (upstream, route, method, status)
         sums = self._now.get(key)
         if sums is None:
             sums = self._now[key] = Sums()
         sums.count += 1
-        sums.micros += call.micros
-        sums.request_bytes += call.request_bytes
-        sums.response_bytes += call.response_bytes
-        bucket = bucket_of(call.micros)
+        sums.micros += micros
+        sums.request_bytes += request_bytes
+        sums.response_bytes += response_bytes
+        bucket = bucket_of(micros)
         buckets = sums.latency.buckets
         buckets[bucket] = buckets.get(bucket, 0) + 1
         self._sink.record(call)
