@@ -158,8 +158,6 @@ async def test_several_processes_may_do_it_while_others_write(context: Context, 
 
 async def test_a_roll_up_waits_for_minutes_that_are_on_their_way(context: Context, place: Place) -> None:
     """A writer that found its hour due already, and has yet to commit, must not be left out of it."""
-    if place.dialect == "sqlite":
-        pytest.skip("one writer at a time")
     await write(context, minute_row())
     other, written, go_on = place.open_calls(), threading.Event(), threading.Event()
 
