@@ -3,13 +3,18 @@
 import asyncio
 import ssl
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 import uvloop
 
+from signalbox.infra.http import HttpClient
+from signalbox.infra.http.pool import PooledClient
+from signalbox.sandbox.rawserver import RawUpstream
+from signalbox.sandbox.server import LoopbackServer
+from signalbox.sandbox.upstream import UpstreamApp
 from tests.support.databases import Place
 
 metadata = sa.MetaData()
@@ -55,3 +60,22 @@ def certificate(certificate_files: tuple[Path, Path]) -> ssl.SSLContext:
 def trusted(certificate_files: tuple[Path, Path]) -> ssl.SSLContext:
     """A client's trust in that server alone."""
     return ssl.create_default_context(cafile=certificate_files[0])
+
+
+@pytest.fixture(params=[PooledClient])
+async def client(request: pytest.FixtureRequest) -> AsyncIterator[HttpClient]:
+    made: HttpClient = request.param()
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def raw() -> AsyncIterator[RawUpstream]:
+    async with RawUpstream() as upstream:
+        yield upstream
+
+
+@pytest.fixture
+async def shop() -> AsyncIterator[LoopbackServer]:
+    async with LoopbackServer(UpstreamApp(latency=False)) as server:
+        yield server
