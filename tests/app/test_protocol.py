@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 import uvicorn
 
-from signalbox.app.protocol import JOINED, MAX_HEAD, MAX_UNWANTED, HttpProtocol
+from signalbox.app.cycle import JOINED
+from signalbox.app.protocol import MAX_HEAD, MAX_UNWANTED, HttpProtocol
 from signalbox.core.asgi import DROP_IF_GONE, EMPTY_QUERY, Message, Receive, Scope, Send
 from tests.support.hub import Answer, Client, chunked, request, serving
 

@@ -51,16 +51,19 @@ class OwnPaths:
     """The paths that the hub's routers registered, from templates and their methods."""
 
     def __init__(self, templates: Iterable[tuple[str, Iterable[str]]]) -> None:
-        self._by_first: dict[str, list[tuple[re.Pattern[str], frozenset[str]]]] = {}
+        self._by_first: dict[bytes, list[tuple[re.Pattern[str], frozenset[str]]]] = {}
         for template, methods in templates:
             known = frozenset(methods) | ({"HEAD"} if "GET" in methods else set())
-            self._by_first.setdefault(template.split("/")[1], []).append((compile_path(template)[0], known))
+            first = template.split("/")[1].encode()
+            self._by_first.setdefault(first, []).append((compile_path(template)[0], known))
 
-    def find(self, path: str) -> OwnPath | None:
+    def find(self, raw_path: bytes) -> OwnPath | None:
         """The path, a slash at its end added or removed where needed; None where it is not own."""
-        patterns = self._by_first.get(path.split("/", 2)[1])
+        raw_path = decode_needless(raw_path)
+        patterns = self._by_first.get(raw_path.split(b"/", 2)[1])
         if patterns is None:
             return None
+        path = raw_path.decode("ascii")
         for each in (path, path[:-1] if path.endswith("/") else path + "/"):
             methods = [known for pattern, known in patterns if pattern.match(each)]
             if methods:
@@ -105,7 +108,7 @@ class Front:
         if proxy is not None and proxy.table.owns_host(hosts[0]):
             await proxy(scope, receive, send)
             return
-        own = self._own.find(decode_needless(scope["raw_path"]).decode("ascii"))
+        own = self._own.find(scope["raw_path"])
         if own is not None:
             await self._serve_own(own, scope, receive, send)
         elif proxy is not None:

@@ -1,18 +1,18 @@
-"""uvicorn's HTTP/1.1 protocol, made fit for a server in front of other servers."""
+"""The HTTP/1.1 protocol of a connection: a server in front of other servers, run by uvicorn (RFC 9112)."""
 
 import asyncio
 import math
 import select
-import socket
-import struct
-from collections.abc import Iterable
+from collections import deque
 from typing import Any
 from urllib.parse import unquote
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+import uvicorn
+from uvicorn.server import ServerState
 
-from signalbox.core.asgi import DROP_IF_GONE, EMPTY_QUERY
+from signalbox.app.cycle import STATUS_LINES, Cycle, Flow
+from signalbox.core.asgi import DROP_IF_GONE, EMPTY_QUERY, WHOLE_ANSWER
 
 MAX_HEAD = 64 * 1024
 """Bytes of a request's line and headers, and of its trailers."""
@@ -23,114 +23,21 @@ answer for clients that first send and then read; to read without end would let 
 
 _GONE = select.POLLERR | select.POLLHUP | getattr(select, "POLLRDHUP", 0)
 
-JOINED = 64 * 1024
-"""Bodies up to this are written together with the head: a system call is a tenth of what a small answer costs."""
-
-_BODILESS = frozenset({204, 304})
+_ASGI = {"version": "3.0", "spec_version": "2.3"}
 
 
-class Cycle(RequestResponseCycle):
-    """One request and its answer. Writes answers quicker than uvicorn, and for HTTP/1.0 clients as they understand.
+class HttpProtocol(asyncio.Protocol):
+    """Reads requests by httptools (llhttp) in its strict mode, and serves them one after the other.
 
-    The head is held until the first piece of the body, as ASGI allows.
-    """
-
-    _head = b""
-    _until_close = False
-
-    async def send(self, message: Any) -> None:
-        """Take a part of the answer, as soon as the client has taken those before."""
-        if self.flow.write_paused and not self.disconnected:
-            await self.flow.drain()
-        if self.disconnected:
-            return
-        kind = message["type"]
-        if kind == "http.response.body" and self.response_started and not self.response_complete:
-            self._send_body(message.get("body", b""), more=message.get("more_body", False))
-        elif kind == "http.response.start" and not self.response_started:
-            self._head = self._encode_head(message["status"], message.get("headers", ()))
-            self.response_started = True
-            self.waiting_for_100_continue = False
-        else:
-            msg = f"the application sent {kind!r} out of turn"
-            raise RuntimeError(msg)
-
-    def _encode_head(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-        lines = [STATUS_LINE[status]]
-        for name, value in headers:
-            lines.append(b"%b: %b\r\n" % (name, value))
-            if name == b"content-length":
-                self.expected_content_length = int(value)
-                self.chunked_encoding = False
-            elif name == b"connection" and value == b"close":
-                self.keep_alive = False
-        if self.chunked_encoding is None and self.scope["method"] != "HEAD" and status not in _BODILESS:
-            self._frame(lines)
-        if not self.keep_alive and b"connection: close\r\n" not in lines:
-            lines.append(b"connection: close\r\n")
-        head = b"".join(lines)
-        if head.count(b"\n") != len(lines) or head.count(b"\r") != len(lines) or b"\0" in head:
-            msg = "a header of the answer holds a line end or NUL"
-            raise RuntimeError(msg)
-        return head + b"\r\n"
-
-    def _frame(self, lines: list[bytes]) -> None:
-        """A body of unknown length: in chunks, for HTTP/1.0 up to the end of the connection (RFC 9112, 6.3)."""
-        if self.scope["http_version"] == "1.1":
-            self.chunked_encoding = True
-            lines.append(b"transfer-encoding: chunked\r\n")
-        else:
-            self._until_close = True
-            self.keep_alive = False
-            self._reset_on_close(on=True)  # only the last piece makes the end of the connection that of the answer
-
-    def _send_body(self, body: bytes, *, more: bool) -> None:
-        if self.scope["method"] == "HEAD":
-            body, self.expected_content_length = b"", 0
-        elif self.chunked_encoding:
-            body = (b"%x\r\n%b\r\n" % (len(body), body) if body else b"") + (b"" if more else b"0\r\n\r\n")
-        elif not self._until_close:
-            self.expected_content_length -= len(body)
-        if self.expected_content_length < 0 or (self.expected_content_length and not more):
-            msg = "the body of the answer is not as long as its Content-Length"
-            raise RuntimeError(msg)
-        self._write(body)
-        if not more:
-            self._end()
-
-    def _write(self, data: bytes) -> None:
-        head, self._head = self._head, b""
-        if head and len(data) > JOINED:
-            self.transport.write(head)
-            head = b""
-        if head or data:
-            self.transport.write(head + data if head else data)
-
-    def _reset_on_close(self, *, on: bool) -> None:
-        sock = self.transport.get_extra_info("socket")
-        if sock is not None:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", on, 0))
-
-    def _end(self) -> None:
-        if self._until_close:
-            self._reset_on_close(on=False)
-        self.response_complete = True
-        self.message_event.set()
-        if not self.keep_alive:
-            self.transport.close()
-        self.on_response()
-
-
-class HttpProtocol(HttpToolsProtocol):
-    """Differs from uvicorn's in what it does with requests that an HTTP library seldom sends, and an attacker may.
+    uvicorn's own protocol does the same for an application; what this one does otherwise matters to a proxy:
 
     - An offer to upgrade (``Upgrade: h2c``, which Java's client makes with every request) is passed over, as RFC 9110,
-      7.8 allows: uvicorn then loses the request's body and never answers the connection's next request.
-    - A head over ``MAX_HEAD`` is refused with 431: uvicorn keeps whatever comes.
+      7.8 allows, without losing the request's body.
+    - A head over ``MAX_HEAD`` is refused with 431, trailers and chunk extensions are bounded as well.
     - A target with a fragment is refused (RFC 9112, 3.2), and an empty query told from none.
-    - A body that nobody wants any more is read up to ``MAX_UNWANTED``: uvicorn reads whatever comes.
-    - How long a connection waits for a request's head is noted, for a sweep to end it (``expire``): uvicorn sets a
-      timer after each answer, which costs as much as writing it, and none before the first request.
+    - A body that nobody wants any more is read up to ``MAX_UNWANTED``.
+    - How long a connection waits for a request's head is noted, for a sweep to end it (``expire``): a timer for each
+      answer would cost as much as writing it.
     """
 
     waiting_since = math.inf
@@ -141,34 +48,74 @@ class HttpProtocol(HttpToolsProtocol):
     """Bytes since the last that were a body or ended a part: of a head, of trailers, of a chunk's extensions."""
     _moved = False
     _unwanted = 0
+    _expects_continue = False
+    _cycle: Cycle | None = None
+    """The newest request; None before the first."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        self.transport: asyncio.Transport
+        self._app: Any = config.loaded_app
+        self._state, self._app_state = server_state, app_state
+        self._loop = _loop or asyncio.get_event_loop()
+        self._parser: Any = _new_parser(self)
+        self._pipeline: deque[Cycle] = deque()
+        self._url = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._extensions: dict[str, Any] = {DROP_IF_GONE: self._drop_if_gone, WHOLE_ANSWER: None}
+
+    # -- the connection ---------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection over."""
-        super().connection_made(transport)
-        self.waiting_since = self.loop.time()
+        self.transport: Any = transport
+        self._flow = Flow(self.transport)
+        self._client, self._server = _address(transport, "peername"), _address(transport, "sockname")
+        self._scheme = "http" if transport.get_extra_info("sslcontext") is None else "https"
+        self._state.connections.add(self)
+        self.waiting_since = self._loop.time()
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        """The client is gone: tell the requests under way."""
+        self._state.connections.discard(self)
+        for cycle in (self._cycle, *self._pipeline):
+            if cycle is not None:
+                cycle.disconnected = not cycle.response_complete
+                cycle.notify()
+        self._flow.resume_writing()
+
+    def shutdown(self) -> None:
+        """Called when the server stops: finish the request under way, take no other."""
+        if self._cycle is None or self._cycle.response_complete:
+            self.transport.close()
+        else:
+            self._cycle.keep_alive = False
+
+    def pause_writing(self) -> None:
+        """The client takes an answer slower than it comes."""
+        self._flow.pause_writing()
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        self._flow.resume_writing()
 
     def expire(self, *, before: float) -> None:
         """Close the connection if it has waited for a head since before that moment."""
         if self.waiting_since < before:
             self.transport.close()
 
-    def on_response_complete(self) -> None:
-        """Serve the next request that waits, else wait for one."""
-        self.server_state.total_requests += 1
-        if self.transport.is_closing():
-            return
-        self.flow.resume_reading()
-        if self.pipeline:
-            cycle, app = self.pipeline.pop()
-            self._start_asgi_task(cycle, app)
-        else:
-            self.waiting_since = self.loop.time()
+    # -- reading ----------------------------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
         """Parse what arrived."""
         self._moved = False
         try:
-            self.parser.feed_data(data)
+            self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._pass_over_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError:
@@ -179,17 +126,23 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """A new request."""
-        super().on_message_begin()
+        self._url = b""
+        self._headers = []
+        self._expects_continue = False
         self._in_head = True
         self._head_size = self._unwanted = 0
 
+    def on_url(self, url: bytes) -> None:
+        """The target, or a piece of it."""
+        self._url += url
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header; trailers, which ASGI does not carry, are dropped."""
-        if self._in_head:  # as uvicorn does, here for speed: this runs for every header
+        if self._in_head:
             name = name.lower()
             if name == b"expect" and value.lower() == b"100-continue":
-                self.expect_100_continue = True
-            self.headers.append((name, value))
+                self._expects_continue = True
+            self._headers.append((name, value))
             return
         self._head_size += len(name) + len(value)
         if self._head_size > MAX_HEAD:
@@ -199,62 +152,19 @@ class HttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Serve the request, unless its head is to be read again without the offer to upgrade."""
         self._in_head = False
+        self._moved = True
+        self._head_size = 0
         self.waiting_since = math.inf
-        self._progress()
-        if self.parser.should_upgrade():
-            return
-        if b"#" in self.url:
-            msg = "a fragment in a request"
-            raise ValueError(msg)
-        self._complete_scope()
-        self._serve()
-
-    def _complete_scope(self) -> None:
-        scope: dict[str, Any] = self.scope  # type: ignore[assignment]
-        version = self.parser.get_http_version()
-        if version != "1.1":
-            scope["http_version"] = version
-        scope["method"] = self.parser.get_method().decode("ascii")
-        if self.url.startswith(b"/"):
-            raw_path, mark, query = self.url.partition(b"?")
-        else:  # an absolute target: its host is not looked at
-            parsed = httptools.parse_url(self.url)
-            raw_path, mark, query = parsed.path or b"/", b"", parsed.query or b""
-        path = raw_path.decode("ascii")
-        scope["path"] = unquote(path) if "%" in path else path
-        scope["raw_path"], scope["query_string"] = raw_path, query
-        extensions: dict[str, Any] = {DROP_IF_GONE: self._drop_if_gone}
-        scope["extensions"] = extensions
-        if mark and not query:
-            extensions[EMPTY_QUERY] = None
-
-    def _serve(self) -> None:
-        """Start the application, or let a pipelined request wait for its turn."""
-        before = self._current()
-        self.cycle = Cycle(
-            scope=self.scope,
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=False,
-            default_headers=[],
-            message_event=asyncio.Event(),
-            expect_100_continue=self.expect_100_continue,
-            keep_alive=self.scope["http_version"] == "1.1" and self.parser.should_keep_alive(),
-            on_response=self.on_response_complete,
-        )
-        if before is None or before.response_complete:
-            self._start_asgi_task(self.cycle, self.app)
-        else:
-            self.flow.pause_reading()
-            self.pipeline.appendleft((self.cycle, self.app))
+        if not self._parser.should_upgrade():
+            self._serve()
 
     def on_body(self, body: bytes) -> None:
         """A piece of the request body."""
-        self._progress()
-        if not self.cycle.response_complete:
-            super().on_body(body)
+        self._moved = True
+        self._head_size = 0
+        cycle = self._newest()
+        if not cycle.response_complete:
+            cycle.add_body(body)
             return
         self._unwanted += len(body)
         if self._unwanted > MAX_UNWANTED:
@@ -262,9 +172,77 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is whole."""
-        self._progress()
-        if not self.parser.should_upgrade():
-            super().on_message_complete()
+        self._moved = True
+        self._head_size = 0
+        if not self._parser.should_upgrade():
+            cycle = self._newest()
+            cycle.more_body = False
+            cycle.notify()
+
+    # -- serving ----------------------------------------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        """Start the application, or let a pipelined request wait for its turn."""
+        scope = self._scope()
+        keep_alive = scope["http_version"] == "1.1" and self._parser.should_keep_alive()
+        before = self._cycle
+        self._cycle = cycle = Cycle(
+            scope, self._flow, self._answered, keep_alive=keep_alive, expects_continue=self._expects_continue
+        )
+        if before is None or before.response_complete:
+            cycle.start(self._app, self._loop, self._state.tasks)
+        else:
+            self._flow.pause_reading()
+            self._pipeline.append(cycle)
+
+    def _scope(self) -> dict[str, Any]:
+        url = self._url
+        if b"#" in url:
+            msg = "a fragment in a request"
+            raise ValueError(msg)
+        if url.startswith(b"/"):
+            raw_path, mark, query = url.partition(b"?")
+        else:  # an absolute target: its host is not looked at
+            parsed = httptools.parse_url(url)
+            raw_path, mark, query = parsed.path or b"/", b"", parsed.query or b""
+        path = raw_path.decode("ascii")
+        extensions = self._extensions
+        if mark and not query:
+            extensions = {**extensions, EMPTY_QUERY: None}
+        return {
+            "type": "http",
+            "asgi": _ASGI,
+            "http_version": self._parser.get_http_version(),
+            "method": self._parser.get_method().decode("ascii"),
+            "scheme": self._scheme,
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": raw_path,
+            "query_string": query,
+            "root_path": "",
+            "headers": self._headers,
+            "client": self._client,
+            "server": self._server,
+            "state": self._app_state,
+            "extensions": extensions,
+        }
+
+    def _answered(self) -> None:
+        """Serve the next request that waits, else wait for one."""
+        self._state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self._flow.resume_reading()
+        if self._pipeline:
+            self._pipeline.popleft().start(self._app, self._loop, self._state.tasks)
+        else:
+            self.waiting_since = self._loop.time()
+
+    def _newest(self) -> Cycle:
+        cycle = self._cycle
+        if cycle is None:
+            msg = "a body without a request"
+            raise ValueError(msg)
+        return cycle
 
     def _drop_if_gone(self) -> bool:
         sock = self.transport.get_extra_info("socket")
@@ -277,9 +255,7 @@ class HttpProtocol(HttpToolsProtocol):
             self.transport.abort()
         return gone
 
-    def _progress(self) -> None:
-        self._moved = True
-        self._head_size = 0
+    # -- what is not served -----------------------------------------------------------------------------------------
 
     def _count(self, size: int) -> None:
         self._head_size += size
@@ -288,32 +264,39 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _pass_over_upgrade(self, rest: bytes) -> None:
         """Read the request's head again without what makes the parser stop behind it."""
-        method = self.parser.get_method()
+        method = self._parser.get_method()
         if method == b"CONNECT":
             self._refuse(400, b"This server is no proxy to other hosts.")
             return
-        lines = [b"%b %b HTTP/%b" % (method, self.url, self.parser.get_http_version().encode())]
-        for name, value in self.headers:
+        lines = [b"%b %b HTTP/%b" % (method, self._url, self._parser.get_http_version().encode())]
+        for name, value in self._headers:
             if name == b"connection":
                 options = [option for option in value.split(b",") if option.strip().lower() != b"upgrade"]
                 lines.append(b"connection: " + b",".join(options))
             elif name != b"upgrade":
                 lines.append(b"%b: %b" % (name, value))
-        self.parser = httptools.HttpRequestParser(self)
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._parser = _new_parser(self)
         self.data_received(b"\r\n".join([*lines, b"\r\n"]) + rest)
 
-    def _current(self) -> RequestResponseCycle | None:
-        """The newest request; None before the first, of which uvicorn's types do not know."""
-        return self.cycle
-
     def _refuse(self, status: int, reason: bytes) -> None:
-        cycle = self._current()
+        cycle = self._cycle
         read = cycle is not None and (cycle.response_started or not cycle.more_body)
         answering = cycle is not None and read and not cycle.response_complete
-        if answering or self.pipeline:  # another word would become part of the answer under way
+        if answering or self._pipeline:  # another word would become part of the answer under way
             self.transport.abort()
             return
-        fields = b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
-        self.transport.write(STATUS_LINE[status] + fields % len(reason) + reason)
+        fields = b"\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+        self.transport.write(STATUS_LINES[status] + fields % len(reason) + reason)
         self.transport.close()
+
+
+def _new_parser(protocol: HttpProtocol) -> Any:
+    parser = httptools.HttpRequestParser(protocol)
+    parser.set_dangerous_leniencies(lenient_data_after_close=True)  # requests may follow one that asks to close
+    return parser
+
+
+def _address(transport: asyncio.BaseTransport, name: str) -> tuple[str, int] | None:
+    """An address of the connection; None for a Unix socket."""
+    address = transport.get_extra_info(name)
+    return (str(address[0]), int(address[1])) if isinstance(address, (list, tuple)) else None

@@ -14,6 +14,9 @@ AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 EMPTY_QUERY = "signalbox.empty_query"
 """Extension in the scope of a request whose target ends with ``?``, which ASGI cannot tell from one without."""
 
+WHOLE_ANSWER = "signalbox.whole_answer"
+"""Extension: a message of this type is a whole answer, with ``status``, ``headers`` and ``body``; one for two."""
+
 DROP_IF_GONE = "signalbox.drop_if_gone"
 """Extension: a function that drops the connection if the client has left, and tells whether it did. While an
 application takes no more of a request body, nobody else looks."""

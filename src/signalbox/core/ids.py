@@ -15,7 +15,7 @@ _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0
 
 def new_request_id() -> bytes:
     """32 hexadecimal digits."""
-    return b"%032x" % _random.getrandbits(128)
+    return _random.getrandbits(128).to_bytes(16, "big").hex().encode()
 
 
 def is_request_id(value: bytes) -> bool:
@@ -28,8 +28,8 @@ def new_traceparent() -> bytes:
 
     An id of zeros only would be invalid; it comes about as often as a collision, that is never.
     """
-    digits = b"%048x" % _random.getrandbits(192)
-    return b"00-%b-%b-01" % (digits[:32], digits[32:])
+    digits = _random.getrandbits(192).to_bytes(24, "big").hex()
+    return f"00-{digits[:32]}-{digits[32:]}-01".encode()
 
 
 def is_traceparent(value: bytes) -> bool:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from signalbox.core.ids import is_request_id, is_traceparent, new_request_id, new_traceparent
 from signalbox.gateway.errors import GatewayLoopError
@@ -32,6 +31,7 @@ _RESPONSE_SPECIAL = HOP_BY_HOP | {b"via", b"x-request-id"}
 
 _USUAL = frozenset({b"keep-alive", b"close", b"Keep-Alive", b"Close"})
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_UNDERSCORE = ord("_")
 _VIA = b"1.1 signalbox"
 _MOST_PASSES = 8
 """Times that a request may come by: more than that is a loop of the configuration."""
@@ -42,15 +42,8 @@ _LONGEST_NAME = 255
 REMEMBERED_WAYS = 4_096
 
 
-class Way(NamedTuple):
-    """How a request reached the hub."""
-
-    peer: str
-    """Address that the connection comes from."""
-    scheme: bytes
-    host: bytes
-    trusted: bool
-    """Whether the peer is a trusted proxy, whose own account of the way is kept."""
+Way = tuple[str, str, bytes]
+"""How a request reached the hub: the address that the connection comes from, the scheme, the host asked for."""
 
 
 def split_request(headers: Iterable[Header]) -> tuple[list[Header], dict[bytes, list[bytes]]]:
@@ -61,7 +54,7 @@ def split_request(headers: Iterable[Header]) -> tuple[list[Header], dict[bytes, 
         name = header[0]
         if name in _SPECIAL or name.startswith(b"x-forwarded-"):
             special.setdefault(name, []).append(header[1])
-        elif b"_" in name and _is_disguised(name.replace(b"_", b"-")):
+        elif _UNDERSCORE in name and _is_disguised(name.replace(b"_", b"-")):
             continue
         else:
             passed.append(header)
@@ -93,10 +86,10 @@ class WayHeaders:
     def __init__(self) -> None:
         self._known: dict[Way, list[Header]] = {}
 
-    def of(self, special: dict[bytes, list[bytes]], way: Way) -> list[Header]:
+    def of(self, special: dict[bytes, list[bytes]], way: Way, *, trusted: bool) -> list[Header]:
         """The headers as sent upstream.
 
-        What the request says of its way is kept and continued if a trusted proxy says it, else replaced.
+        What the request says of its way is kept and continued if a trusted proxy sent it, else replaced.
 
         Raises:
             GatewayLoopError: the request goes round in a circle.
@@ -104,26 +97,26 @@ class WayHeaders:
         if b"via" in special and b",".join(special[b"via"]).count(_VIA) >= _MOST_PASSES:
             msg = f"this request has come by {_MOST_PASSES} times already; an upstream leads back to this hub"
             raise GatewayLoopError(msg)
-        if way.trusted or b"via" in special or len(way.host) > _LONGEST_NAME:
-            return _way_headers(special, way)
+        if trusted or b"via" in special or len(way[2]) > _LONGEST_NAME:
+            return _way_headers(special, way, trusted=trusted)
         known = self._known.get(way)
         if known is None:
             if len(self._known) >= REMEMBERED_WAYS:
                 self._known.clear()
-            known = self._known[way] = _way_headers({}, way)
+            known = self._known[way] = _way_headers({}, way, trusted=False)
         return known
 
 
-def _way_headers(special: dict[bytes, list[bytes]], way: Way) -> list[Header]:
-    said = special if way.trusted else {}
-    peer = way.peer.encode()
-    forwarded = b"for=%b;host=%b;proto=%b" % (_node(peer), _quoted(way.host), way.scheme)
+def _way_headers(special: dict[bytes, list[bytes]], way: Way, *, trusted: bool) -> list[Header]:
+    said = special if trusted else {}
+    peer, scheme, host = way[0].encode(), way[1].encode(), way[2]
+    forwarded = b"for=%b;host=%b;proto=%b" % (_node(peer), _quoted(host), scheme)
     made = [
         (b"via", _append(special.get(b"via"), _VIA)),
         (b"forwarded", _append(said.get(b"forwarded"), forwarded)),
         (b"x-forwarded-for", _append(said.get(b"x-forwarded-for"), peer)),
-        (b"x-forwarded-host", said.get(b"x-forwarded-host", [way.host])[0]),
-        (b"x-forwarded-proto", said.get(b"x-forwarded-proto", [way.scheme])[0]),
+        (b"x-forwarded-host", said.get(b"x-forwarded-host", [host])[0]),
+        (b"x-forwarded-proto", said.get(b"x-forwarded-proto", [scheme])[0]),
     ]
     known = {name for name, _ in made}
     made += [
@@ -140,6 +133,9 @@ def trace_headers(special: dict[bytes, list[bytes]]) -> list[Header]:
 
     Where both are made, the request id is the trace id.
     """
+    if b"x-request-id" not in special and b"traceparent" not in special:
+        parent = new_traceparent()
+        return [(b"x-request-id", parent[3:35]), (b"traceparent", parent)]
     request_id = special.get(b"x-request-id", (b"",))[0]
     parents = special.get(b"traceparent", ())
     if len(parents) == 1 and is_traceparent(parents[0]):

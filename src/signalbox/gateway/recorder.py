@@ -10,16 +10,18 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from signalbox.core.errors import UnavailableError
 from signalbox.core.times import MICROSECONDS, MINUTE
 from signalbox.gateway import store
-from signalbox.gateway.schemas import Call
-from signalbox.gateway.sums import Key, Sums
+from signalbox.gateway.schemas import CallRow
+from signalbox.gateway.sums import KEY_OF, MICROS, Key, Sums
 from signalbox.infra.context import Context
 from signalbox.infra.telemetry import BatchSink
-from signalbox.infra.telemetry.histogram import bucket_of
 
 SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 MAX_MINUTES = 1_440
 """Minutes whose sums wait for an absent database; beyond that neighbours are merged, so that memory stays bounded."""
+
+AT_ONCE = 500
+"""Calls that are added up at once: a fifth of a millisecond's work."""
 
 Rows = list[dict[str, Any]]
 
@@ -38,7 +40,9 @@ class Recorder:
         self.enabled = enabled
         self._context = context
         self._writer = random.SystemRandom().getrandbits(62)
-        self._sink: BatchSink[Call] = BatchSink(self._write)
+        self._sink: BatchSink[CallRow] = BatchSink(self._write)
+        self._fresh: list[CallRow] = []
+        """Calls that are in no sums yet: to add up hundreds at once costs a fifth of adding each for itself."""
         self._minute = 0
         self._now: dict[Key, Sums] = {}
         self._unwritten: dict[int, dict[Key, Sums]] = {}
@@ -46,27 +50,13 @@ class Recorder:
         """Rows of unwritten minutes that have ended: encoded once, however often their writing fails."""
         self._past: dict[Key, Sums] = {}
 
-    def record(self, call: Call) -> None:
-        """Take one finished call; never blocks."""
-        if not self.enabled:
-            return
-        # taken apart at once: by name, each value of a named tuple costs several times as much
-        created_at, _, route, upstream, method, status, micros, request_bytes, response_bytes, _, _, _ = call
-        ended = created_at + micros
-        if ended >= self._minute + MINUTE:
-            self._turn(ended - ended % MINUTE)
-        key = (upstream, route, method, status)
-        sums = self._now.get(key)
-        if sums is None:
-            sums = self._now[key] = Sums()
-        sums.count += 1
-        sums.micros += micros
-        sums.request_bytes += request_bytes
-        sums.response_bytes += response_bytes
-        bucket = bucket_of(micros)
-        buckets = sums.latency.buckets
-        buckets[bucket] = buckets.get(bucket, 0) + 1
-        self._sink.record(call)
+    def record(self, call: CallRow) -> None:
+        """Take one finished call, its values in the order of ``Call``; never blocks."""
+        if self.enabled:
+            self._fresh.append(call)
+            if len(self._fresh) >= AT_ONCE:
+                self._sum_up()
+            self._sink.record(call)
 
     def open(self) -> None:
         """Begin to write."""
@@ -83,12 +73,33 @@ class Recorder:
 
     def collect(self) -> Iterator[Metric]:
         """Prometheus families; labels are bounded, since routes are templates and never raw paths."""
+        self._sum_up()
         totals: dict[Key, Sums] = {}
         _merge(totals, self._past)
         _merge(totals, self._now)
         yield from _families(totals)
         yield GaugeMetricFamily("signalbox_calls_waiting", "Recorded calls not yet written.", self._sink.waiting)
         yield CounterMetricFamily("signalbox_calls_dropped", "Recorded calls lost unwritten.", self._sink.dropped)
+
+    def _sum_up(self) -> None:
+        fresh, self._fresh = self._fresh, []
+        start = 0
+        while start < len(fresh):
+            end = self._end_of_minute(fresh, start)
+            groups: dict[Key, list[CallRow]] = {}
+            for call in fresh[start:end]:
+                groups.setdefault(KEY_OF(call), []).append(call)
+            for key, calls in groups.items():
+                self._now.setdefault(key, Sums()).add_all(calls)
+            start = end
+
+    def _end_of_minute(self, calls: list[CallRow], start: int) -> int:
+        """Where the minute of the call at ``start`` ends among the calls after it; turns to that minute."""
+        ended = _ended(calls[start])
+        if ended >= self._minute + MINUTE:
+            self._turn(ended - ended % MINUTE)
+        following = self._minute + MINUTE
+        return next((place for place in range(start, len(calls)) if _ended(calls[place]) >= following), len(calls))
 
     def _turn(self, minute: int) -> None:
         _merge(self._past, self._now)
@@ -100,13 +111,14 @@ class Recorder:
             self._encoded.pop(early, None)
             self._encoded.pop(late, None)
 
-    async def _write(self, calls: list[Call]) -> None:
+    async def _write(self, calls: list[CallRow]) -> None:
+        self._sum_up()
         await self._write_some(calls)
         with contextlib.suppress(UnavailableError):  # minutes that are left wait for the next time
             while len(self._unwritten) > 1:
                 await self._write_some([])
 
-    async def _write_some(self, calls: list[Call]) -> None:
+    async def _write_some(self, calls: list[CallRow]) -> None:
         minutes = [*self._unwritten][:MINUTES_AT_ONCE]
         ended = [minute for minute in minutes if minute != self._minute]
         rows = [row for minute in minutes for row in self._rows(minute)]
@@ -125,6 +137,10 @@ class Recorder:
 
     def _row(self, minute: int, key: Key, sums: Sums) -> dict[str, Any]:
         return {"minute": minute, "writer": self._writer, **sums.to_row(key)}
+
+
+def _ended(call: CallRow) -> int:
+    return call[0] + call[MICROS]
 
 
 def _merge(totals: dict[Key, Sums], part: dict[Key, Sums]) -> None:

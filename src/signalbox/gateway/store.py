@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, and_, delete, f
 
 from signalbox.core.times import HOUR
 from signalbox.gateway.models import call, call_hour, call_hour_due, call_minute
-from signalbox.gateway.schemas import Call, Filters
+from signalbox.gateway.schemas import Call, CallRow, Filters
 from signalbox.gateway.sums import Key, Sums
 from signalbox.infra.db.bulk import insert_rows, upsert_rows
 
@@ -38,7 +38,7 @@ class Part(NamedTuple):
     sums: Sums
 
 
-def write_batch(tx: Connection, calls: Sequence[Call], minutes: list[dict[str, Any]]) -> None:
+def write_batch(tx: Connection, calls: Sequence[CallRow], minutes: list[dict[str, Any]]) -> None:
     """Keep calls, and write this process's sums over its older ones of the same minutes, whose hours become due."""
     insert_rows(tx, call, Call._fields, calls)
     _make_due(tx, sorted({row["minute"] // HOUR * HOUR for row in minutes}))

@@ -1,11 +1,21 @@
 """What many calls of one kind add up to."""
 
+import operator
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from signalbox.gateway.schemas import Call, CallRow
 from signalbox.infra.telemetry import Histogram
 
 Key = tuple[str, str, str, int]
 """A kind of calls: upstream, route, method, status."""
+
+
+_PLACE = {name: place for place, name in enumerate(Call._fields)}
+MICROS, REQUEST_BYTES, RESPONSE_BYTES = _PLACE["micros"], _PLACE["request_bytes"], _PLACE["response_bytes"]
+"""Places in a row: by name, each value of a named tuple costs several times as much."""
+
+KEY_OF: Callable[[CallRow], Key] = operator.itemgetter(*(_PLACE[name] for name in ("upstream", "route", "method", "status")))
 
 
 class Sums:
@@ -16,6 +26,15 @@ class Sums:
     def __init__(self) -> None:
         self.count = self.micros = self.request_bytes = self.response_bytes = 0
         self.latency = Histogram()
+
+    def add_all(self, calls: Sequence[CallRow]) -> None:
+        """Add calls of this kind."""
+        micros = [call[MICROS] for call in calls]
+        self.count += len(calls)
+        self.micros += sum(micros)
+        self.request_bytes += sum([call[REQUEST_BYTES] for call in calls])
+        self.response_bytes += sum([call[RESPONSE_BYTES] for call in calls])
+        self.latency.add_all(micros)
 
     def merge(self, other: "Sums") -> None:
         """Add another's sums."""

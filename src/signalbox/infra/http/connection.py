@@ -23,6 +23,9 @@ HIGH_WATER = 256 * 1024
 LOW_WATER = 64 * 1024
 MAX_HEAD = 64 * 1024
 
+_BODILESS = frozenset({b"GET", b"HEAD", b"DELETE", b"OPTIONS", b"TRACE"})
+"""Methods of which a request without a body needs no Content-Length: 0 (RFC 9110, 8.6)."""
+
 _SWITCHING_PROTOCOLS = 101
 _MIN_STATUS, _FINAL, _MAX_STATUS = 100, 200, 599
 
@@ -82,7 +85,12 @@ class Connection(asyncio.Protocol):
         self._touch()
         try:
             while not self._head_done:
-                await self._wait()
+                if self._error is not None:
+                    raise self._error
+                self._waiter = self._loop.create_future()
+                await self._waiter
+            if self._error is not None and not self._pieces:
+                raise self._error
         except BaseException:
             self.abort()
             raise
@@ -352,11 +360,11 @@ def _check_length(sent: int, length: int | None, *, whole: bool) -> None:
 
 
 def _encode_head(request: Request, length: int | None) -> bytes:
-    lines = [b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (request.method, request.target, request.origin.authority)]
-    lines += [b"%b: %b\r\n" % header for header in request.headers]
+    lines = [b"%b %b HTTP/1.1\r\nhost: %b" % (request.method, request.target, request.origin.authority)]
+    lines += map(b": ".join, request.headers)
     if length is None:
-        lines.append(b"transfer-encoding: chunked\r\n")
-    elif length or request.method not in {b"GET", b"HEAD", b"DELETE", b"OPTIONS", b"TRACE"}:
-        lines.append(b"content-length: %d\r\n" % length)
+        lines.append(b"transfer-encoding: chunked")
+    elif length or request.method not in _BODILESS:
+        lines.append(b"content-length: %d" % length)
     lines.append(b"\r\n")
-    return b"".join(lines)
+    return b"\r\n".join(lines)

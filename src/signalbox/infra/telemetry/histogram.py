@@ -54,6 +54,17 @@ class Histogram:
         bucket = bucket_of(micros)
         self.buckets[bucket] = self.buckets.get(bucket, 0) + 1
 
+    def add_all(self, micros: list[int]) -> None:
+        """Count many durations, each in a fraction of the time that ``add`` takes."""
+        ordered = sorted(micros)
+        buckets = self.buckets
+        start = 0
+        while start < len(ordered):
+            bucket = bucket_of(ordered[start])
+            end = bisect_right(ordered, bounds_of(bucket)[1], start)
+            buckets[bucket] = buckets.get(bucket, 0) + end - start
+            start = end
+
     def merge(self, other: "Histogram") -> None:
         """Add all of another histogram's counts."""
         for bucket, count in other.buckets.items():
