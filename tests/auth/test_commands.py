@@ -29,6 +29,7 @@ from signalbox.core.times import DAY
 from signalbox.infra.clock.manual import ManualClock
 from signalbox.infra.context import Context
 from signalbox.infra.http.pool import PooledClient
+from signalbox.infra.limits.memory import MemoryLimiter
 from signalbox.infra.telemetry import Metrics
 from tests.support.databases import Place
 
@@ -41,7 +42,7 @@ def opener(place: Place, clock: ManualClock) -> Opener:
     async def open_context() -> AsyncIterator[Context]:
         database = place.open()
         try:
-            yield Context(clock=clock, db=database, calls_db=database, http=PooledClient(), metrics=Metrics())
+            yield Context(clock=clock, db=database, calls_db=database, http=PooledClient(), limiter=MemoryLimiter(clock), metrics=Metrics())
         finally:
             await database.close()
 

@@ -139,13 +139,13 @@ def test_other_paths_stay_open(path: bytes) -> None:
 @pytest.mark.parametrize(
     ("more", "path", "query", "target"),
     [
-        ({}, b"/a", None, b"/base/a"),
-        ({}, b"/a", b"", b"/base/a?"),
-        ({}, b"/a//b%2Fc", b"x=1&x=2", b"/base/a//b%2Fc?x=1&x=2"),
-        ({"prefix": "/shop"}, b"/shop/a", None, b"/base/shop/a"),
-        ({"prefix": "/shop", "strip_prefix": True}, b"/shop/a", None, b"/base/a"),
-        ({"prefix": "/shop", "strip_prefix": True}, b"/shop", b"q", b"/base/?q"),
-        ({"prefix": "/v1/shop/", "strip_prefix": True}, b"//v1/%73hop//a", None, b"/base//a"),
+        ({}, b"/a", None, b"/a"),
+        ({}, b"/a", b"", b"/a?"),
+        ({}, b"/a//b%2Fc", b"x=1&x=2", b"/a//b%2Fc?x=1&x=2"),
+        ({"prefix": "/shop"}, b"/shop/a", None, b"/shop/a"),
+        ({"prefix": "/shop", "strip_prefix": True}, b"/shop/a", None, b"/a"),
+        ({"prefix": "/shop", "strip_prefix": True}, b"/shop", b"q", b"/?q"),
+        ({"prefix": "/v1/shop/", "strip_prefix": True}, b"//v1/%73hop//a", None, b"//a"),
         ({"url": "http://api.test/"}, b"/a", None, b"/a"),
     ],
 )
@@ -158,8 +158,8 @@ def test_no_path_leaves_the_base_of_the_upstream(parts: list[bytes]) -> None:
     own = Upstream(upstream("u", prefix="/shop", strip_prefix=True))
     path = sanitize_path(b"/shop/" + b"/".join(parts))
     target = own.target(path, None)
-    assert target.startswith(b"/base/")
-    assert sanitize_path(target) == target
+    assert target.startswith(b"/")
+    assert sanitize_path(b"/base" + target) == b"/base" + target
 
 
 ROUTES = ["/categories/{id}", "/categories/all", "/items/{id}/pictures/{n}.png", "/", "/caf%c3%a9"]

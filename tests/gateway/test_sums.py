@@ -1,7 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signalbox.gateway.sums import Sums
+from signalbox.gateway.sums import CREATED_AT, MICROS, REQUEST_BYTES, RESPONSE_BYTES, Sums, key_of
+from tests.gateway.conftest import made_call
 
 NUMBERS = st.integers(0, 2**60)
 
@@ -43,3 +44,10 @@ def _both(first: Sums, second: Sums) -> Sums:
     swapped.merge(second)
     swapped.merge(first)
     return swapped
+
+
+def test_places_are_those_of_a_call() -> None:
+    call = made_call()
+    assert key_of(call) == (call.upstream, call.route, call.method, call.status)
+    places = [CREATED_AT, MICROS, REQUEST_BYTES, RESPONSE_BYTES]
+    assert [call[place] for place in places] == [call.created_at, call.micros, call.request_bytes, call.response_bytes]

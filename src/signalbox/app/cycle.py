@@ -6,7 +6,6 @@ import socket
 import struct
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from typing import Any
 
 from signalbox.core.asgi import WHOLE_ANSWER, AsgiApp, Message, Scope
 
@@ -16,7 +15,8 @@ JOINED = 64 * 1024
 HIGH_WATER = 64 * 1024
 """Bytes of a request body that wait for the application before no more are read."""
 
-_BODILESS = frozenset({204, 304})
+SWITCHING_PROTOCOLS = 101
+_BODILESS = frozenset({SWITCHING_PROTOCOLS, 204, 304})
 
 _log = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ class Cycle:
         """Let the application answer. What it leaves undone is a fault of ours: the client is told, or dropped."""
         try:
             await app(self.scope, self.receive, self.send)
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever it was, the client is not left waiting
             _log.exception("a request failed", extra={"path": self.scope["path"]})
             await self._give_up()
         except BaseException:
@@ -125,6 +125,11 @@ class Cycle:
         fields = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(text)), (b"connection", b"close")]
         await self.send({"type": "http.response.start", "status": 500, "headers": fields})
         await self.send({"type": "http.response.body", "body": text})
+
+    @property
+    def waits_for_body(self) -> bool:
+        """Whether it is the client's turn to send more of the request body."""
+        return self.more_body and not self.response_complete and not self._expects_continue
 
     # -- the request ------------------------------------------------------------------------------------------------
 
@@ -187,6 +192,13 @@ class Cycle:
         self._head = self._encode_head(message["status"], message.get("headers", ()))
         self.response_started = True
         self._expects_continue = False
+
+    def take_over(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Answer with 101; what follows on the connection is not this request's any more."""
+        self.keep_alive = True
+        self._head = self._encode_head(SWITCHING_PROTOCOLS, headers)
+        self.response_started = self.response_complete = True
+        self._write(b"")
 
     def _encode_head(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
         lines = [STATUS_LINES[status]]

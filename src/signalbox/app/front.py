@@ -105,7 +105,7 @@ class Front:
             return
         self._resolve_path(scope)
         proxy = self._proxy
-        if proxy is not None and proxy.table.owns_host(hosts[0]):
+        if proxy is not None and proxy.rules.table.owns_host(hosts[0]):
             await proxy(scope, receive, send)
             return
         own = self._own.find(scope["raw_path"])

@@ -34,6 +34,7 @@ from signalbox.infra.db.postgresql import open_postgresql, postgresql_engine
 from signalbox.infra.db.sqlite import open_sqlite, sqlite_engine
 from signalbox.infra.db.writer import to_unavailable
 from signalbox.infra.http.pool import PooledClient
+from signalbox.infra.limits.memory import MemoryLimiter
 from signalbox.infra.telemetry import Metrics
 from signalbox.ops import health
 from signalbox.ops import routes as ops_routes
@@ -156,7 +157,8 @@ async def open_hub(
 async def open_context(settings: Settings, *, metrics: Metrics | None = None) -> AsyncIterator[Context]:
     """The seams with their implementations; commands and servers get the world from here."""
     db, calls_db = _open_databases(settings)
-    context = Context(SystemClock(), db, calls_db, PooledClient(), metrics or Metrics())
+    clock = SystemClock()
+    context = Context(clock, db, calls_db, PooledClient(), MemoryLimiter(clock), metrics or Metrics())
     try:
         yield context
     finally:

@@ -1,10 +1,11 @@
 """The HTTP/1.1 protocol of a connection: a server in front of other servers, run by uvicorn (RFC 9112)."""
 
 import asyncio
+import functools
 import math
 import select
 from collections import deque
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote
 
 import httptools
@@ -12,7 +13,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from signalbox.app.cycle import STATUS_LINES, Cycle, Flow
-from signalbox.core.asgi import DROP_IF_GONE, EMPTY_QUERY, WHOLE_ANSWER
+from signalbox.core.asgi import DROP_IF_GONE, EMPTY_QUERY, TAKE_OVER, WHOLE_ANSWER, TakenOver
 
 MAX_HEAD = 64 * 1024
 """Bytes of a request's line and headers, and of its trailers."""
@@ -20,6 +21,9 @@ MAX_HEAD = 64 * 1024
 MAX_UNWANTED = 64 * 1024 * 1024
 """Bytes of a request body that are read and dropped once its answer is complete. To close at once would lose the
 answer for clients that first send and then read; to read without end would let them waste the line."""
+
+LEAST_BODY_RATE = 500
+"""Bytes a second that a request body has to bring on average, once it has taken longer than ``body_timeout``."""
 
 _GONE = select.POLLERR | select.POLLHUP | getattr(select, "POLLRDHUP", 0)
 
@@ -36,7 +40,8 @@ class HttpProtocol(asyncio.Protocol):
     - A head over ``MAX_HEAD`` is refused with 431, trailers and chunk extensions are bounded as well.
     - A target with a fragment is refused (RFC 9112, 3.2), and an empty query told from none.
     - A body that nobody wants any more is read up to ``MAX_UNWANTED``.
-    - How long a connection waits for a request's head is noted, for a sweep to end it (``expire``): a timer for each
+    - A request for WebSocket may be answered by taking the connection over (``TAKE_OVER``).
+    - A sweep ends connections that are idle, or whose client is too slow with a head or a body: a timer for each
       answer would cost as much as writing it.
     """
 
@@ -49,6 +54,12 @@ class HttpProtocol(asyncio.Protocol):
     _moved = False
     _unwanted = 0
     _expects_continue = False
+    _asks_to_upgrade = False
+    """Whether the newest request asks for WebSocket: what comes behind its head is not HTTP."""
+    _early = b""
+    _body_size = 0
+    _body_seconds = 0.0
+    """How long the newest request's body has been waited for."""
     _cycle: Cycle | None = None
     """The newest request; None before the first."""
 
@@ -60,6 +71,7 @@ class HttpProtocol(asyncio.Protocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self.transport: asyncio.Transport
+        self._flow: Flow
         self._app: Any = config.loaded_app
         self._state, self._app_state = server_state, app_state
         self._loop = _loop or asyncio.get_event_loop()
@@ -73,11 +85,11 @@ class HttpProtocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection over."""
-        self.transport: Any = transport
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but its bases
         self._flow = Flow(self.transport)
         self._client, self._server = _address(transport, "peername"), _address(transport, "sockname")
         self._scheme = "http" if transport.get_extra_info("sslcontext") is None else "https"
-        self._state.connections.add(self)
+        self._state.connections.add(cast("Any", self))  # uvicorn's type lists its own protocols
         self.waiting_since = self._loop.time()
 
     def connection_lost(self, _exc: Exception | None) -> None:
@@ -92,7 +104,7 @@ class HttpProtocol(asyncio.Protocol):
     def shutdown(self) -> None:
         """Called when the server stops: finish the request under way, take no other."""
         if self._cycle is None or self._cycle.response_complete:
-            self.transport.close()
+            self.transport.close()  # a connection that was taken over as well: its end is nobody's to foresee
         else:
             self._cycle.keep_alive = False
 
@@ -104,20 +116,37 @@ class HttpProtocol(asyncio.Protocol):
         """The client has caught up."""
         self._flow.resume_writing()
 
-    def expire(self, *, before: float) -> None:
-        """Close the connection if it has waited for a head since before that moment."""
-        if self.waiting_since < before:
+    def sweep(self, *, now: float, interval: float, idle_timeout: float, body_timeout: float) -> None:
+        """Called every ``interval`` seconds: end the connection if its client takes too long.
+
+        Time that a body was not waited for, because the upstream takes it no faster, does not count.
+        """
+        if now - self.waiting_since > idle_timeout:
             self.transport.close()
+            return
+        cycle = self._cycle
+        if cycle is None or not cycle.waits_for_body or self._flow.read_paused:
+            return
+        self._body_seconds += interval
+        if self._body_seconds > body_timeout + self._body_size / LEAST_BODY_RATE:
+            self._refuse(408, b"The body of the request came too slowly.")
 
     # -- reading ----------------------------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
         """Parse what arrived."""
+        if self._asks_to_upgrade:
+            self._keep_early(data)
+            return
         self._moved = False
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            self._pass_over_upgrade(data[upgrade.args[0] :])
+            rest = data[upgrade.args[0] :]
+            if self._asks_to_upgrade:
+                self._keep_early(rest)
+            else:
+                self._pass_over_upgrade(rest)
         except httptools.HttpParserError:
             self._refuse(400, b"Invalid HTTP request received.")
         else:
@@ -130,7 +159,8 @@ class HttpProtocol(asyncio.Protocol):
         self._headers = []
         self._expects_continue = False
         self._in_head = True
-        self._head_size = self._unwanted = 0
+        self._head_size = self._unwanted = self._body_size = 0
+        self._body_seconds = 0.0
 
     def on_url(self, url: bytes) -> None:
         """The target, or a piece of it."""
@@ -157,11 +187,15 @@ class HttpProtocol(asyncio.Protocol):
         self.waiting_since = math.inf
         if not self._parser.should_upgrade():
             self._serve()
+        elif self._is_websocket():
+            self._asks_to_upgrade = True
+            self._serve()
 
     def on_body(self, body: bytes) -> None:
         """A piece of the request body."""
         self._moved = True
         self._head_size = 0
+        self._body_size += len(body)
         cycle = self._newest()
         if not cycle.response_complete:
             cycle.add_body(body)
@@ -174,7 +208,7 @@ class HttpProtocol(asyncio.Protocol):
         """The request is whole."""
         self._moved = True
         self._head_size = 0
-        if not self._parser.should_upgrade():
+        if self._asks_to_upgrade or not self._parser.should_upgrade():
             cycle = self._newest()
             cycle.more_body = False
             cycle.notify()
@@ -184,7 +218,7 @@ class HttpProtocol(asyncio.Protocol):
     def _serve(self) -> None:
         """Start the application, or let a pipelined request wait for its turn."""
         scope = self._scope()
-        keep_alive = scope["http_version"] == "1.1" and self._parser.should_keep_alive()
+        keep_alive = scope["http_version"] == "1.1" and self._parser.should_keep_alive() and not self._asks_to_upgrade
         before = self._cycle
         self._cycle = cycle = Cycle(
             scope, self._flow, self._answered, keep_alive=keep_alive, expects_continue=self._expects_continue
@@ -209,6 +243,8 @@ class HttpProtocol(asyncio.Protocol):
         extensions = self._extensions
         if mark and not query:
             extensions = {**extensions, EMPTY_QUERY: None}
+        if self._asks_to_upgrade:
+            extensions = {**extensions, TAKE_OVER: self._take_over}
         return {
             "type": "http",
             "asgi": _ASGI,
@@ -254,6 +290,28 @@ class HttpProtocol(asyncio.Protocol):
         if gone:
             self.transport.abort()
         return gone
+
+    # -- connections that are taken over ----------------------------------------------------------------------------
+
+    def _is_websocket(self) -> bool:
+        """Whether the request is one that may take the connection over: alone on it, and a GET (RFC 6455, 4.1)."""
+        alone = self._cycle is None or self._cycle.response_complete
+        wanted = [value.strip().lower() for name, value in self._headers if name == b"upgrade"]
+        return alone and wanted == [b"websocket"] and self._parser.get_method() == b"GET" and not self._has_body()
+
+    def _has_body(self) -> bool:
+        return any(name in {b"content-length", b"transfer-encoding"} for name, _ in self._headers)
+
+    def _keep_early(self, data: bytes) -> None:
+        self._early += data
+        if len(self._early) > MAX_HEAD:
+            self._flow.pause_reading()
+
+    def _take_over(self, headers: list[tuple[bytes, bytes]]) -> TakenOver:
+        self._newest().take_over(headers)
+        self._flow.pause_reading()
+        early, self._early = self._early, b""
+        return TakenOver(self.transport, early, functools.partial(self.connection_lost, None))
 
     # -- what is not served -----------------------------------------------------------------------------------------
 

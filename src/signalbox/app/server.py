@@ -53,12 +53,13 @@ class _Server(uvicorn.Server):
         self._hub = hub
 
     async def on_tick(self, counter: int) -> bool:
-        """Ten times a second: once of ten, end connections that have waited for a request for too long."""
+        """Ten times a second: once of ten, end connections whose clients take too long."""
         if counter % 10 == 0:
-            before = asyncio.get_running_loop().time() - self._hub.settings.idle_timeout
+            now, settings = asyncio.get_running_loop().time(), self._hub.settings
+            idle, body = settings.idle_timeout, settings.body_timeout
             for connection in list(self.server_state.connections):
                 if isinstance(connection, HttpProtocol):
-                    connection.expire(before=before)
+                    connection.sweep(now=now, interval=1.0, idle_timeout=idle, body_timeout=body)
         return await super().on_tick(counter)
 
     def end(self) -> None:

@@ -92,6 +92,8 @@ class Settings(BaseSettings):
     """``postgresql://...``; unset: SQLite in ``data_dir``."""
     idle_timeout: Annotated[float, Field(gt=0, le=86_400)] = 75.0
     """Seconds that a client may take for a request's head, and that a connection without requests stays open."""
+    body_timeout: Annotated[float, Field(gt=0, le=86_400)] = 30.0
+    """Seconds that a client may take for a request's body, and one more for each 500 bytes of it."""
     drain_delay: Annotated[float, Field(ge=0, le=300)] = 0.0
     """Seconds between SIGTERM, from when on ``/readyz`` says 503, and the end of taking connections."""
     drain_timeout: Annotated[float, Field(gt=0, le=3_600)] = 30.0

@@ -1,7 +1,8 @@
 """Types of the ASGI interface (version 3), and how an expected failure is answered there."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from signalbox.core.errors import SignalboxError
 
@@ -17,9 +18,23 @@ EMPTY_QUERY = "signalbox.empty_query"
 WHOLE_ANSWER = "signalbox.whole_answer"
 """Extension: a message of this type is a whole answer, with ``status``, ``headers`` and ``body``; one for two."""
 
+TAKE_OVER = "signalbox.take_over"
+"""Extension of a request that asks for WebSocket: a function of the headers of a 101 answer that sends it and hands
+the connection over, as ``TakenOver``."""
+
 DROP_IF_GONE = "signalbox.drop_if_gone"
 """Extension: a function that drops the connection if the client has left, and tells whether it did. While an
 application takes no more of a request body, nobody else looks."""
+
+
+class TakenOver(NamedTuple):
+    """A connection that carries no more HTTP. Its reading is paused until the new protocol resumes it."""
+
+    transport: asyncio.Transport
+    early: bytes
+    """What has come behind the head already."""
+    on_lost: Callable[[], None]
+    """To be called once when the connection is gone."""
 
 
 class ErrorResponder(Protocol):

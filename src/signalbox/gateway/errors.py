@@ -16,6 +16,12 @@ class NoUpstreamError(NotFoundError):
     code = "no_upstream"
 
 
+class UnknownUpstreamError(NotFoundError):
+    """No upstream has this name."""
+
+    code = "unknown_upstream"
+
+
 class BodyTooLargeError(TooLargeError):
     """The request body is larger than the upstream's ``max_body``."""
 

@@ -7,6 +7,8 @@ from signalbox.core.ids import is_request_id, is_traceparent, new_request_id, ne
 from signalbox.gateway.errors import GatewayLoopError
 
 Header = tuple[bytes, bytes]
+Special = dict[bytes, list[bytes]]
+"""Values of the headers that need a decision, by name."""
 
 HOP_BY_HOP = frozenset(
     {

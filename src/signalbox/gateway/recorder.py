@@ -2,7 +2,7 @@
 
 import contextlib
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -11,7 +11,7 @@ from signalbox.core.errors import UnavailableError
 from signalbox.core.times import MICROSECONDS, MINUTE
 from signalbox.gateway import store
 from signalbox.gateway.schemas import CallRow
-from signalbox.gateway.sums import KEY_OF, MICROS, Key, Sums
+from signalbox.gateway.sums import CREATED_AT, MICROS, Key, Sums, key_of
 from signalbox.infra.context import Context
 from signalbox.infra.telemetry import BatchSink
 
@@ -58,6 +58,11 @@ class Recorder:
                 self._sum_up()
             self._sink.record(call)
 
+    def current(self) -> Mapping[Key, Sums]:
+        """The sums of the current minute; another mapping each minute."""
+        self._sum_up()
+        return self._now
+
     def open(self) -> None:
         """Begin to write."""
         self._sink.open()
@@ -88,7 +93,7 @@ class Recorder:
             end = self._end_of_minute(fresh, start)
             groups: dict[Key, list[CallRow]] = {}
             for call in fresh[start:end]:
-                groups.setdefault(KEY_OF(call), []).append(call)
+                groups.setdefault(key_of(call), []).append(call)
             for key, calls in groups.items():
                 self._now.setdefault(key, Sums()).add_all(calls)
             start = end
@@ -140,7 +145,7 @@ class Recorder:
 
 
 def _ended(call: CallRow) -> int:
-    return call[0] + call[MICROS]
+    return call[CREATED_AT] + call[MICROS]
 
 
 def _merge(totals: dict[Key, Sums], part: dict[Key, Sums]) -> None:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 from signalbox.gateway.paths import canonical, lenient_reading, strip_segments
 from signalbox.gateway.settings import GatewaySettings, UpstreamSettings
-from signalbox.infra.http import Timeouts, parse_origin
 
 UNMATCHED = "unmatched"
 """The route of calls that fit no template, so that statistics stay bounded whatever paths are asked for."""
@@ -18,9 +17,7 @@ class Upstream:
 
     def __init__(self, settings: UpstreamSettings) -> None:
         self.name = settings.name
-        self.origin, self._base = parse_origin(settings.url)
         self.needs_token = settings.access == "token"
-        self.timeouts: Timeouts = settings.timeouts
         self.max_body = settings.max_body
         self._skip = 0
         if settings.strip_prefix and settings.prefix:
@@ -29,11 +26,13 @@ class Upstream:
         self._pattern = _compile(self._routes)
 
     def target(self, path: bytes, query: bytes | None) -> bytes:
-        """The request target sent upstream for a sanitized path and query, None where there is no query."""
+        """What is sent upstream, behind the path of a target's address, for a sanitized path and query.
+
+        ``query`` is None where there is none.
+        """
         if self._skip:
             path = strip_segments(path, self._skip)
-        target = self._base + path
-        return target if query is None else target + b"?" + query
+        return path if query is None else path + b"?" + query
 
     def route(self, path: bytes) -> str:
         """The template that a canonical path fits, or ``unmatched``."""

@@ -1,44 +1,87 @@
 """What the gateway keeps in memory while it runs."""
 
+import asyncio
+import contextlib
+
 from signalbox.auth.runtime import AuthRuntime
 from signalbox.core.asgi import ErrorResponder
 from signalbox.core.proxies import TrustedProxies
-from signalbox.gateway.proxy import Proxy
+from signalbox.gateway.admission import Admission
+from signalbox.gateway.alarms import Alarms
+from signalbox.gateway.errors import UnknownUpstreamError
+from signalbox.gateway.parts import Parts, PartsBin
+from signalbox.gateway.proxy import Proxy, Rules
 from signalbox.gateway.recorder import Recorder
 from signalbox.gateway.routing import RoutingTable
 from signalbox.gateway.settings import GatewaySettings
+from signalbox.gateway.vitals import INTERVAL, Vitals
 from signalbox.infra.context import Context
 
 
 class GatewayRuntime:
-    """The proxy and the recorder of its calls."""
+    """The proxy, the parts of its upstreams, and the recorder of its calls."""
 
     def __init__(
         self, context: Context, settings: GatewaySettings, *, auth: AuthRuntime, respond: ErrorResponder
     ) -> None:
+        self.context = context
         self.recorder = Recorder(context, enabled=settings.statistics)
+        self.vitals = Vitals(self.recorder.current, now=context.clock.monotonic())
+        self._alarms = Alarms(context)
+        self._bin = PartsBin(context, self._alarms.on_change)
         self.proxy = Proxy(
-            client=context.http,
             clock=context.clock,
-            auth=auth,
+            admission=Admission(auth),
             recorder=self.recorder,
             respond=respond,
-            table=RoutingTable(settings),
-            proxies=TrustedProxies(settings.trusted_proxies),
+            rules=self._rules(settings, {}),
         )
+        self._sampler: asyncio.Task[None] | None = None
+
+    @property
+    def parts(self) -> dict[str, Parts]:
+        """The parts of each upstream, by name."""
+        return self.proxy.rules.parts
+
+    def parts_of(self, name: str) -> Parts:
+        """The parts of an upstream.
+
+        Raises:
+            UnknownUpstreamError: there is none of this name.
+        """
+        parts = self.parts.get(name)
+        if parts is None:
+            msg = f"there is no upstream {name!r}; known are: {', '.join(sorted(self.parts)) or 'none'}"
+            raise UnknownUpstreamError(msg)
+        return parts
 
     def open(self) -> None:
-        """Begin to write statistics and to watch clients."""
+        """Begin to write statistics and events, and to watch clients."""
         self.recorder.open()
+        self._alarms.open()
         self.proxy.waiting.open()
+        self._sampler = asyncio.create_task(self._sample())
 
     async def close(self) -> None:
-        """Write what is left of the statistics."""
+        """Write what is left of statistics and events."""
+        if self._sampler is not None:
+            self._sampler.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._sampler
         await self.proxy.waiting.close()
+        await self._alarms.close()
         await self.recorder.close()
 
     def reload(self, settings: GatewaySettings) -> None:
         """Take new settings; calls under way keep the upstream they have."""
-        self.proxy.table = RoutingTable(settings)
-        self.proxy.proxies = TrustedProxies(settings.trusted_proxies)
+        self.proxy.rules = self._rules(settings, self.parts)
         self.recorder.enabled = settings.statistics
+
+    def _rules(self, settings: GatewaySettings, before: dict[str, Parts]) -> Rules:
+        parts = self._bin.make(settings, before)
+        return Rules(RoutingTable(settings), parts, TrustedProxies(settings.trusted_proxies))
+
+    async def _sample(self) -> None:
+        while True:
+            await asyncio.sleep(INTERVAL)
+            self.vitals.sample(self.context.clock.monotonic())

@@ -7,7 +7,11 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from signalbox.core.errors import InvalidError
+from signalbox.gateway.breaker import BreakerSettings
+from signalbox.gateway.limits import Limits
 from signalbox.gateway.paths import canonical, sanitize_path
+from signalbox.gateway.retries import RetrySettings
+from signalbox.gateway.targets import TargetSettings
 from signalbox.infra.http import Timeouts, parse_origin
 
 _PARAMETER = re.compile(r"\{[^{}/]*\}")
@@ -49,6 +53,14 @@ def _check_host(host: str) -> str:
     return host.lower().rstrip(".")
 
 
+def _check_several(urls: list[str]) -> list[str]:
+    twice = sorted({url for url in urls if urls.count(url) > 1})
+    if twice:
+        msg = f"{twice[0]} stands there twice"
+        raise ValueError(msg)
+    return urls
+
+
 Url = Annotated[str, AfterValidator(_check_url)]
 PathPrefix = Annotated[str, AfterValidator(_check_path)]
 PathTemplate = Annotated[str, AfterValidator(_check_template)]
@@ -65,8 +77,10 @@ class UpstreamSettings(BaseModel):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     """Unique; shown in statistics and metrics."""
-    url: Url
+    url: Url | None = None
     """``http`` or ``https`` address that requests are sent to; its path comes before theirs."""
+    urls: Annotated[list[Url], AfterValidator(_check_several)] = []
+    """Instead of ``url``: addresses of several servers that do the same, which share the calls."""
     host: HostName | None = None
     """Requests with this Host belong to this upstream, whatever their path."""
     prefix: PathPrefix | None = None
@@ -86,10 +100,31 @@ class UpstreamSettings(BaseModel):
     max_body: Annotated[int, Field(ge=0)] = GIBIBYTE
     """Largest request body in bytes."""
 
+    limits: Limits = []
+    """How often callers may call."""
+    breaker: BreakerSettings = BreakerSettings()
+    """When calls are refused because too many have failed."""
+    targets: TargetSettings = TargetSettings()
+    """How calls are shared by several ``urls``."""
+    retry: RetrySettings = RetrySettings()
+    """Which failed calls are sent again."""
+
+    @property
+    def all_urls(self) -> list[str]:
+        """The addresses of its servers."""
+        return self.urls if self.url is None else [self.url]
+
     @property
     def timeouts(self) -> Timeouts:
         """The three timeouts as the HTTP client takes them."""
         return Timeouts(connect=self.connect_timeout, read=self.read_timeout, total=self.total_timeout)
+
+    @model_validator(mode="after")
+    def _url_or_urls(self) -> "UpstreamSettings":
+        if (self.url is None) == (not self.urls):
+            msg = "set either url, or urls where several servers share the calls"
+            raise ValueError(msg)
+        return self
 
     @model_validator(mode="after")
     def _prefix_to_strip(self) -> "UpstreamSettings":

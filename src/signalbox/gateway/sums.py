@@ -2,20 +2,23 @@
 
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
-from signalbox.gateway.schemas import Call, CallRow
+from signalbox.gateway.schemas import CallRow
 from signalbox.infra.telemetry import Histogram
 
 Key = tuple[str, str, str, int]
 """A kind of calls: upstream, route, method, status."""
 
 
-_PLACE = {name: place for place, name in enumerate(Call._fields)}
-MICROS, REQUEST_BYTES, RESPONSE_BYTES = _PLACE["micros"], _PLACE["request_bytes"], _PLACE["response_bytes"]
+CREATED_AT: Final = 0
+MICROS: Final = 6
+REQUEST_BYTES: Final = 7
+RESPONSE_BYTES: Final = 8
 """Places in a row: by name, each value of a named tuple costs several times as much."""
 
-KEY_OF: Callable[[CallRow], Key] = operator.itemgetter(*(_PLACE[name] for name in ("upstream", "route", "method", "status")))
+key_of: Callable[[CallRow], Key] = operator.itemgetter(3, 2, 4, 5)
+"""The kind of a call."""
 
 
 class Sums:

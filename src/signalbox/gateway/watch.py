@@ -86,6 +86,13 @@ class ClientWatch:
         if self._watcher is not None:
             self._watcher.cancel()
 
+    def take_back(self) -> bool:
+        """Take the cancellation back that told the task of a client that left; False where it came from elsewhere."""
+        task = asyncio.current_task()
+        if self.gone and task is not None:
+            task.uncancel()
+        return self.gone
+
     def follow(self, body: RequestBody) -> AsyncIterator[bytes]:
         """Watch once this body has been read; returns its pieces."""
         self._task = asyncio.current_task()

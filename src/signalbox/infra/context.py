@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from signalbox.infra.clock import Clock
 from signalbox.infra.db import Database
 from signalbox.infra.http import HttpClient
+from signalbox.infra.limits import LocalLimiter
 from signalbox.infra.telemetry import Metrics
 
 
@@ -19,5 +20,7 @@ class Context:
     """Statistics: on SQLite a second file, on PostgreSQL the same database as ``db``."""
     http: HttpClient
     """The only way to other people's servers."""
+    limiter: LocalLimiter
+    """Counts what callers may do so and so often."""
     metrics: Metrics
     """What ``/metrics`` shows."""

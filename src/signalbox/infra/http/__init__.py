@@ -4,6 +4,7 @@ The client sends what it is given and passes on what it gets: it adds no header 
 the body, decodes no body, follows no redirect, keeps no cookie.
 """
 
+import asyncio
 import functools
 import re
 from collections.abc import AsyncIterator, Sequence
@@ -97,6 +98,16 @@ class Request(NamedTuple):
     body: bytes | AsyncIterator[bytes] = b""
     content_length: int | None = None
     timeouts: Timeouts = Timeouts()
+    upgrade: bytes = b""
+    """The protocol to change to, such as ``websocket``: the answer may then be 101, and its connection detached."""
+
+
+class Detached(NamedTuple):
+    """A connection that changed to another protocol. Its reading is paused; whoever takes it sets a protocol."""
+
+    transport: asyncio.Transport
+    early: bytes
+    """What has come behind the head of the answer already."""
 
 
 class Response(Protocol):
@@ -104,7 +115,7 @@ class Response(Protocol):
 
     @property
     def status(self) -> int:
-        """The status code, 200 to 599."""
+        """The status code, 200 to 599; 101 only where the request asked for an upgrade."""
         ...
 
     @property
@@ -122,6 +133,10 @@ class Response(Protocol):
         Raises:
             HttpClientError: the answer stopped before its end.
         """
+        ...
+
+    def detach(self) -> Detached:
+        """Take the connection of an answer with 101 over; it is the caller's from then on."""
         ...
 
     def close(self) -> None:

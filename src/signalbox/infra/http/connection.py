@@ -13,6 +13,7 @@ import httptools
 
 from signalbox.infra.http import (
     ConnectionBrokenError,
+    Detached,
     HttpClientError,
     InvalidResponseError,
     Request,
@@ -66,6 +67,7 @@ class Connection(asyncio.Protocol):
         self._reading_paused = False
         self._received = 0  # bytes since the last piece of a body: of a head, of what stands around chunks
         self._upload: asyncio.Task[None] | None = None
+        self._early = b""
 
     # -- the call -----------------------------------------------------------------------------------------------
 
@@ -75,6 +77,7 @@ class Connection(asyncio.Protocol):
         self._busy = True
         self.got_bytes = False
         self._head_only = request.method == b"HEAD"
+        self._asks_to_upgrade = bool(request.upgrade)
         self._read_timeout, self._expires = request.timeouts.read, expires
         body = request.body
         if isinstance(body, bytes):
@@ -85,12 +88,11 @@ class Connection(asyncio.Protocol):
         self._touch()
         try:
             while not self._head_done:
-                if self._error is not None:
-                    raise self._error
+                self._check()
                 self._waiter = self._loop.create_future()
                 await self._waiter
-            if self._error is not None and not self._pieces:
-                raise self._error
+            if not self._pieces:
+                self._check()
         except BaseException:
             self.abort()
             raise
@@ -160,8 +162,15 @@ class Connection(asyncio.Protocol):
             self._upload.cancel()
         self._fail(ConnectionBrokenError("the connection was dropped"))
 
+    def detach(self) -> Detached:
+        """Hand the connection over, after an answer with 101."""
+        self._busy = False
+        self.deadline = float("inf")
+        self.give_up()
+        return Detached(self.transport, self._early)
+
     def give_up(self) -> None:
-        """Count as lost because connecting failed; the event loop closes the transport if there is one."""
+        """Count as lost: connecting failed, and the event loop closes the transport if there is one, or handed over."""
         if not self._closed:
             self._closed = True
             self._on_lost(self)
@@ -175,6 +184,10 @@ class Connection(asyncio.Protocol):
         """Fail the call because the server did not go on in time."""
         stage = "an answer" if not self._head_done else "the rest of the answer"
         self._fail(ResponseTimeoutError(f"the server did not send {stage} in time"))
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise self._error
 
     # -- waiting ------------------------------------------------------------------------------------------------
 
@@ -224,6 +237,9 @@ class Connection(asyncio.Protocol):
         self._received += len(data)
         try:
             self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._early = data[upgrade.args[0] :]
+            self.transport.pause_reading()
         except httptools.HttpParserCallbackError as error:
             if not isinstance(error.__context__, _HeadOnlyError):
                 self._fail(InvalidResponseError(f"the server's answer is not valid HTTP: {error.__context__ or error}"))
@@ -294,10 +310,12 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """Take the status; interim answers (1xx) are passed over."""
         self.status = self._parser.get_status_code()
-        if self.status == _SWITCHING_PROTOCOLS or not _MIN_STATUS <= self.status <= _MAX_STATUS:
+        switches = self.status == _SWITCHING_PROTOCOLS
+        unasked = switches and not (self._asks_to_upgrade and self._parser.should_upgrade())
+        if unasked or not _MIN_STATUS <= self.status <= _MAX_STATUS:
             msg = f"status {self.status}"
             raise ValueError(msg)
-        if self.status < _FINAL:
+        if self.status < _FINAL and not switches:
             return
         self._head_done = True
         if self._head_only:
@@ -312,9 +330,9 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """The answer is whole."""
-        if self.status < _FINAL:
+        if not self._head_done:  # that of an interim answer
             return
-        self._keep_alive = self._parser.should_keep_alive()
+        self._keep_alive = self.status != _SWITCHING_PROTOCOLS and self._parser.should_keep_alive()
         self._complete = True
 
 
@@ -345,6 +363,14 @@ class Answer:
             self.close()
         return piece
 
+    def detach(self) -> Detached:
+        """Take the connection over, after an answer with 101."""
+        connection, self._connection = self._connection, None
+        if connection is None or connection.status != _SWITCHING_PROTOCOLS:
+            msg = "only a connection that changed to another protocol can be taken over"
+            raise RuntimeError(msg)
+        return connection.detach()
+
     def close(self) -> None:
         """Hand the connection back."""
         connection, self._connection = self._connection, None
@@ -362,6 +388,8 @@ def _check_length(sent: int, length: int | None, *, whole: bool) -> None:
 def _encode_head(request: Request, length: int | None) -> bytes:
     lines = [b"%b %b HTTP/1.1\r\nhost: %b" % (request.method, request.target, request.origin.authority)]
     lines += map(b": ".join, request.headers)
+    if request.upgrade:
+        lines.append(b"connection: upgrade\r\nupgrade: " + request.upgrade)
     if length is None:
         lines.append(b"transfer-encoding: chunked")
     elif length or request.method not in _BODILESS:

@@ -1,0 +1,148 @@
+"""Sends the calls of one upstream: as its breaker allows, to one of its targets, and again where that may help."""
+
+import asyncio
+import functools
+import random
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final
+
+from signalbox.core.errors import SignalboxError
+from signalbox.gateway.body import ClientGoneError
+from signalbox.gateway.breaker import SERVER_ERROR, Breaker, OnChange, is_failure
+from signalbox.gateway.errors import (
+    BodyTooLargeError,
+    UpstreamBusyError,
+    UpstreamFailedError,
+    UpstreamTimeoutError,
+)
+from signalbox.gateway.exchange import Exchange
+from signalbox.gateway.headers import Header
+from signalbox.gateway.report import FailureLog
+from signalbox.gateway.retries import RetryBudget, backoff, may_repeat, may_repeat_answer, time_left
+from signalbox.gateway.settings import UpstreamSettings
+from signalbox.gateway.targets import Target, Targets
+from signalbox.infra.clock import Clock
+from signalbox.infra.http import (
+    ConnectionsBusyError,
+    HttpClient,
+    HttpClientError,
+    Request,
+    Response,
+    ResponseTimeoutError,
+    Timeouts,
+)
+
+_new_request: Callable[[tuple[Any, ...]], Request] = functools.partial(tuple.__new__, Request)
+"""``Request(*values)`` without its keyword handling, which takes longer than the rest of making one."""
+
+Outgoing = tuple[bytes, bytes, list[Header], bytes | AsyncIterator[bytes], int | None, bytes]
+"""A call as it is sent, but for the target that takes it: method, path and query behind the path of the target's
+address, headers, body, its length (None: sent in chunks), protocol to upgrade to (empty: none)."""
+BODY: Final = 3
+
+
+class Dispatcher:
+    """The way to one upstream. ``breaker`` and ``targets`` are there to be looked at."""
+
+    def __init__(
+        self, settings: UpstreamSettings, *, client: HttpClient, clock: Clock, log: FailureLog, on_change: OnChange
+    ) -> None:
+        self.breaker = Breaker(settings.breaker, settings.name, now=clock.monotonic(), on_change=on_change)
+        self.targets = Targets(settings.all_urls, settings.targets)
+        self._name, self._retry, self._timeouts = settings.name, settings.retry, settings.timeouts
+        self._budget = RetryBudget(settings.retry)
+        self._client, self._monotonic, self._log = client, clock.monotonic, log
+
+    async def send(self, exchange: Exchange, call: Outgoing) -> Response:
+        """Send a call and wait for the head of its answer.
+
+        The exchange notes the attempt under way; whoever reads the answer tells it how that ended.
+
+        Raises:
+            SignalboxError: as the client is to be told, among them BreakerOpenError, UpstreamFailedError and
+                UpstreamTimeoutError; what went wrong with the request's own body is raised as it is.
+        """
+        now = exchange.started
+        exchange.ticket = self.breaker.admit(now)
+        self._budget.count(now)
+        target = exchange.target = self.targets.pick(now)
+        timeouts = self._timeouts
+        tried: list[Target] = []
+        while True:
+            try:
+                response = await self._client.send(_to_request(call, target, timeouts))
+            except HttpClientError as error:
+                if not self._is_to_repeat(exchange, call, error, tried):
+                    raise self.fail(exchange, error) from error
+                self._log.report(self._name, error)
+            else:
+                if response.status < SERVER_ERROR or not self.breaker.counts(response.status):
+                    return response
+                if not self._is_answer_to_repeat(exchange, call, response, tried):
+                    exchange.fail(self._monotonic(), f"status {response.status}")
+                    return response
+                response.close()
+            exchange.fail_attempt(self._monotonic())
+            tried.append(target)
+            await self._pause(tried)
+            now = self._monotonic()
+            timeouts = self._time_left(now - exchange.started)
+            target = exchange.target = self.targets.pick(now, exclude=tried)
+
+    def fail(self, exchange: Exchange, error: HttpClientError) -> SignalboxError:
+        """Note that the call failed; returns what the client is to be told."""
+        own = own_failure(error)
+        if own is not None:
+            return own
+        self._log.report(self._name, error)
+        if is_failure(error):
+            exchange.fail(self._monotonic(), error.code)
+        if isinstance(error, ConnectionsBusyError):
+            return UpstreamBusyError(f"as many calls to the upstream {self._name} are under way as may be")
+        if isinstance(error, ResponseTimeoutError):
+            return UpstreamTimeoutError(f"the upstream {self._name} did not answer in time")
+        return UpstreamFailedError(f"the upstream {self._name} gave no valid answer ({error.code})")
+
+    def _is_to_repeat(
+        self, exchange: Exchange, call: Outgoing, error: HttpClientError, tried: list[Target]
+    ) -> bool:
+        if own_failure(error) is not None or not may_repeat(error, method=exchange.method, body=call[BODY]):
+            return False
+        return self._may_retry(tried)
+
+    def _is_answer_to_repeat(
+        self, exchange: Exchange, call: Outgoing, response: Response, tried: list[Target]
+    ) -> bool:
+        asked_to_wait = any(name == b"retry-after" for name, _ in response.headers)
+        repeatable = may_repeat_answer(
+            self._retry, response.status, method=exchange.method, body=call[BODY], retry_after=asked_to_wait
+        )
+        return repeatable and self._may_retry(tried)
+
+    def _may_retry(self, tried: list[Target]) -> bool:
+        """A breaker that is not closed lets few calls through, and each of them once."""
+        few = len(tried) < self._retry.retries and self.breaker.state == "closed"
+        return few and self._budget.take(self._monotonic())
+
+    def _time_left(self, spent: float) -> Timeouts:
+        timeouts = time_left(self._timeouts, spent)
+        if timeouts is None:
+            msg = f"the upstream {self._name} did not answer in time"
+            raise UpstreamTimeoutError(msg)
+        return timeouts
+
+    async def _pause(self, tried: list[Target]) -> None:
+        """Another target need not be waited for."""
+        if len(tried) >= len(self.targets.all):
+            await asyncio.sleep(backoff(self._retry, len(tried), jitter=random.random()))
+
+
+def _to_request(call: Outgoing, target: Target, timeouts: Timeouts) -> Request:
+    method, path, headers, body, length, upgrade = call
+    return _new_request((target.origin, method, target.base + path, headers, body, length, timeouts, upgrade))
+
+
+def own_failure(error: HttpClientError) -> ClientGoneError | BodyTooLargeError | None:
+    """Why the call failed, if it was not the upstream's doing but that of a request body under way."""
+    cause = error.__cause__
+    return cause if isinstance(cause, (ClientGoneError, BodyTooLargeError)) else None
