@@ -10,6 +10,7 @@ from signalbox.infra.clock.manual import ManualClock
 from signalbox.infra.context import Context
 from signalbox.infra.db import Database
 from signalbox.infra.http.pool import PooledClient
+from signalbox.infra.http.recorded import RecordedClient
 from signalbox.infra.limits.memory import MemoryLimiter
 from signalbox.infra.telemetry import Metrics
 from tests.support.databases import Place, PostgresqlServer, ServerMissingError, SqliteTemplate, open_postgresql_server
@@ -66,6 +67,15 @@ async def context(place: Place, database: Database, clock: ManualClock) -> Async
     """Everything a feature needs, on real databases and a clock moved by hand."""
     calls_db = place.open_calls()
     http = PooledClient()
-    yield Context(clock=clock, db=database, calls_db=calls_db, http=http, limiter=MemoryLimiter(clock), metrics=Metrics())
+    outbound = RecordedClient(http, clock)
+    yield Context(
+        clock=clock,
+        db=database,
+        calls_db=calls_db,
+        http=http,
+        outbound=outbound,
+        limiter=MemoryLimiter(clock),
+        metrics=Metrics(),
+    )
     await http.close()
     await calls_db.close()

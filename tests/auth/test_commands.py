@@ -29,6 +29,7 @@ from signalbox.core.times import DAY
 from signalbox.infra.clock.manual import ManualClock
 from signalbox.infra.context import Context
 from signalbox.infra.http.pool import PooledClient
+from signalbox.infra.http.recorded import RecordedClient
 from signalbox.infra.limits.memory import MemoryLimiter
 from signalbox.infra.telemetry import Metrics
 from tests.support.databases import Place
@@ -42,7 +43,17 @@ def opener(place: Place, clock: ManualClock) -> Opener:
     async def open_context() -> AsyncIterator[Context]:
         database = place.open()
         try:
-            yield Context(clock=clock, db=database, calls_db=database, http=PooledClient(), limiter=MemoryLimiter(clock), metrics=Metrics())
+            http = PooledClient()
+            outbound = RecordedClient(http, clock)
+            yield Context(
+                clock=clock,
+                db=database,
+                calls_db=database,
+                http=http,
+                outbound=outbound,
+                limiter=MemoryLimiter(clock),
+                metrics=Metrics(),
+            )
         finally:
             await database.close()
 

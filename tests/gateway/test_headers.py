@@ -128,7 +128,9 @@ def test_via_tells_all_hops() -> None:
 
 
 def test_addresses_and_hosts_are_quoted_where_they_must_be() -> None:
-    assert of(("2001:db8::1", "http", b"[::1]:8000"))[b"forwarded"] == [b'for="[2001:db8::1]";host="[::1]:8000";proto=http']
+    assert of(("2001:db8::1", "http", b"[::1]:8000"))[b"forwarded"] == [
+        b'for="[2001:db8::1]";host="[::1]:8000";proto=http'
+    ]
     assert of(("", "http", b"[::1]:8000"))[b"forwarded"][0].startswith(b"for=unknown;")
 
 

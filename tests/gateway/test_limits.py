@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from signalbox.core.errors import RetryableError, TooManyError
-from signalbox.core.rates import Rate
 from signalbox.core.times import MICROSECONDS
 from signalbox.gateway.limits import Limits, LimitSettings, RateLimitedError, UpstreamLimits, network_of
 from signalbox.gateway.paths import canonical, sanitize_path

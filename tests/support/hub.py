@@ -179,7 +179,7 @@ class RunningHub:
     async def flush(self) -> None:
         """Write the statistics that wait."""
         assert self.hub.gateway is not None
-        await self.hub.gateway.recorder.flush()
+        await self.hub.recorder.flush()
 
     async def token(self, *scopes: str, app: str | None = "shop", any_app: bool = False) -> IssuedToken:
         """A new app token."""

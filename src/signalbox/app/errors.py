@@ -95,13 +95,14 @@ def problem(error: errors.SignalboxError) -> dict[str, Any]:
 
 def headers_of(error: errors.SignalboxError) -> dict[str, str]:
     """Headers that belong to an error besides its body."""
+    own = {name.decode().title(): value.decode() for name, value in error.headers}
     if isinstance(error, errors.UnauthenticatedError):
-        return {"WWW-Authenticate": "Bearer"}
+        own["WWW-Authenticate"] = "Bearer"
     if isinstance(error, errors.RetryableError):
-        return {"Retry-After": str(max(1, math.ceil(error.retry_after)))}
+        own["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
     if isinstance(error, MethodNotAllowedError):
-        return {"Allow": error.allowed}
-    return {}
+        own["Allow"] = error.allowed
+    return own
 
 
 async def respond(

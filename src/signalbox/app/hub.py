@@ -25,6 +25,7 @@ from signalbox.core.times import parse_span
 from signalbox.gateway import rollup
 from signalbox.gateway import routes as gateway_routes
 from signalbox.gateway import store as gateway_store
+from signalbox.gateway.recorder import Recorder
 from signalbox.gateway.runtime import GatewayRuntime
 from signalbox.infra.clock.system import SystemClock
 from signalbox.infra.context import Context
@@ -33,7 +34,9 @@ from signalbox.infra.db.migrate import History, upgrade
 from signalbox.infra.db.postgresql import open_postgresql, postgresql_engine
 from signalbox.infra.db.sqlite import open_sqlite, sqlite_engine
 from signalbox.infra.db.writer import to_unavailable
+from signalbox.infra.events import delete_events
 from signalbox.infra.http.pool import PooledClient
+from signalbox.infra.http.recorded import RecordedClient
 from signalbox.infra.limits.memory import MemoryLimiter
 from signalbox.infra.telemetry import Metrics
 from signalbox.ops import health
@@ -56,9 +59,13 @@ class Hub:
         self.settings, self.context = settings, context
         self._started_with = settings
         self.auth = AuthRuntime(context, settings.auth)
+        self.recorder = Recorder(context, enabled=settings.gateway.statistics)
+        context.outbound.listen(self.recorder.record_own)
         self.gateway: GatewayRuntime | None = None
         if settings.role in ("all", "gateway"):
-            self.gateway = GatewayRuntime(context, settings.gateway, auth=self.auth, respond=errors.respond)
+            self.gateway = GatewayRuntime(
+                context, settings.gateway, auth=self.auth, respond=errors.respond, recorder=self.recorder
+            )
         self.probe = health.ReadinessProbe(
             {"database": health.database_check(context.db)}, context.clock, tolerant=settings.role == "gateway"
         )
@@ -70,6 +77,8 @@ class Hub:
         """Start what runs in the background; ``stack`` ends it in reverse order."""
         stack.push_async_callback(self.auth.close)
         await self.auth.open()
+        stack.push_async_callback(self.recorder.close)
+        self.recorder.open()
         if self.gateway is not None:
             stack.push_async_callback(self.gateway.close)
             self.gateway.open()
@@ -83,6 +92,7 @@ class Hub:
         """Take new settings while serving; returns the names of those that differ and need a restart."""
         stale = [name for name in RESTART if getattr(settings, name) != getattr(self._started_with, name)]
         stale += [f"auth.{name}" for name in self.auth.reload(settings.auth)]
+        self.recorder.enabled = settings.gateway.statistics
         if self.gateway is not None:
             self.gateway.reload(settings.gateway)
         self.front.proxies = TrustedProxies(settings.gateway.trusted_proxies)
@@ -96,9 +106,11 @@ class Hub:
             features += [
                 Feature("sign-on", [auth_routes.build_router(self.auth, guard)]),
                 Feature("ops", [ops_routes.build_router(context, guard)]),
-                Feature("gateway", [gateway_routes.build_router(context, guard)]),
+                Feature("statistics", [gateway_routes.build_router(context, guard)]),
                 *(make(context, guard) for make in extra),
             ]
+        if self.gateway is not None:
+            features.append(Feature("gateway", [gateway_routes.build_upstream_router(self.gateway, guard)]))
         return features
 
     def _front(self) -> Front:
@@ -121,10 +133,19 @@ class Hub:
             older_than = now - parse_span(kept.calls)
             return gateway_store.delete_calls(tx, older_than=older_than, keep=kept.call_rows, limit=limit)
 
+        def events(tx: Connection, now: int, limit: int) -> int:
+            older_than = now - parse_span(self.settings.retention.events)
+            return delete_events(tx, older_than=older_than, limit=limit)
+
         def hours(tx: Connection, now: int, _limit: int) -> int:
             return rollup.roll_up_hours(tx, now=now, limit=1)  # thousands of rows: recorders wait meanwhile
 
-        return [Sweep("calls", self.context.calls_db, calls), Sweep("call_hour", self.context.calls_db, hours)]
+        context = self.context
+        return [
+            Sweep("calls", context.calls_db, calls),
+            Sweep("call_hour", context.calls_db, hours),
+            Sweep("event", context.db, events),
+        ]
 
 
 async def _share(metrics: Metrics) -> None:
@@ -158,7 +179,9 @@ async def open_context(settings: Settings, *, metrics: Metrics | None = None) ->
     """The seams with their implementations; commands and servers get the world from here."""
     db, calls_db = _open_databases(settings)
     clock = SystemClock()
-    context = Context(clock, db, calls_db, PooledClient(), MemoryLimiter(clock), metrics or Metrics())
+    http = PooledClient()
+    outbound = RecordedClient(http, clock)
+    context = Context(clock, db, calls_db, http, outbound, MemoryLimiter(clock), metrics or Metrics())
     try:
         yield context
     finally:

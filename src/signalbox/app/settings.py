@@ -63,6 +63,8 @@ class RetentionSettings(BaseModel):
     """Age at which recorded calls are deleted; sums by minute stay."""
     call_rows: Annotated[int, Field(ge=1_000)] = 1_000_000
     """Number of recorded calls that are kept."""
+    events: Span = "30d"
+    """Age at which events are deleted."""
 
 
 class Settings(BaseSettings):

@@ -14,6 +14,9 @@ class SignalboxError(Exception):
     code = "error"
     """Stable, machine-readable name, sent as ``code`` in problem details."""
 
+    headers: Sequence[tuple[bytes, bytes]] = ()
+    """Headers of the answer that belong to this error, in lower case."""
+
 
 class InvalidError(SignalboxError, ValueError):
     """The input can be read but not accepted; a ValueError too, so that Pydantic reports it with its field."""

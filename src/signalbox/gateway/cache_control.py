@@ -110,7 +110,8 @@ def parse_seconds(value: bytes | None) -> int | None:
     """A number of seconds (RFC 9111, 1.2.2), at most ``FOREVER``; None where it is none."""
     if value is None or _SECONDS.fullmatch(value) is None:
         return None
-    return min(int(value), FOREVER) if len(value) <= len(_FOREVER) else FOREVER
+    digits = value.lstrip(b"0")
+    return min(int(digits or b"0"), FOREVER) if len(digits) <= len(_FOREVER) else FOREVER
 
 
 def _least(values: Sequence[bytes | None] | None) -> int | None:

@@ -103,16 +103,12 @@ class Dispatcher:
             return UpstreamTimeoutError(f"the upstream {self._name} did not answer in time")
         return UpstreamFailedError(f"the upstream {self._name} gave no valid answer ({error.code})")
 
-    def _is_to_repeat(
-        self, exchange: Exchange, call: Outgoing, error: HttpClientError, tried: list[Target]
-    ) -> bool:
+    def _is_to_repeat(self, exchange: Exchange, call: Outgoing, error: HttpClientError, tried: list[Target]) -> bool:
         if own_failure(error) is not None or not may_repeat(error, method=exchange.method, body=call[BODY]):
             return False
         return self._may_retry(tried)
 
-    def _is_answer_to_repeat(
-        self, exchange: Exchange, call: Outgoing, response: Response, tried: list[Target]
-    ) -> bool:
+    def _is_answer_to_repeat(self, exchange: Exchange, call: Outgoing, response: Response, tried: list[Target]) -> bool:
         asked_to_wait = any(name == b"retry-after" for name, _ in response.headers)
         repeatable = may_repeat_answer(
             self._retry, response.status, method=exchange.method, body=call[BODY], retry_after=asked_to_wait

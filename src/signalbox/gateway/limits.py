@@ -37,8 +37,6 @@ _MAPPED = bytes(10) + b"\xff\xff"
 """First bytes of an IPv6 address that only wraps an IPv4 one (RFC 4291, 2.5.5.2)."""
 _NETWORK = 8
 """Bytes of an IPv6 address that name the network."""
-
-
 _PERCENT, _SEMICOLON = b"%;"
 """Bytes without which a path has one reading only; as numbers they are found in a sixth of the time."""
 _MAX_HEADS = 256

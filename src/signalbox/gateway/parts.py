@@ -35,8 +35,6 @@ class PartsBin:
         context = self._context
         return Parts(
             settings,
-            Dispatcher(
-                settings, client=context.http, clock=context.clock, log=self._log, on_change=self._on_change
-            ),
+            Dispatcher(settings, client=context.http, clock=context.clock, log=self._log, on_change=self._on_change),
             UpstreamLimits(settings.limits, context.limiter, settings.name) if settings.limits else None,
         )

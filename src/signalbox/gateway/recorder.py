@@ -13,12 +13,16 @@ from signalbox.gateway import store
 from signalbox.gateway.schemas import CallRow
 from signalbox.gateway.sums import CREATED_AT, MICROS, Key, Sums, key_of
 from signalbox.infra.context import Context
+from signalbox.infra.http.recorded import OwnCall
 from signalbox.infra.telemetry import BatchSink
 
 SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 MAX_MINUTES = 1_440
 """Minutes whose sums wait for an absent database; beyond that neighbours are merged, so that memory stays bounded."""
+
+OWN_APP = "signalbox"
+"""The app of calls that the hub itself makes."""
 
 AT_ONCE = 500
 """Calls that are added up at once: a fifth of a millisecond's work."""
@@ -57,6 +61,25 @@ class Recorder:
             if len(self._fresh) >= AT_ONCE:
                 self._sum_up()
             self._sink.record(call)
+
+    def record_own(self, call: OwnCall) -> None:
+        """Take one finished call that the hub itself made; statistics name whom it called as the upstream."""
+        self.record(
+            (
+                call.started_at,
+                call.path,
+                call.route,
+                call.service,
+                call.method,
+                call.status,
+                call.micros,
+                call.request_bytes,
+                call.response_bytes,
+                "",
+                OWN_APP,
+                call.request_id,
+            )
+        )
 
     def current(self) -> Mapping[Key, Sums]:
         """The sums of the current minute; another mapping each minute."""

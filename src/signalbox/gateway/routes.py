@@ -1,15 +1,18 @@
-"""``GET /api/statistics/``: the calls that went through the gateway."""
+"""``GET /api/statistics/``: the calls that went through the gateway; ``GET /api/upstreams``: how its upstreams do."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import AwareDatetime
 
+from signalbox.auth.principal import Principal
+from signalbox.auth.scopes import MANAGER
 from signalbox.auth.security import Guard
 from signalbox.core.pagination import DEFAULT_LIMIT, MAX_LIMIT, next_link
 from signalbox.core.times import to_micros
-from signalbox.gateway import service
-from signalbox.gateway.schemas import CallOut, Dimension, Filters, Step, Summary
+from signalbox.gateway import service, upstreams
+from signalbox.gateway.runtime import GatewayRuntime
+from signalbox.gateway.schemas import CallOut, Dimension, Filters, Step, Summary, UpstreamOut
 from signalbox.infra.context import Context
 
 
@@ -66,5 +69,48 @@ def build_router(context: Context, guard: Guard) -> APIRouter:
         where the step is longer, is refused: take less time, a filter or a longer step.
         """
         return await context.calls_db.read(service.summarize, filters, step=step, by=by, now=context.clock.now())
+
+    return router
+
+
+def build_upstream_router(runtime: GatewayRuntime, guard: Guard) -> APIRouter:
+    """Routes about upstreams: seen with the scope ``statistics:read``, changed by a ``manager``."""
+    router = APIRouter(prefix="/api/upstreams", tags=["gateway"])
+    reader = Depends(guard.require("statistics:read"))
+    context = runtime.context
+
+    @router.get("", dependencies=[reader], summary="All upstreams")
+    async def list_upstreams() -> list[UpstreamOut]:
+        """Circuit breaker, targets, limits and the figures of the last minute, as the process that answers sees them.
+
+        Several gateway processes have a breaker and limits each.
+        """
+        return await upstreams.describe(runtime.parts, runtime.figures(), context.clock)
+
+    @router.get("/{name}", dependencies=[reader], summary="One upstream")
+    async def read_upstream(name: str) -> UpstreamOut:
+        """As in the list."""
+        parts = runtime.parts_of(name)
+        (found,) = await upstreams.describe({name: parts}, runtime.figures(), context.clock)
+        return found
+
+    @router.post("/{name}/breaker/reset", summary="Close the circuit breaker")
+    async def reset_breaker(
+        request: Request, name: str, caller: Annotated[Principal, Depends(guard.require(MANAGER))]
+    ) -> UpstreamOut:
+        """Let calls through again at once, and forget the failures counted so far; needs the scope manager."""
+        parts = runtime.parts_of(name)
+        breaker = parts.dispatcher.breaker
+        await context.db.write(
+            upstreams.note_reset,
+            upstream=name,
+            before=breaker.state,
+            actor=caller.actor,
+            at=context.clock.now(),
+            request_id=request.state.request_id,
+        )
+        breaker.reset(context.clock.monotonic())
+        (found,) = await upstreams.describe({name: parts}, runtime.figures(), context.clock)
+        return found
 
     return router

@@ -14,18 +14,24 @@ from signalbox.gateway.proxy import Proxy, Rules
 from signalbox.gateway.recorder import Recorder
 from signalbox.gateway.routing import RoutingTable
 from signalbox.gateway.settings import GatewaySettings
-from signalbox.gateway.vitals import INTERVAL, Vitals
+from signalbox.gateway.vitals import INTERVAL, Figures, Vitals
 from signalbox.infra.context import Context
 
 
 class GatewayRuntime:
-    """The proxy, the parts of its upstreams, and the recorder of its calls."""
+    """The proxy, the parts of its upstreams, and what there is to see of them; ``recorder`` is opened by ``app``."""
 
     def __init__(
-        self, context: Context, settings: GatewaySettings, *, auth: AuthRuntime, respond: ErrorResponder
+        self,
+        context: Context,
+        settings: GatewaySettings,
+        *,
+        auth: AuthRuntime,
+        respond: ErrorResponder,
+        recorder: Recorder,
     ) -> None:
         self.context = context
-        self.recorder = Recorder(context, enabled=settings.statistics)
+        self.recorder = recorder
         self.vitals = Vitals(self.recorder.current, now=context.clock.monotonic())
         self._alarms = Alarms(context)
         self._bin = PartsBin(context, self._alarms.on_change)
@@ -55,27 +61,28 @@ class GatewayRuntime:
             raise UnknownUpstreamError(msg)
         return parts
 
+    def figures(self) -> dict[str, Figures]:
+        """How each upstream did in the last minute, by name; one without calls is left out."""
+        return self.vitals.figures(self.context.clock.monotonic())
+
     def open(self) -> None:
-        """Begin to write statistics and events, and to watch clients."""
-        self.recorder.open()
+        """Begin to write events, and to watch clients."""
         self._alarms.open()
         self.proxy.waiting.open()
         self._sampler = asyncio.create_task(self._sample())
 
     async def close(self) -> None:
-        """Write what is left of statistics and events."""
+        """Write what is left of the events."""
         if self._sampler is not None:
             self._sampler.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._sampler
         await self.proxy.waiting.close()
         await self._alarms.close()
-        await self.recorder.close()
 
     def reload(self, settings: GatewaySettings) -> None:
         """Take new settings; calls under way keep the upstream they have."""
         self.proxy.rules = self._rules(settings, self.parts)
-        self.recorder.enabled = settings.statistics
 
     def _rules(self, settings: GatewaySettings, before: dict[str, Parts]) -> Rules:
         parts = self._bin.make(settings, before)

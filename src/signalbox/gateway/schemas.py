@@ -106,3 +106,83 @@ class Filters(NamedTuple):
     since: int | None = None
     until: int | None = None
     """Microseconds UTC, since included, until excluded."""
+
+
+class FailedCallOut(BaseModel):
+    """One of the last calls that failed."""
+
+    at: AwareDatetime
+    method: str
+    path: str
+    outcome: str
+    """Code of an error such as ``connect_failed``, or ``status 503``."""
+    request_id: str
+
+
+class BreakerOut(BaseModel):
+    """The circuit breaker of an upstream."""
+
+    state: Literal["closed", "open", "half_open"]
+    reason: str
+    since: AwareDatetime
+    retry_at: AwareDatetime | None
+    """When calls are let through to probe, where it is open."""
+    calls: int
+    failed: int
+    """Calls of its window, and those of them that failed; 0 unless it is closed."""
+    samples: list[FailedCallOut]
+
+
+class TargetOut(BaseModel):
+    """One server of an upstream."""
+
+    url: str
+    in_flight: int
+    failures_in_a_row: int
+    ejected_until: AwareDatetime | None
+    """Until when it gets no calls because it failed too often; null where it does."""
+
+
+class CounterOut(BaseModel):
+    """Whose calls a limit counts."""
+
+    key: str
+    """Address or app; empty where all callers share one counter."""
+    used: int
+
+
+class LimitOut(BaseModel):
+    """A limit and how it stands."""
+
+    name: str
+    """As in the headers ``RateLimit`` and ``RateLimit-Policy``."""
+    by: str
+    rate: str
+    pattern: str | None
+    counters: int
+    """Counters in use."""
+    fullest: list[CounterOut]
+    """Those with most calls in the window."""
+
+
+class UpstreamOut(BaseModel):
+    """One upstream as this process sees it."""
+
+    name: str
+    access: Literal["open", "token"]
+    host: str | None
+    prefix: str | None
+    in_flight: int
+    """Calls under way."""
+    seconds: float
+    """The time that the figures below cover, at most the last minute."""
+    calls: int
+    calls_per_second: float
+    error_rate: float | None
+    """Share of calls that ended with a status from 500, 0 to 1; null without calls."""
+    p50_seconds: float | None
+    p95_seconds: float | None
+    p99_seconds: float | None
+    breaker: BreakerOut
+    targets: list[TargetOut]
+    limits: list[LimitOut]

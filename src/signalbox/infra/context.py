@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from signalbox.infra.clock import Clock
 from signalbox.infra.db import Database
 from signalbox.infra.http import HttpClient
+from signalbox.infra.http.recorded import RecordedClient
 from signalbox.infra.limits import LocalLimiter
 from signalbox.infra.telemetry import Metrics
 
@@ -19,7 +20,9 @@ class Context:
     calls_db: Database
     """Statistics: on SQLite a second file, on PostgreSQL the same database as ``db``."""
     http: HttpClient
-    """The only way to other people's servers."""
+    """To other people's servers, for the gateway, which counts its calls itself."""
+    outbound: RecordedClient
+    """To other people's servers, for the hub's own calls, which are counted like those of the gateway."""
     limiter: LocalLimiter
     """Counts what callers may do so and so often."""
     metrics: Metrics

@@ -1,4 +1,4 @@
-"""The audit trail over HTTP."""
+"""The audit trail and the events over HTTP."""
 
 from typing import Annotated
 
@@ -6,20 +6,20 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import AwareDatetime
 
 from signalbox.auth.audit import AuditFilter
-from signalbox.auth.scopes import MANAGER
+from signalbox.auth.scopes import MANAGER, USER
 from signalbox.auth.security import Guard
 from signalbox.core.pagination import DEFAULT_LIMIT, MAX_LIMIT, next_link
 from signalbox.core.times import to_micros
 from signalbox.infra.context import Context
-from signalbox.ops.schemas import AuditEntry
-from signalbox.ops.service import list_audit
+from signalbox.ops.schemas import AuditEntry, EventOut
+from signalbox.ops.service import list_audit, list_events
 
 Word = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")]  # PostgreSQL takes no NUL
 Moment = Annotated[AwareDatetime | None, Query()]
 
 
 def build_router(context: Context, guard: Guard) -> APIRouter:
-    """The routes below ``/api`` that show the audit trail."""
+    """The routes below ``/api`` that show the audit trail and the events."""
     router = APIRouter(prefix="/api", tags=["ops"])
 
     @router.get("/audit", dependencies=[Depends(guard.require(MANAGER))])
@@ -35,6 +35,25 @@ def build_router(context: Context, guard: Guard) -> APIRouter:
         The header Link leads to older ones.
         """
         page = await context.db.read(list_audit, wanted=wanted, limit=limit, cursor=cursor)
+        if page.next_cursor is not None:
+            response.headers["Link"] = next_link(request.url.path, request.url.query, page.next_cursor)
+        return page.items
+
+    @router.get("/events", dependencies=[Depends(guard.require(USER))])
+    async def events(
+        request: Request,
+        response: Response,
+        topic: Annotated[
+            str | None, Query(max_length=100, description="A topic, or the beginning of some as in `gateway.*`.")
+        ] = None,
+        limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
+        cursor: Annotated[str | None, Query(max_length=100)] = None,
+    ) -> list[EventOut]:
+        """What happened, such as an upstream that went down, newest first; needs the scope user.
+
+        The header Link leads to older ones.
+        """
+        page = await context.db.read(list_events, topic=topic, limit=limit, cursor=cursor)
         if page.next_cursor is not None:
             response.headers["Link"] = next_link(request.url.path, request.url.query, page.next_cursor)
         return page.items

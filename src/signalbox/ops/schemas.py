@@ -1,7 +1,7 @@
 """What the routes of operations answer."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -17,3 +17,14 @@ class AuditEntry(BaseModel):
     before: dict[str, Any] | None = Field(description="What changed, as it was; None for something new")
     after: dict[str, Any] | None = Field(description="What changed, as it is now; None for something gone")
     request_id: str | None
+
+
+class EventOut(BaseModel):
+    """Something that happened, as features tell each other."""
+
+    id: int
+    topic: str = Field(examples=["gateway.upstream_down"])
+    severity: Literal["info", "warning", "error"]
+    data: dict[str, Any]
+    dedup_key: str | None
+    created_at: datetime

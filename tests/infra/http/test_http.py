@@ -3,7 +3,7 @@ from collections import deque
 import pytest
 
 from signalbox.core.errors import InvalidError
-from signalbox.infra.http import InvalidResponseError, Origin, parse_origin, read_all
+from signalbox.infra.http import Detached, InvalidResponseError, Origin, parse_origin, read_all
 
 
 @pytest.mark.parametrize(
@@ -95,6 +95,10 @@ class Pieces:
 
     async def read(self) -> bytes:
         return self._pieces.popleft() if self._pieces else b""
+
+    def detach(self) -> Detached:
+        msg = "no connection changed to another protocol"
+        raise RuntimeError(msg)
 
     def close(self) -> None:
         self.closed = True
