@@ -6,8 +6,9 @@ import subprocess
 import time
 import urllib.request
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from email.message import Message
 from pathlib import Path
 
 from rich.console import Console
@@ -68,6 +69,15 @@ def median(runs: Sequence[Run]) -> Run:
     return Run(**{key: int(value) if key in {"requests", "failed"} else value for key, value in figures.items()})
 
 
+def ratio(runs: Mapping[str, Sequence[Run]], one: str, other: str) -> float:
+    """Return the median, over the rounds, of the rate of ``one`` divided by that of ``other`` in the same round.
+
+    What else the machine does changes from minute to minute; the runs of a round are minutes apart at most.
+    """
+    pairs = zip(runs[one], runs[other], strict=True)
+    return statistics.median(first.rate / second.rate for first, second in pairs)
+
+
 COLUMNS = ("requests/s", "lowest-highest", "p50, ms", "p99, ms", "core used", "failed")
 
 
@@ -82,34 +92,44 @@ def row(runs: Sequence[Run]) -> tuple[str, ...]:
 def _measure(candidate: Candidate, load: Load, check: Check | None) -> Run:
     with folder() as place, candidate.start(place) as running:
         url = running.url + candidate.path
-        _probe(url, load)
-        warm_up = _wrk(url, running, load, WARM_UP_SECONDS)
-        run = _wrk(url, running, load, load.seconds)
-        if run.failed > MOST_FAILED * run.requests:
-            msg = f"{candidate.name}: {run.failed} of {run.requests} requests failed: no measurement"
-            raise RuntimeError(msg)
+        probe(candidate, running, load.answer)
+        warm_up = wrk(url, running, WARM_UP_SECONDS, script=load.script)
+        run = wrk(url, running, load.seconds, script=load.script)
         if check is not None:
             check(candidate, place, warm_up.requests - warm_up.failed + run.requests - run.failed)
         return run
 
 
-def _probe(url: str, load: Load) -> None:
-    if load.answer is None:
+def probe(candidate: Candidate, running: Running, answer: bytes | None) -> None:
+    """Ask twice; raises RuntimeError unless the second answer is ``answer`` (where there is one), with its proof."""
+    if answer is None:
         return
-    with urllib.request.urlopen(url) as response:
-        answer = response.read()
-    if answer != load.answer:
-        msg = f"{url} answers {answer!r}"
+    url = running.url + candidate.path
+    _ask(url)
+    got, headers = _ask(url)
+    name, wanted = candidate.proof or ("Content-Type", "")
+    if got != answer or wanted not in headers.get(name, ""):
+        msg = f"{candidate.name}: {url} answers {got!r} with {name}: {headers.get(name)}"
         raise RuntimeError(msg)
 
 
-def _wrk(url: str, running: Running, load: Load, seconds: int) -> Run:
+def _ask(url: str) -> tuple[bytes, Message]:
+    with urllib.request.urlopen(url) as response:
+        return response.read(), response.headers
+
+
+def wrk(url: str, running: Running, seconds: int, *, script: str = "report.lua") -> Run:
+    """Load a server from the other core; raises RuntimeError where too many requests fail."""
     command = [tool("wrk"), "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "30s", "--latency"]
-    command += ["-s", str(BENCH / "wrk" / load.script), url, "--", uuid.uuid4().hex[:8], running.token]
+    command += ["-s", str(BENCH / "wrk" / script), url, "--", uuid.uuid4().hex[:8], running.token]
     before, started = cpu_seconds(running.pid), time.perf_counter()
     ran = subprocess.run(on_core(LOAD_CORE, command), capture_output=True, text=True, check=True)
     core_used = (cpu_seconds(running.pid) - before) / (time.perf_counter() - started)
-    return _parse(ran.stdout, core_used)
+    run = _parse(ran.stdout, core_used)
+    if run.failed > MOST_FAILED * run.requests:
+        msg = f"{url}: {run.failed} of {run.requests} requests failed: no measurement"
+        raise RuntimeError(msg)
+    return run
 
 
 def _parse(output: str, core_used: float) -> Run:

@@ -3,7 +3,7 @@
 import os
 import pwd
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +16,11 @@ ANSWER = (
     '[{"id":"MLA979940","name":"One","total_items":1},{"id":"MLA979941","name":"Two","total_items":22}]}'
 )
 """300 bytes of JSON, what every upstream call of the gateway's measurement answers."""
+
+ADMIN_PASSWORD = "bench-only-password"  # noqa: S105 (of a hub that lives as long as its measurement)
+
+KEPT = "/kept"
+"""Below it the upstream says that its answers may be kept for an hour."""
 
 _NGINX = """
 daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log warn; {user}
@@ -32,7 +37,9 @@ http {{
 _NGINX_UPSTREAM = """
   server {{
     listen 127.0.0.1:{port} backlog=4096;
-    location / {{ default_type application/json; return 200 '{answer}'; }}
+    default_type application/json;
+    location / {{ return 200 '{answer}'; }}
+    location {kept}/ {{ add_header Cache-Control "max-age=3600"; return 200 '{answer}'; }}
   }}
 """
 
@@ -82,15 +89,27 @@ statistics = {statistics}
 name = "bench"
 url = "{upstream}"
 prefix = "/"
-routes = ["/categories/{{id}}"]
+routes = ["/categories/{{id}}", "{kept}/{{id}}"]
+{more}
 """
+
+_LIMITS = """
+limits = [
+  {by = "ip", rate = "1000000/10s"},
+  {by = "path", pattern = "/categories/*", rate = "1000000/10s"},
+  {by = "ip+path", pattern = "/categories/*", rate = "1000000/10s"},
+]
+"""
+"""Three that apply to every call of the load, and that nothing reaches: what is measured is their counting."""
+
+_CACHE = "cache = {enabled = true}"
 
 
 @contextmanager
 def upstream(folder: Path) -> Iterator[Running]:
     """Start nginx with a fixed answer, beside the load generator."""
     port = free_port()
-    body = _NGINX_UPSTREAM.format(port=port, answer=ANSWER)
+    body = _NGINX_UPSTREAM.format(port=port, answer=ANSWER, kept=KEPT)
     with server(_nginx(folder, body, access_log="off"), port, core=LOAD_CORE, place=folder) as running:
         yield running
 
@@ -131,21 +150,46 @@ def caddy(target: str, *, access_log: bool = True) -> Candidate:
     )
 
 
-def hub(target: str, *, statistics: bool = True, env: Mapping[str, str] | None = None) -> Candidate:
+def hub(target: str, *, statistics: bool = True) -> Candidate:
     """Return Signalbox with ``target`` as its only upstream, all else at its defaults."""
+    return _hub(f"Signalbox, statistics {'on' if statistics else 'off'}", target, statistics=statistics)
+
+
+def limited_hub(target: str) -> Candidate:
+    """Return Signalbox with statistics and three limits that count every call and refuse none."""
+    limited = _hub("Signalbox, three limits", target, more=_LIMITS)
+    proof = ("RateLimit-Policy", "ip+path")
+    return replace(limited, settings=f"{limited.settings}; by ip, path and ip+path, 1,000,000/10s each", proof=proof)
+
+
+def caching_hub(target: str) -> Candidate:
+    """Return Signalbox with statistics and its cache; the load asks for an answer that may be kept."""
+    caching = _hub("Signalbox, cache hits", target, more=_CACHE)
+    settings = f"{caching.settings}; cache in memory, all requests for one answer that is fresh for an hour"
+    return replace(caching, settings=settings, path=f"{KEPT}/MLA97994", proof=("Cache-Status", "; hit"))
+
+
+def _hub(name: str, target: str, *, statistics: bool = True, more: str = "") -> Candidate:
+    config = _HUB.format(upstream=target, statistics=str(statistics).lower(), kept=KEPT, more=more)
 
     @contextmanager
     def start(folder: Path) -> Iterator[Running]:
-        port, config = free_port(), folder / "signalbox.toml"
-        config.write_text(_HUB.format(upstream=target, statistics=str(statistics).lower()))
-        settings = {"SIGNALBOX_ADMIN_PASSWORD": "bench-only-password", **(env or {})}
-        command = hub_command(port, folder / "data", config)
-        with server(command, port, place=folder, env=settings) as running:
-            wait(lambda: answers(running.url + "/readyz"), folder / "log")
+        with running_hub(folder, config) as running:
             yield running
 
-    state = "on" if statistics else "off"
-    return Candidate(f"Signalbox, statistics {state}", f"{version('signalbox', '--version')}; SQLite, embedded", start)
+    return Candidate(name, f"{version('signalbox', '--version')}; SQLite, embedded", start)
+
+
+@contextmanager
+def running_hub(folder: Path, config: str) -> Iterator[Running]:
+    """Start Signalbox with the text of a settings file; yields when it is ready. Its log is ``folder/log``."""
+    port, file, data = free_port(), folder / "signalbox.toml", folder / "data"
+    file.write_text(config)
+    data.mkdir()
+    command = [tool("signalbox"), "serve", "--port", str(port), "--data-dir", str(data), "--config", str(file)]
+    with server(command, port, place=folder, env={"SIGNALBOX_ADMIN_PASSWORD": ADMIN_PASSWORD}) as running:
+        wait(lambda: answers(running.url + "/readyz"), folder / "log")
+        yield running
 
 
 def durable_hub() -> Candidate:
@@ -161,12 +205,6 @@ def durable_hub() -> Candidate:
 
     settings = f"{version('signalbox', '--version')}; SQLite, WAL, synchronous=FULL, group commit; token checked"
     return Candidate("Signalbox", settings, start)
-
-
-def hub_command(port: int, data: Path, config: Path) -> list[str]:
-    """Return the command that starts the hub."""
-    data.mkdir(exist_ok=True)
-    return [tool("signalbox"), "serve", "--port", str(port), "--data-dir", str(data), "--config", str(config)]
 
 
 @contextmanager

@@ -53,13 +53,15 @@ Start = Callable[[Path], AbstractContextManager[Running]]
 class Candidate:
     """What is measured. ``start`` gets an empty folder for its files; ``settings`` goes into the report.
 
-    ``path`` is what the load generator asks for.
+    ``path`` is what the load generator asks for. ``proof`` is a header of its second answer, and what its value must
+    hold, so that nothing is measured but what the name says.
     """
 
     name: str
     settings: str
     start: Start
     path: str = "/categories/MLA97994"
+    proof: tuple[str, str] | None = None
 
 
 def require(*names: str) -> None:

@@ -11,6 +11,7 @@ from signalbox.auth.security import Guard
 from signalbox.auth.service import create_token
 from signalbox.auth.settings import AuthSettings
 from signalbox.infra.context import Context
+from signalbox.infra.events import Event, publish
 from signalbox.ops.routes import build_router
 
 Ask = Callable[..., Awaitable[httpx2.Response]]
@@ -123,3 +124,32 @@ async def test_there_are_fifty_unless_said_otherwise(context: Context, ask: Ask)
 )
 async def test_what_cannot_be_asked_is_said(ask: Ask, filters: dict[str, str | int], status: int) -> None:
     assert (await ask(**filters)).status_code == status
+
+
+async def test_events_are_listed_newest_first_in_pages(context: Context, ask: Ask) -> None:
+    for number in range(5):
+        topic = "gateway.upstream_down" if number % 2 else "job.dead"
+        event = Event(topic, {"number": number}, severity="error", dedup_key=f"k{number}")
+        await context.db.write(publish, event, now=START + number)
+    first = await ask("/api/events", scope="user", limit=2)
+    assert [event["data"]["number"] for event in first.json()] == [4, 3]
+    assert first.json()[0] == {
+        "id": 5,
+        "topic": "job.dead",
+        "severity": "error",
+        "data": {"number": 4},
+        "dedup_key": "k4",
+        "created_at": "2026-01-01T00:00:00.000004Z",
+    }
+    following = first.links["next"]["url"]
+    second = await ask(following, scope="user")
+    assert [event["data"]["number"] for event in second.json()] == [2, 1]
+    only = await ask("/api/events", scope="user", topic="gateway.*")
+    assert [event["data"]["number"] for event in only.json()] == [3, 1]
+
+
+async def test_events_are_for_those_who_may_read(ask: Ask) -> None:
+    assert (await ask("/api/events", scope=None)).status_code == 401
+    assert (await ask("/api/events", scope="gateway")).status_code == 403
+    refused = await ask("/api/events", scope="user", topic="Not a topic")
+    assert (refused.status_code, refused.json()["code"]) == (400, "invalid_topic")
