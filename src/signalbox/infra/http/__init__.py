@@ -53,6 +53,12 @@ class ResponseTimeoutError(HttpClientError):
     code = "response_timeout"
 
 
+class ConnectTimeoutError(ConnectError, ResponseTimeoutError):
+    """No connection in time; nothing was sent."""
+
+    code = "connect_timeout"
+
+
 @dataclass(frozen=True)
 class Origin:
     """Where a connection goes to."""

@@ -14,9 +14,9 @@ from signalbox.infra.http import (
     ConnectError,
     ConnectionBrokenError,
     ConnectionsBusyError,
+    ConnectTimeoutError,
     Request,
     Response,
-    ResponseTimeoutError,
 )
 from signalbox.infra.http.connection import Connection
 
@@ -161,7 +161,7 @@ class PooledClient:
         except TimeoutError:
             connection.give_up()
             msg = f"{origin.host}:{origin.port} did not accept a connection in time"
-            raise ResponseTimeoutError(msg) from None
+            raise ConnectTimeoutError(msg) from None
         except (OSError, UnicodeError) as error:  # UnicodeError: a name that no DNS could hold
             connection.give_up()
             msg = f"no connection to {origin.host}:{origin.port}: {_reason(error)}"
