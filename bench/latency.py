@@ -251,11 +251,15 @@ def _row(name: str, runs: dict[str, list[Run]]) -> tuple[str, ...]:
 def _added(runs: dict[str, list[Run]], name: str, field: str) -> float:
     """Return the median over the rounds of what a way adds to a percentile."""
     pairs = zip(runs[name], runs[DIRECT], strict=True)
-    return statistics.median(getattr(way, field) - getattr(direct, field) for way, direct in pairs)
+    return statistics.median(_figure(way, field) - _figure(direct, field) for way, direct in pairs)
 
 
 def _middle(each: Sequence[Run], field: str) -> float:
-    return statistics.median(getattr(run, field) for run in each)
+    return statistics.median(_figure(run, field) for run in each)
+
+
+def _figure(run: Run, field: str) -> float:
+    return float(getattr(run, field))
 
 
 if __name__ == "__main__":

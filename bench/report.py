@@ -20,7 +20,7 @@ LEAST_ROUNDS = 3
 """Fewer rounds are a trial, of which nothing is kept."""
 
 RESULTS = BENCH / "results"
-LIBRARIES = ("uvicorn", "httptools", "uvloop", "fastapi", "httpx", "sqlalchemy")
+LIBRARIES = ("uvicorn", "httptools", "uvloop", "fastapi", "httpx", "sqlalchemy", "websockets")
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Target:
     @property
     def promise(self) -> str:
         """The bound in words."""
-        return f"at least {self.least:,g}" if self.least is not None else f"at most {self.most:,g}"
+        return f"at least {self.least:,g}" if self.least is not None else f"at most {self.most:,.4g}"
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,15 @@ class Report:
     targets: Sequence[Target]
     settings: Mapping[str, str]
     raw: object
+    plot: str = ""
+    """Lines of text shown as they are, under the table."""
 
 
 def publish(report: Report, *, keep: bool) -> int:
     """Print the report, keep it in ``results/`` when ``keep``; returns the exit status: 1 when a target is missed."""
     _print(report.title, report.columns, report.rows)
+    if report.plot:
+        print(report.plot)
     if report.targets:
         _print("Targets", ("figure", "value", "target", ""), _target_rows(report.targets))
     if keep:
@@ -117,6 +121,8 @@ def _as_json(report: Report) -> dict[str, object]:
 
 def _as_markdown(report: Report) -> str:
     parts = [f"# {report.title}", report.how, _markdown_table(report.columns, report.rows)]
+    if report.plot:
+        parts.append(f"```\n{report.plot}\n```")
     if report.targets:
         parts.append(_markdown_table(("figure", "value", "target", ""), _target_rows(report.targets)))
     parts.append("\n".join(f"- {name}: {text}" for name, text in report.settings.items()))

@@ -13,7 +13,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,8 @@ CORES_NEEDED = 2
 START_SECONDS = 20.0
 STOP_SECONDS = 15.0
 _USER_TIME, _SYSTEM_TIME, _RSS = 14, 15, 24
+_LOCAL, _REMOTE, _STATE, _INODE, _LISTEN = 1, 2, 3, 9, "0A"
+"""Columns of ``/proc/<pid>/net/tcp``, and the state of a listener there."""
 MISSING = 2
 """Exit status when the machine lacks something."""
 
@@ -174,6 +176,42 @@ def answers(url: str) -> bool:
 def resident(group: int) -> int:
     """Return the resident memory of a process group in bytes."""
     return sum(_stat(member, _RSS) for member in _members(group)) * os.sysconf("SC_PAGE_SIZE")
+
+
+def open_files(pid: int) -> int:
+    """Return the number of file descriptors that a process has open."""
+    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+
+
+def connections(pid: int) -> list[tuple[int, int]]:
+    """Return the local and the remote port of each TCP connection that a process holds; listeners are left out."""
+    own = {target.removeprefix("socket:[").removesuffix("]") for target in _targets(pid)}
+    lines = [line.split() for name in ("tcp", "tcp6") for line in _lines(f"/proc/{pid}/net/{name}")]
+    return [
+        (_port(line[_LOCAL]), _port(line[_REMOTE])) for line in lines if line[_INODE] in own and line[_STATE] != _LISTEN
+    ]
+
+
+def _targets(pid: int) -> Iterator[str]:
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            yield str(entry.readlink())
+
+
+def _lines(path: str) -> list[str]:
+    return Path(path).read_text().splitlines()[1:]
+
+
+def _port(address: str) -> int:
+    return int(address.rpartition(":")[2], 16)
+
+
+def is_over(pid: int) -> bool:
+    """Tell whether a process has ended; whoever started it may still have to take note."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
 
 
 def cpu_seconds(group: int) -> float:

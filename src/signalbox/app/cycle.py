@@ -91,7 +91,13 @@ class Cycle:
     _event: asyncio.Event | None = None
 
     def __init__(
-        self, scope: Scope, flow: Flow, on_response: Callable[[], None], *, keep_alive: bool, expects_continue: bool
+        self,
+        scope: Scope,
+        flow: Flow,
+        on_response: Callable[["Cycle"], None],
+        *,
+        keep_alive: bool,
+        expects_continue: bool,
     ) -> None:
         self.scope, self.keep_alive = scope, keep_alive
         self._flow, self._expects_continue, self._on_response = flow, expects_continue, on_response
@@ -146,6 +152,11 @@ class Cycle:
         if self._event is not None:
             self._event.set()
 
+    def drop(self) -> None:
+        """Tell the application that nobody waits for its answer any more."""
+        self.disconnected = not self.response_complete
+        self.notify()
+
     async def receive(self) -> Message:
         """The next part of the request body; ``http.disconnect`` where the client left, or has its answer."""
         if self._expects_continue and not self._flow.transport.is_closing():
@@ -189,16 +200,18 @@ class Cycle:
             raise RuntimeError(msg)
 
     def _begin(self, message: Message) -> None:
+        if self._expects_continue:  # never asked for its body, the client may send it all the same, or the next request
+            self._expects_continue = self.keep_alive = False
         self._head = self._encode_head(message["status"], message.get("headers", ()))
         self.response_started = True
-        self._expects_continue = False
 
     def take_over(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Answer with 101; what follows on the connection is not this request's any more."""
         self.keep_alive = True
         self._head = self._encode_head(SWITCHING_PROTOCOLS, headers)
         self.response_started = self.response_complete = True
-        self._write(b"")
+        if not self._flow.transport.is_closing():
+            self._write(b"")
 
     def _encode_head(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
         lines = [STATUS_LINES[status]]
@@ -263,6 +276,4 @@ class Cycle:
             self._reset_on_close(on=False)
         self.response_complete = True
         self.notify()
-        if not self.keep_alive:
-            self._flow.transport.close()
-        self._on_response()
+        self._on_response(self)

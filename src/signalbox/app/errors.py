@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Iterable, Sequence
+from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any
 
@@ -112,8 +113,8 @@ async def respond(
     body = json.dumps(problem(error)).encode()
     headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", b"%d" % len(body))]
     headers += [(name.lower().encode(), value.encode()) for name, value in headers_of(error).items()]
-    if request_id:
-        headers.append((b"x-request-id", request_id))
+    if request_id:  # as the gateway has it; all else is stamped by the front, with a date too
+        headers += [(b"date", formatdate(usegmt=True).encode()), (b"x-request-id", request_id)]
     if close:
         headers.append((b"connection", b"close"))
     status, _ = status_of(error)

@@ -25,8 +25,12 @@ from signalbox.core.times import parse_span
 from signalbox.gateway import rollup
 from signalbox.gateway import routes as gateway_routes
 from signalbox.gateway import store as gateway_store
+from signalbox.gateway.cache_entry import Record, RecordCodec
 from signalbox.gateway.recorder import Recorder
 from signalbox.gateway.runtime import GatewayRuntime
+from signalbox.infra.cache import Cache
+from signalbox.infra.cache.memory import MemoryCache
+from signalbox.infra.clock import Clock
 from signalbox.infra.clock.system import SystemClock
 from signalbox.infra.context import Context
 from signalbox.infra.db import Database
@@ -45,7 +49,7 @@ from signalbox.ops.retention import Sweep, Sweeper
 
 _log = logging.getLogger(__name__)
 
-RESTART = ("host", "port", "role", "workers", "root_path", "data_dir", "database_url", "drain_timeout")
+RESTART = ("host", "port", "role", "workers", "root_path", "data_dir", "database_url", "drain_timeout", "cache")
 """Settings that a running process does not take."""
 
 SHARE_SECONDS = 1.0
@@ -181,13 +185,25 @@ async def open_context(settings: Settings, *, metrics: Metrics | None = None) ->
     clock = SystemClock()
     http = PooledClient()
     outbound = RecordedClient(http, clock)
-    context = Context(clock, db, calls_db, http, outbound, MemoryLimiter(clock), metrics or Metrics())
+    answers = _open_answers(settings, clock)
+    context = Context(clock, db, calls_db, http, outbound, answers, MemoryLimiter(clock), metrics or Metrics())
     try:
         yield context
     finally:
         await context.http.close()
+        await context.answers.close()
         await calls_db.close()
         await db.close()
+
+
+def _open_answers(settings: Settings, clock: Clock) -> Cache[Record]:
+    """Where cached answers lie."""
+    kept = settings.cache
+    if kept.redis_url is None:
+        return MemoryCache(RecordCodec(), clock=clock, max_bytes=kept.max_bytes)
+    from signalbox.infra.cache.redis import RedisCache  # noqa: PLC0415 - an extra, needed by those who set it
+
+    return RedisCache(RecordCodec(), clock=clock, url=kept.redis_url.reveal())
 
 
 def upgrade_databases(settings: Settings) -> dict[History, tuple[str | None, str | None]]:

@@ -4,6 +4,7 @@ import asyncio
 import functools
 import math
 import select
+import time
 from collections import deque
 from typing import Any, cast
 from urllib.parse import unquote
@@ -12,20 +13,20 @@ import httptools
 import uvicorn
 from uvicorn.server import ServerState
 
-from signalbox.app.cycle import STATUS_LINES, Cycle, Flow
+from signalbox.app.cycle import Cycle, Flow
+from signalbox.app.ending import MAX_UNWANTED, Deaf, Refusal, RefusedError, linger, not_taken, refusal
 from signalbox.core.asgi import DROP_IF_GONE, EMPTY_QUERY, TAKE_OVER, WHOLE_ANSWER, TakenOver
 
 MAX_HEAD = 64 * 1024
 """Bytes of a request's line and headers, and of its trailers."""
 
-MAX_UNWANTED = 64 * 1024 * 1024
-"""Bytes of a request body that are read and dropped once its answer is complete. To close at once would lose the
-answer for clients that first send and then read; to read without end would let them waste the line."""
-
 LEAST_BODY_RATE = 500
 """Bytes a second that a request body has to bring on average, once it has taken longer than ``body_timeout``."""
 
 _GONE = select.POLLERR | select.POLLHUP | getattr(select, "POLLRDHUP", 0)
+
+_BODY_HEADERS = frozenset({b"expect", b"transfer-encoding"})
+"""Headers that say how a request's body comes."""
 
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
 
@@ -38,11 +39,13 @@ class HttpProtocol(asyncio.Protocol):
     - An offer to upgrade (``Upgrade: h2c``, which Java's client makes with every request) is passed over, as RFC 9110,
       7.8 allows, without losing the request's body.
     - A head over ``MAX_HEAD`` is refused with 431, trailers and chunk extensions are bounded as well.
+    - A transfer coding other than ``chunked`` is refused: its body could not be told from a plain one.
+    - What cannot be parsed is refused in its turn, behind the answers to the requests before it.
     - A target with a fragment is refused (RFC 9112, 3.2), and an empty query told from none.
     - A body that nobody wants any more is read up to ``MAX_UNWANTED``.
     - A request for WebSocket may be answered by taking the connection over (``TAKE_OVER``).
-    - A sweep ends connections that are idle, or whose client is too slow with a head or a body: a timer for each
-      answer would cost as much as writing it.
+    - A sweep ends connections that are idle, or whose client is too slow with a head or a body, or takes nothing of
+      its answer: a timer for each answer would cost as much as writing it.
     """
 
     waiting_since = math.inf
@@ -56,10 +59,15 @@ class HttpProtocol(asyncio.Protocol):
     _expects_continue = False
     _asks_to_upgrade = False
     """Whether the newest request asks for WebSocket: what comes behind its head is not HTTP."""
+    _refused = False
     _early = b""
     _body_size = 0
     _body_seconds = 0.0
     """How long the newest request's body has been waited for."""
+    _not_taken = 0
+    """Bytes that the client had not taken at the last sweep."""
+    _stalled_for = 0.0
+    """Seconds for which it has taken nothing of them."""
     _cycle: Cycle | None = None
     """The newest request; None before the first."""
 
@@ -76,7 +84,7 @@ class HttpProtocol(asyncio.Protocol):
         self._state, self._app_state = server_state, app_state
         self._loop = _loop or asyncio.get_event_loop()
         self._parser: Any = _new_parser(self)
-        self._pipeline: deque[Cycle] = deque()
+        self._pipeline: deque[Cycle | Refusal] = deque()
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._extensions: dict[str, Any] = {DROP_IF_GONE: self._drop_if_gone, WHOLE_ANSWER: None}
@@ -97,8 +105,7 @@ class HttpProtocol(asyncio.Protocol):
         self._state.connections.discard(self)
         for cycle in (self._cycle, *self._pipeline):
             if cycle is not None:
-                cycle.disconnected = not cycle.response_complete
-                cycle.notify()
+                cycle.drop()
         self._flow.resume_writing()
 
     def shutdown(self) -> None:
@@ -119,8 +126,12 @@ class HttpProtocol(asyncio.Protocol):
     def sweep(self, *, now: float, interval: float, idle_timeout: float, body_timeout: float) -> None:
         """Called every ``interval`` seconds: end the connection if its client takes too long.
 
-        Time that a body was not waited for, because the upstream takes it no faster, does not count.
+        Time that a body was not waited for, because the upstream takes it no faster, does not count. A client that
+        takes nothing of what was sent to it for ``idle_timeout`` is dropped: nothing else would end its calls.
         """
+        if self._stalls(interval) > idle_timeout:
+            self.transport.abort()
+            return
         if now - self.waiting_since > idle_timeout:
             self.transport.close()
             return
@@ -129,7 +140,15 @@ class HttpProtocol(asyncio.Protocol):
             return
         self._body_seconds += interval
         if self._body_seconds > body_timeout + self._body_size / LEAST_BODY_RATE:
-            self._refuse(408, b"The body of the request came too slowly.")
+            self._refuse(408, "request_timeout", "the body of the request came too slowly")
+
+    def _stalls(self, interval: float) -> float:
+        """For how many seconds the client has taken nothing of what waits for it."""
+        waiting = not_taken(self.transport)
+        taking = not waiting or waiting < self._not_taken
+        self._not_taken = waiting
+        self._stalled_for = 0.0 if taking else self._stalled_for + interval
+        return self._stalled_for
 
     # -- reading ----------------------------------------------------------------------------------------------------
 
@@ -138,20 +157,20 @@ class HttpProtocol(asyncio.Protocol):
         if self._asks_to_upgrade:
             self._keep_early(data)
             return
-        self._moved = False
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            rest = data[upgrade.args[0] :]
-            if self._asks_to_upgrade:
-                self._keep_early(rest)
+        while True:
+            self._moved = False
+            try:
+                self._parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                data = self._behind_upgrade(data[upgrade.args[0] :])
+                if data:
+                    continue
+            except httptools.HttpParserError as error:
+                self._refuse_for(error)
             else:
-                self._pass_over_upgrade(rest)
-        except httptools.HttpParserError:
-            self._refuse(400, b"Invalid HTTP request received.")
-        else:
-            if not self._moved:
-                self._count(len(data))
+                if not self._moved:
+                    self._count(len(data))
+            return
 
     def on_message_begin(self) -> None:
         """A new request."""
@@ -170,14 +189,21 @@ class HttpProtocol(asyncio.Protocol):
         """One header; trailers, which ASGI does not carry, are dropped."""
         if self._in_head:
             name = name.lower()
-            if name == b"expect" and value.lower() == b"100-continue":
-                self._expects_continue = True
+            if name in _BODY_HEADERS:
+                self._note(name, value.lower())
             self._headers.append((name, value))
             return
         self._head_size += len(name) + len(value)
         if self._head_size > MAX_HEAD:
-            msg = f"trailers over {MAX_HEAD} bytes"
-            raise ValueError(msg)
+            raise RefusedError(431, "head_too_large", f"the request's trailers are larger than {MAX_HEAD} bytes")
+
+    def _note(self, name: bytes, value: bytes) -> None:
+        """Note how the request's body comes."""
+        if name == b"expect":
+            self._expects_continue = value.rstrip() == b"100-continue"
+        elif value != b"chunked":
+            msg = "a request body may be chunked, but come in no other transfer coding"
+            raise RefusedError(400, "unsupported_transfer_coding", msg)
 
     def on_headers_complete(self) -> None:
         """Serve the request, unless its head is to be read again without the offer to upgrade."""
@@ -218,10 +244,14 @@ class HttpProtocol(asyncio.Protocol):
     def _serve(self) -> None:
         """Start the application, or let a pipelined request wait for its turn."""
         scope = self._scope()
-        keep_alive = scope["http_version"] == "1.1" and self._parser.should_keep_alive() and not self._asks_to_upgrade
+        modern = scope["http_version"] == "1.1"
+        if not modern and scope["http_version"] != "1.0":
+            raise RefusedError(505, "http_version_not_supported", "this server speaks HTTP/1.1 and HTTP/1.0")
+        keep_alive = modern and self._parser.should_keep_alive() and not self._asks_to_upgrade
+        expects_continue = self._expects_continue and modern  # an old client must not be asked (RFC 9110, 10.1.1)
         before = self._cycle
         self._cycle = cycle = Cycle(
-            scope, self._flow, self._answered, keep_alive=keep_alive, expects_continue=self._expects_continue
+            scope, self._flow, self._answered, keep_alive=keep_alive, expects_continue=expects_continue
         )
         if before is None or before.response_complete:
             cycle.start(self._app, self._loop, self._state.tasks)
@@ -262,16 +292,25 @@ class HttpProtocol(asyncio.Protocol):
             "extensions": extensions,
         }
 
-    def _answered(self) -> None:
+    def _answered(self, cycle: Cycle) -> None:
         """Serve the next request that waits, else wait for one."""
-        self._state.total_requests += 1
+        if not cycle.keep_alive:
+            self._end(unread=cycle.more_body or bool(self._pipeline) or self._flow.read_paused)
+        elif not self.transport.is_closing():
+            self._flow.resume_reading()
+            if self._pipeline:
+                self._pipeline.popleft().start(self._app, self._loop, self._state.tasks)
+            else:
+                self.waiting_since = self._loop.time()
+
+    def _end(self, *, unread: bool) -> None:
+        """Close, as soon as the client has the answer."""
         if self.transport.is_closing():
             return
-        self._flow.resume_reading()
-        if self._pipeline:
-            self._pipeline.popleft().start(self._app, self._loop, self._state.tasks)
+        if unread:
+            linger(self.transport, self.connection_lost)
         else:
-            self.waiting_since = self._loop.time()
+            self.transport.close()
 
     def _newest(self) -> Cycle:
         cycle = self._cycle
@@ -294,10 +333,14 @@ class HttpProtocol(asyncio.Protocol):
     # -- connections that are taken over ----------------------------------------------------------------------------
 
     def _is_websocket(self) -> bool:
-        """Whether the request is one that may take the connection over: alone on it, and a GET (RFC 6455, 4.1)."""
-        alone = self._cycle is None or self._cycle.response_complete
+        """Whether the request is one that may take the connection over: a GET by HTTP/1.1 (RFC 6455, 4.1).
+
+        It has to be alone there, no answer before it under way: what takes the connection over begins anew.
+        """
+        alone = (self._cycle is None or self._cycle.response_complete) and not self._flow.write_paused
         wanted = [value.strip().lower() for name, value in self._headers if name == b"upgrade"]
-        return alone and wanted == [b"websocket"] and self._parser.get_method() == b"GET" and not self._has_body()
+        asked = wanted == [b"websocket"] and self._parser.get_method() == b"GET" and not self._has_body()
+        return alone and asked and self._parser.get_http_version() == "1.1"
 
     def _has_body(self) -> bool:
         return any(name in {b"content-length", b"transfer-encoding"} for name, _ in self._headers)
@@ -317,35 +360,67 @@ class HttpProtocol(asyncio.Protocol):
 
     def _count(self, size: int) -> None:
         self._head_size += size
-        if self._head_size > MAX_HEAD and not self.transport.is_closing():
-            self._refuse(431, b"The head of the request is too large.")
+        if self._head_size > MAX_HEAD:
+            self._refuse(431, "head_too_large", f"the head of the request is larger than {MAX_HEAD} bytes")
 
-    def _pass_over_upgrade(self, rest: bytes) -> None:
-        """Read the request's head again without what makes the parser stop behind it."""
-        method = self._parser.get_method()
-        if method == b"CONNECT":
-            self._refuse(400, b"This server is no proxy to other hosts.")
-            return
-        lines = [b"%b %b HTTP/%b" % (method, self._url, self._parser.get_http_version().encode())]
+    def _behind_upgrade(self, rest: bytes) -> bytes:
+        """What to parse next behind a request that asks for an upgrade; empty where nothing is."""
+        if self._asks_to_upgrade:
+            self._keep_early(rest)
+            return b""
+        if self._parser.get_method() == b"CONNECT":
+            self._refuse(400, "invalid_request", "this server is no proxy to other hosts")
+            return b""
+        head = self._head_without_upgrade()
+        self._parser = _new_parser(self)
+        return head + rest
+
+    def _head_without_upgrade(self) -> bytes:
+        """The newest request's head, to be read again without what makes the parser stop behind it."""
+        method, version = self._parser.get_method(), self._parser.get_http_version()
+        lines = [b"%b %b HTTP/%b" % (method, self._url, version.encode())]
         for name, value in self._headers:
             if name == b"connection":
                 options = [option for option in value.split(b",") if option.strip().lower() != b"upgrade"]
                 lines.append(b"connection: " + b",".join(options))
             elif name != b"upgrade":
                 lines.append(b"%b: %b" % (name, value))
-        self._parser = _new_parser(self)
-        self.data_received(b"\r\n".join([*lines, b"\r\n"]) + rest)
+        return b"\r\n".join([*lines, b"\r\n"])
 
-    def _refuse(self, status: int, reason: bytes) -> None:
-        cycle = self._cycle
-        read = cycle is not None and (cycle.response_started or not cycle.more_body)
-        answering = cycle is not None and read and not cycle.response_complete
-        if answering or self._pipeline:  # another word would become part of the answer under way
-            self.transport.abort()
+    def _refuse_for(self, error: httptools.HttpParserError) -> None:
+        cause = error.__context__
+        if isinstance(cause, RefusedError):
+            self._refuse(cause.status, cause.code, cause.detail)
+        else:
+            self._refuse(400, "invalid_request", f"this is not a valid HTTP request: {cause or error}")
+
+    def _refuse(self, status: int, code: str, detail: str) -> None:
+        """Refuse what came last, in its turn, and whatever may follow."""
+        if self._refused or self.transport.is_closing():
             return
-        fields = b"\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
-        self.transport.write(STATUS_LINES[status] + fields % len(reason) + reason)
-        self.transport.close()
+        self._refused = True
+        self._parser = Deaf()
+        say = functools.partial(self._say, refusal(status, code, detail, now=time.time()))
+        cycle = self._cycle
+        if cycle is None or (cycle.response_complete and not cycle.more_body):
+            say()
+        elif cycle.response_complete:  # of a body that nobody wanted, nobody is told
+            self._end(unread=True)
+        elif cycle.response_started and cycle.more_body:
+            self.transport.abort()
+        elif cycle.response_started:  # another word might be taken for a part of the answer under way
+            cycle.keep_alive = False
+        elif not cycle.more_body:
+            self._pipeline.append(Refusal(say))
+        elif self._pipeline:
+            self._pipeline[-1] = Refusal(say)
+        else:
+            cycle.drop()
+            say()
+
+    def _say(self, answer: bytes) -> None:
+        self.transport.write(answer)
+        self._end(unread=True)
 
 
 def _new_parser(protocol: HttpProtocol) -> Any:

@@ -51,7 +51,29 @@ def _check_database(secret: Secret) -> Secret:
     return secret
 
 
+def _check_redis(secret: Secret) -> Secret:
+    scheme, mark, rest = secret.reveal().partition("://")
+    if scheme not in {"redis", "rediss"} or not mark or not rest:
+        msg = "is no Redis address; write it as redis://user:password@host:6379/0, or rediss:// for TLS"
+        raise ValueError(msg)
+    if find_spec("redis") is None:
+        msg = "needs the client of Redis, which is not installed; install signalbox[redis]"
+        raise ValueError(msg)
+    return secret
+
+
 Span = Annotated[str, AfterValidator(_check_span)]
+
+
+class CacheStoreSettings(BaseModel):
+    """Where cached answers lie, ``[cache]``; which are cached is a matter of each upstream."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_bytes: Annotated[int, Field(ge=1024**2)] = 64 * 1024**2
+    """Memory that they take in each process, where they lie there."""
+    redis_url: Annotated[Secret, AfterValidator(_check_redis)] | None = None
+    """``redis://...``: a Redis that several processes share; unset: in the memory of each."""
 
 
 class RetentionSettings(BaseModel):
@@ -103,6 +125,7 @@ class Settings(BaseSettings):
     auth: AuthSettings = AuthSettings()
     gateway: GatewaySettings = GatewaySettings()
     log: LogSettings = LogSettings()
+    cache: CacheStoreSettings = CacheStoreSettings()
     retention: RetentionSettings = RetentionSettings()
 
     @property

@@ -4,7 +4,7 @@ import asyncio
 import functools
 import random
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from signalbox.core.errors import SignalboxError
 from signalbox.gateway.body import ClientGoneError
@@ -41,6 +41,14 @@ address, headers, body, its length (None: sent in chunks), protocol to upgrade t
 BODY: Final = 3
 
 
+class _Again(NamedTuple):
+    """Another try."""
+
+    pause: float
+    """Seconds before it."""
+    timeouts: Timeouts
+
+
 class Dispatcher:
     """The way to one upstream. ``breaker`` and ``targets`` are there to be looked at."""
 
@@ -72,22 +80,23 @@ class Dispatcher:
             try:
                 response = await self._client.send(_to_request(call, target, timeouts))
             except HttpClientError as error:
-                if not self._is_to_repeat(exchange, call, error, tried):
+                again = self._plan(exchange, tried) if _is_repeatable(exchange, call, error) else None
+                if again is None:
                     raise self.fail(exchange, error) from error
                 self._log.report(self._name, error)
             else:
                 if response.status < SERVER_ERROR or not self.breaker.counts(response.status):
                     return response
-                if not self._is_answer_to_repeat(exchange, call, response, tried):
+                again = self._plan(exchange, tried) if self._is_answer_to_repeat(exchange, call, response) else None
+                if again is None:
                     exchange.fail(self._monotonic(), f"status {response.status}")
                     return response
                 response.close()
             exchange.fail_attempt(self._monotonic())
             tried.append(target)
-            await self._pause(tried)
-            now = self._monotonic()
-            timeouts = self._time_left(now - exchange.started)
-            target = exchange.target = self.targets.pick(now, exclude=tried)
+            await asyncio.sleep(again.pause)
+            timeouts = again.timeouts
+            target = exchange.target = self.targets.pick(self._monotonic(), exclude=tried)
 
     def fail(self, exchange: Exchange, error: HttpClientError) -> SignalboxError:
         """Note that the call failed; returns what the client is to be told."""
@@ -103,39 +112,37 @@ class Dispatcher:
             return UpstreamTimeoutError(f"the upstream {self._name} did not answer in time")
         return UpstreamFailedError(f"the upstream {self._name} gave no valid answer ({error.code})")
 
-    def _is_to_repeat(self, exchange: Exchange, call: Outgoing, error: HttpClientError, tried: list[Target]) -> bool:
-        if own_failure(error) is not None or not may_repeat(error, method=exchange.method, body=call[BODY]):
-            return False
-        return self._may_retry(tried)
-
-    def _is_answer_to_repeat(self, exchange: Exchange, call: Outgoing, response: Response, tried: list[Target]) -> bool:
+    def _is_answer_to_repeat(self, exchange: Exchange, call: Outgoing, response: Response) -> bool:
         asked_to_wait = any(name == b"retry-after" for name, _ in response.headers)
-        repeatable = may_repeat_answer(
+        return may_repeat_answer(
             self._retry, response.status, method=exchange.method, body=call[BODY], retry_after=asked_to_wait
         )
-        return repeatable and self._may_retry(tried)
 
-    def _may_retry(self, tried: list[Target]) -> bool:
-        """A breaker that is not closed lets few calls through, and each of them once."""
-        few = len(tried) < self._retry.retries and self.breaker.state == "closed"
-        return few and self._budget.take(self._monotonic())
+    def _plan(self, exchange: Exchange, tried: list[Target]) -> _Again | None:
+        """When and for how long to try again; None where that may not be.
 
-    def _time_left(self, spent: float) -> Timeouts:
-        timeouts = time_left(self._timeouts, spent)
-        if timeouts is None:
-            msg = f"the upstream {self._name} did not answer in time"
-            raise UpstreamTimeoutError(msg)
-        return timeouts
-
-    async def _pause(self, tried: list[Target]) -> None:
-        """Another target need not be waited for."""
-        if len(tried) >= len(self.targets.all):
-            await asyncio.sleep(backoff(self._retry, len(tried), jitter=random.random()))
+        A breaker that is not closed lets few calls through, and each of them once. Another target need not be waited
+        for.
+        """
+        number = len(tried) + 1
+        if number > self._retry.retries or self.breaker.state != "closed":
+            return None
+        alone = number >= len(self.targets.all)
+        pause = backoff(self._retry, number, jitter=random.random()) if alone else 0.0
+        now = self._monotonic()
+        timeouts = time_left(self._timeouts, now - exchange.started + pause)
+        if timeouts is None or not self._budget.take(now):
+            return None
+        return _Again(pause, timeouts)
 
 
 def _to_request(call: Outgoing, target: Target, timeouts: Timeouts) -> Request:
     method, path, headers, body, length, upgrade = call
     return _new_request((target.origin, method, target.base + path, headers, body, length, timeouts, upgrade))
+
+
+def _is_repeatable(exchange: Exchange, call: Outgoing, error: HttpClientError) -> bool:
+    return own_failure(error) is None and may_repeat(error, method=exchange.method, body=call[BODY])
 
 
 def own_failure(error: HttpClientError) -> ClientGoneError | BodyTooLargeError | None:

@@ -2,6 +2,7 @@
 
 from signalbox.core.errors import (
     BadGatewayError,
+    ConflictError,
     GatewayTimeoutError,
     InvalidError,
     NotFoundError,
@@ -20,6 +21,12 @@ class UnknownUpstreamError(NotFoundError):
     """No upstream has this name."""
 
     code = "unknown_upstream"
+
+
+class NoCacheError(ConflictError):
+    """Answers of the upstream are not cached."""
+
+    code = "not_cached_upstream"
 
 
 class BodyTooLargeError(TooLargeError):

@@ -1,5 +1,7 @@
 """What is known of one call through the gateway while it runs."""
 
+import copy
+
 from signalbox.core.asgi import EMPTY_QUERY, Scope
 from signalbox.gateway.body import RequestBody
 from signalbox.gateway.breaker import Failure, Ticket
@@ -41,6 +43,15 @@ class Exchange:
         self.query: bytes | None = sanitize_query(query) if query else None
         if not query and EMPTY_QUERY in scope.get("extensions", ()):
             self.query = b""
+
+    def again(self, *, now: int, monotonic: float) -> "Exchange":
+        """The same call once more, for nobody."""
+        made = copy.copy(self)
+        made.started_at, made.started = now, monotonic
+        made.ticket = made.target = made.head_at = made.request_body = None
+        made.client = ""
+        made.request_bytes = made.response_bytes = 0
+        return made
 
     def succeed(self, now: float) -> None:
         """The upstream answered."""

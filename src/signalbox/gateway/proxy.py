@@ -10,6 +10,7 @@ from signalbox.core.proxies import TrustedProxies
 from signalbox.core.times import MICROSECONDS
 from signalbox.gateway.admission import CREDENTIALS, Admission
 from signalbox.gateway.body import SMALL, ClientGoneError, RequestBody, too_large
+from signalbox.gateway.cache_ask import origin_of
 from signalbox.gateway.errors import NoUpstreamError, UnsupportedCodingError
 from signalbox.gateway.exchange import Exchange
 from signalbox.gateway.headers import Header, Special, WayHeaders, response_headers, split_request, trace_headers
@@ -55,56 +56,16 @@ class Proxy:
         peer = scope["client"][0] if scope["client"] else ""
         client = self.rules.proxies.client(peer, scope["headers"])
         exchange = Exchange(scope, peer=peer, client=client, now=clock.now(), monotonic=clock.monotonic())
+        watch = ClientWatch(scope, receive, self.waiting)
         try:
-            await self._serve(exchange, scope, receive, send)
+            await self._serve(exchange, watch, scope, receive, send)
         except ClientGoneError:
             exchange.status = CLIENT_CLOSED_REQUEST
         except SignalboxError as error:
+            watch.stop()
             unread = exchange.request_body is None or not exchange.request_body.complete
             close = unread and _expects_continue(scope["headers"])
             exchange.status = await self._respond(send, error, request_id=exchange.request_id, close=close)
-        finally:
-            if exchange.ticket is not None or exchange.target is not None:
-                exchange.ignore()
-            if self._recorder.enabled:
-                self._recorder.record(exchange.to_call(clock.monotonic()))
-
-    async def _serve(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
-        rules = self.rules
-        headers, special = split_request(scope["headers"])
-        upstream, trace = _route(exchange, rules.table, special)
-        if CREDENTIALS.isdisjoint(special):
-            self._admission.check_anonymous(exchange)
-        else:
-            headers += await self._admission.admit(exchange, scope["headers"], special)
-        parts = rules.parts[upstream.name]
-        told = () if parts.limits is None else _limit(exchange, parts.limits)
-        way = (exchange.peer, scope["scheme"], exchange.host)
-        headers += [*trace, *self._ways.of(special, way, trusted=rules.proxies.trusts(exchange.peer))]
-        watch = ClientWatch(scope, receive, self.waiting)
-        try:
-            if b"content-length" in special or b"transfer-encoding" in special:
-                body, length = await _body(exchange, upstream, special, receive, watch)
-            else:
-                body, length = b"", 0
-                watch.arm()
-            target = upstream.target(exchange.path, exchange.query)
-            upgrade = _WEBSOCKET if b"upgrade" in special and TAKE_OVER in scope["extensions"] else b""
-            outgoing = (exchange.method.encode(), target, headers, body, length, upgrade)
-            response = await parts.dispatcher.send(exchange, outgoing)
-            status = exchange.status = response.status
-            answer = response_headers(response.headers, status=status, request_id=exchange.request_id)
-            answer += told
-            whole = None if upgrade else response.whole()
-            if whole is None:
-                await self._relay.pass_on(
-                    response, answer, call=exchange, dispatcher=parts.dispatcher, scope=scope, send=send, watch=watch
-                )
-                return
-            watch.stop()
-            exchange.succeed(self._clock.monotonic())
-            exchange.response_bytes = len(whole)
-            await send_whole(scope, send, status=status, headers=answer, body=whole)
         except asyncio.CancelledError:
             exchange.status = CLIENT_CLOSED_REQUEST
             if not watch.take_back():
@@ -112,6 +73,50 @@ class Proxy:
                 raise
         finally:
             watch.stop()
+            if exchange.ticket is not None or exchange.target is not None:
+                exchange.ignore()
+            if self._recorder.enabled:
+                self._recorder.record(exchange.to_call(clock.monotonic()))
+
+    async def _serve(self, exchange: Exchange, watch: ClientWatch, scope: Scope, receive: Receive, send: Send) -> None:
+        rules = self.rules
+        headers, special = split_request(scope["headers"])
+        upstream, made = _route(exchange, rules.table, special)
+        if CREDENTIALS.isdisjoint(special):
+            self._admission.check_anonymous(exchange)
+        else:
+            headers += await self._admission.admit(exchange, scope["headers"], special)
+        parts = rules.parts[upstream.name]
+        told = () if parts.limits is None else _limit(exchange, parts.limits)
+        way, trusted = (exchange.peer, scope["scheme"], exchange.host), rules.proxies.trusts(exchange.peer)
+        made += self._ways.of(special, way, trusted=trusted)
+        if b"content-length" in special or b"transfer-encoding" in special:
+            body, length = await _body(exchange, upstream, special, receive, watch)
+        else:
+            body, length = b"", 0
+            watch.arm()
+        method, target = exchange.method.encode(), upstream.target(exchange.path, exchange.query)
+        upgrade = _WEBSOCKET if b"upgrade" in special and TAKE_OVER in scope["extensions"] else b""
+        if parts.cached is None:
+            outgoing = (method, target, headers + made, body, length, upgrade)
+            response = await parts.dispatcher.send(exchange, outgoing)
+        else:
+            outgoing = (method, target, headers, body, length, upgrade)
+            origin = origin_of(special, way, trusted=trusted)
+            response = await parts.cached.send(exchange, outgoing, made=made, origin=origin)
+        status = exchange.status = response.status
+        answer = response_headers(response.headers, status=status, request_id=exchange.request_id)
+        answer += told
+        whole = None if upgrade else response.whole()
+        if whole is None:
+            await self._relay.pass_on(
+                response, answer, call=exchange, dispatcher=parts.dispatcher, scope=scope, send=send, watch=watch
+            )
+            return
+        watch.stop()
+        exchange.succeed(self._clock.monotonic())
+        exchange.response_bytes = len(whole)
+        await send_whole(scope, send, status=status, headers=answer, body=whole)
 
 
 def _route(exchange: Exchange, table: RoutingTable, special: Special) -> tuple[Upstream, list[Header]]:

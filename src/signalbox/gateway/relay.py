@@ -72,9 +72,10 @@ class Relay:
         """Join client and upstream until both are gone. The call's time is that of the handshake."""
         exchange.head_at = self._monotonic()
         exchange.succeed(exchange.head_at)
-        server = response.detach()
+        headers = [header for header in headers if header[0] != b"content-length"]  # RFC 9110, 8.6
         headers += [(b"connection", b"upgrade"), (b"upgrade", b"websocket")]
         client = scope["extensions"][TAKE_OVER](headers)
+        server = response.detach()
         tunnel = Tunnel(client.transport, server.transport)
         try:
             await tunnel.run(client_sent=client.early, server_sent=server.early)

@@ -12,7 +12,7 @@ from signalbox.core.pagination import DEFAULT_LIMIT, MAX_LIMIT, next_link
 from signalbox.core.times import to_micros
 from signalbox.gateway import service, upstreams
 from signalbox.gateway.runtime import GatewayRuntime
-from signalbox.gateway.schemas import CallOut, Dimension, Filters, Step, Summary, UpstreamOut
+from signalbox.gateway.schemas import CallOut, Dimension, Filters, Purged, Step, Summary, UpstreamOut
 from signalbox.infra.context import Context
 
 
@@ -100,17 +100,30 @@ def build_upstream_router(runtime: GatewayRuntime, guard: Guard) -> APIRouter:
     ) -> UpstreamOut:
         """Let calls through again at once, and forget the failures counted so far; needs the scope manager."""
         parts = runtime.parts_of(name)
-        breaker = parts.dispatcher.breaker
-        await context.db.write(
-            upstreams.note_reset,
-            upstream=name,
-            before=breaker.state,
-            actor=caller.actor,
-            at=context.clock.now(),
-            request_id=request.state.request_id,
-        )
+        breaker, hand = parts.dispatcher.breaker, _hand(request, caller, context)
+        await context.db.write(upstreams.note_reset, upstream=name, before=breaker.state, hand=hand)
         breaker.reset(context.clock.monotonic())
         (found,) = await upstreams.describe({name: parts}, runtime.figures(), context.clock)
         return found
 
+    @router.delete("/{name}/cache", summary="Forget cached answers")
+    async def purge_cache(
+        request: Request,
+        name: str,
+        caller: Annotated[Principal, Depends(guard.require(MANAGER))],
+        prefix: Annotated[
+            str | None, Query(pattern="^/", description="Only paths below this: `/a` is `/a` and `/a/b`, not `/ab`.")
+        ] = None,
+        path: Annotated[str | None, Query(pattern="^/", description="Only this path, with whatever query.")] = None,
+    ) -> Purged:
+        """Of all paths, or of some as they are spelt upstream; needs the scope manager."""
+        cache = runtime.cache_of(name)
+        hand = _hand(request, caller, context)
+        await context.db.write(upstreams.note_purge, upstream=name, prefix=prefix, path=path, hand=hand)
+        return Purged(purged=await cache.purge(prefix=prefix, path=path))
+
     return router
+
+
+def _hand(request: Request, caller: Principal, context: Context) -> upstreams.Hand:
+    return upstreams.Hand(caller.actor, context.clock.now(), request.state.request_id)

@@ -8,7 +8,8 @@ from signalbox.core.asgi import ErrorResponder
 from signalbox.core.proxies import TrustedProxies
 from signalbox.gateway.admission import Admission
 from signalbox.gateway.alarms import Alarms
-from signalbox.gateway.errors import UnknownUpstreamError
+from signalbox.gateway.cache import GatewayCache
+from signalbox.gateway.errors import NoCacheError, UnknownUpstreamError
 from signalbox.gateway.parts import Parts, PartsBin
 from signalbox.gateway.proxy import Proxy, Rules
 from signalbox.gateway.recorder import Recorder
@@ -34,7 +35,7 @@ class GatewayRuntime:
         self.recorder = recorder
         self.vitals = Vitals(self.recorder.current, now=context.clock.monotonic())
         self._alarms = Alarms(context)
-        self._bin = PartsBin(context, self._alarms.on_change)
+        self._bin = PartsBin(context, self._alarms.on_change, recorder.record)
         self.proxy = Proxy(
             clock=context.clock,
             admission=Admission(auth),
@@ -61,6 +62,19 @@ class GatewayRuntime:
             raise UnknownUpstreamError(msg)
         return parts
 
+    def cache_of(self, name: str) -> GatewayCache:
+        """The cache of an upstream.
+
+        Raises:
+            UnknownUpstreamError: there is no upstream of this name.
+            NoCacheError: its answers are not cached.
+        """
+        cached = self.parts_of(name).cached
+        if cached is None:
+            msg = f"answers of the upstream {name} are not cached; set cache.enabled to have them kept"
+            raise NoCacheError(msg)
+        return cached.cache
+
     def figures(self) -> dict[str, Figures]:
         """How each upstream did in the last minute, by name; one without calls is left out."""
         return self.vitals.figures(self.context.clock.monotonic())
@@ -78,6 +92,9 @@ class GatewayRuntime:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._sampler
         await self.proxy.waiting.close()
+        for parts in self.parts.values():
+            if parts.cached is not None:
+                await parts.cached.cache.close()
         await self._alarms.close()
 
     def reload(self, settings: GatewaySettings) -> None:

@@ -165,6 +165,30 @@ class LimitOut(BaseModel):
     """Those with most calls in the window."""
 
 
+class CacheOut(BaseModel):
+    """What the cache of an upstream did since this process began, or its settings changed."""
+
+    hits: int
+    """Answered without asking upstream."""
+    misses: int
+    bypassed: int
+    """Sent upstream because their method or headers keep them out of the cache."""
+    collapsed: int
+    """Answered with what another call fetched at the same time."""
+    stale: int
+    """Answered with a stale answer: while it was fetched anew, or because the upstream failed."""
+    revalidated: int
+    stored: int
+    invalidated: int
+
+
+class Purged(BaseModel):
+    """What was forgotten."""
+
+    purged: int
+    """Records: one for each answer, and one for each target whose answers differ by request headers."""
+
+
 class UpstreamOut(BaseModel):
     """One upstream as this process sees it."""
 
@@ -184,5 +208,7 @@ class UpstreamOut(BaseModel):
     p95_seconds: float | None
     p99_seconds: float | None
     breaker: BreakerOut
+    cache: CacheOut | None
+    """Null where answers are not cached."""
     targets: list[TargetOut]
     limits: list[LimitOut]

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from signalbox.core.errors import InvalidError
 from signalbox.gateway.breaker import BreakerSettings
+from signalbox.gateway.cache_rules import CacheSettings
 from signalbox.gateway.limits import Limits
 from signalbox.gateway.paths import canonical, sanitize_path
 from signalbox.gateway.retries import RetrySettings
@@ -108,6 +109,9 @@ class UpstreamSettings(BaseModel):
     """How calls are shared by several ``urls``."""
     retry: RetrySettings = RetrySettings()
     """Which failed calls are sent again."""
+
+    cache: CacheSettings = CacheSettings()
+    """Which answers are kept and given again."""
 
     @property
     def all_urls(self) -> list[str]:

@@ -1,6 +1,8 @@
 """How the upstreams are doing, as this process sees them."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -9,7 +11,7 @@ from signalbox.core.times import MICROSECONDS, to_datetime
 from signalbox.gateway.breaker import BreakerView
 from signalbox.gateway.limits import LimitUsage
 from signalbox.gateway.parts import Parts
-from signalbox.gateway.schemas import BreakerOut, CounterOut, FailedCallOut, LimitOut, TargetOut, UpstreamOut
+from signalbox.gateway.schemas import BreakerOut, CacheOut, CounterOut, FailedCallOut, LimitOut, TargetOut, UpstreamOut
 from signalbox.gateway.targets import TargetView
 from signalbox.gateway.vitals import Figures
 from signalbox.infra.clock import Clock
@@ -40,24 +42,43 @@ async def describe_one(parts: Parts, figures: Figures, clock: Clock) -> Upstream
         p50_seconds=_to_seconds(figures.p50),
         p95_seconds=_to_seconds(figures.p95),
         p99_seconds=_to_seconds(figures.p99),
+        cache=None if parts.cached is None else CacheOut(**asdict(parts.cached.cache.counts)),
         breaker=_to_breaker(dispatcher.breaker.view(now, wall=wall)),
         targets=[_to_target(each) for each in dispatcher.targets.views(now, wall=wall)],
         limits=[_to_limit(each) for each in usages],
     )
 
 
-def note_reset(tx: Connection, *, upstream: str, before: str, actor: str, at: int, request_id: str | None) -> None:
-    """Write into the audit trail that somebody closed a breaker by hand."""
-    audit.record(
-        tx,
-        actor=actor,
-        action="breaker.reset",
-        target=f"upstream:{upstream}",
-        before={"state": before},
-        after={"state": "closed"},
-        at=at,
-        request_id=request_id,
-    )
+class Hand(NamedTuple):
+    """Who does something to an upstream by hand, for the audit trail."""
+
+    actor: str
+    at: int
+    """Microseconds UTC."""
+    request_id: str | None
+
+
+def note_reset(tx: Connection, *, upstream: str, before: str, hand: Hand) -> None:
+    """Write into the audit trail that somebody closed a breaker."""
+    _note(tx, "breaker.reset", upstream, hand, before={"state": before}, after={"state": "closed"})
+
+
+def note_purge(tx: Connection, *, upstream: str, prefix: str | None, path: str | None, hand: Hand) -> None:
+    """Write into the audit trail that somebody made a cache forget answers."""
+    _note(tx, "cache.purge", upstream, hand, before=None, after={"prefix": prefix, "path": path})
+
+
+def _note(
+    tx: Connection,
+    action: str,
+    upstream: str,
+    hand: Hand,
+    *,
+    before: dict[str, Any] | None,
+    after: dict[str, Any] | None,
+) -> None:
+    target = f"upstream:{upstream}"
+    audit.record(tx, action=action, target=target, before=before, after=after, **hand._asdict())
 
 
 def _to_breaker(view: BreakerView) -> BreakerOut:

@@ -1,7 +1,9 @@
 """What a process is made of: built once by ``app``, handed down, never looked up."""
 
 from dataclasses import dataclass
+from typing import Any
 
+from signalbox.infra.cache import Cache
 from signalbox.infra.clock import Clock
 from signalbox.infra.db import Database
 from signalbox.infra.http import HttpClient
@@ -23,6 +25,8 @@ class Context:
     """To other people's servers, for the gateway, which counts its calls itself."""
     outbound: RecordedClient
     """To other people's servers, for the hub's own calls, which are counted like those of the gateway."""
+    answers: Cache[Any]
+    """Answers of upstreams that may be given again."""
     limiter: LocalLimiter
     """Counts what callers may do so and so often."""
     metrics: Metrics

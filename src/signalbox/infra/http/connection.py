@@ -77,7 +77,7 @@ class Connection(asyncio.Protocol):
         self._busy = True
         self.got_bytes = False
         self._head_only = request.method == b"HEAD"
-        self._asks_to_upgrade = bool(request.upgrade)
+        self._upgrade = request.upgrade
         self._read_timeout, self._expires = request.timeouts.read, expires
         body = request.body
         if isinstance(body, bytes):
@@ -245,6 +245,8 @@ class Connection(asyncio.Protocol):
                 self._fail(InvalidResponseError(f"the server's answer is not valid HTTP: {error.__context__ or error}"))
                 return
             self._parser = httptools.HttpResponseParser(self)
+            if not data.endswith(b"\r\n\r\n"):  # a body all the same: what follows it is not the next answer
+                self._keep_alive = False
         except httptools.HttpParserError as error:
             self._fail(InvalidResponseError(f"the server's answer is not valid HTTP: {error}"))
             return
@@ -311,8 +313,7 @@ class Connection(asyncio.Protocol):
         """Take the status; interim answers (1xx) are passed over."""
         self.status = self._parser.get_status_code()
         switches = self.status == _SWITCHING_PROTOCOLS
-        unasked = switches and not (self._asks_to_upgrade and self._parser.should_upgrade())
-        if unasked or not _MIN_STATUS <= self.status <= _MAX_STATUS:
+        if (switches and not self._was_asked_for()) or not _MIN_STATUS <= self.status <= _MAX_STATUS:
             msg = f"status {self.status}"
             raise ValueError(msg)
         if self.status < _FINAL and not switches:
@@ -321,6 +322,11 @@ class Connection(asyncio.Protocol):
         if self._head_only:
             self.on_message_complete()
             raise _HeadOnlyError
+
+    def _was_asked_for(self) -> bool:
+        """Whether the server changes to the protocol that it was asked to change to."""
+        to = [value.strip().lower() for name, value in self.headers if name == b"upgrade"]
+        return to == [self._upgrade] and self._parser.should_upgrade()
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""
