@@ -11,6 +11,7 @@ from signalbox.core.times import MICROSECONDS
 from signalbox.gateway.admission import CREDENTIALS, Admission
 from signalbox.gateway.body import SMALL, ClientGoneError, RequestBody, too_large
 from signalbox.gateway.cache_ask import origin_of
+from signalbox.gateway.cache_entry import StoredAnswer
 from signalbox.gateway.errors import NoUpstreamError, UnsupportedCodingError
 from signalbox.gateway.exchange import Exchange
 from signalbox.gateway.headers import Header, Special, WayHeaders, response_headers, split_request, trace_headers
@@ -22,6 +23,7 @@ from signalbox.gateway.relay import CLIENT_CLOSED_REQUEST, Relay, send_whole
 from signalbox.gateway.routing import RoutingTable, Upstream
 from signalbox.gateway.watch import ClientWatch, WaitingCalls
 from signalbox.infra.clock import Clock
+from signalbox.infra.http import Response
 
 SERVICE_UNAVAILABLE = 503
 
@@ -105,7 +107,7 @@ class Proxy:
             origin = origin_of(special, way, trusted=trusted)
             response = await parts.cached.send(exchange, outgoing, made=made, origin=origin)
         status = exchange.status = response.status
-        answer = response_headers(response.headers, status=status, request_id=exchange.request_id)
+        answer = _answer_headers(response, exchange)
         answer += told
         whole = None if upgrade else response.whole()
         if whole is None:
@@ -133,6 +135,12 @@ def _route(exchange: Exchange, table: RoutingTable, special: Special) -> tuple[U
     exchange.needs_token = table.needs_token(host, path, upstream)
     exchange.route = upstream.route(path)
     return upstream, trace
+
+
+def _answer_headers(response: Response, exchange: Exchange) -> list[Header]:
+    if isinstance(response, StoredAnswer):  # its headers came by here when it was stored
+        return [*response.headers, (b"x-request-id", exchange.request_id)]
+    return response_headers(response.headers, status=response.status, request_id=exchange.request_id)
 
 
 def _limit(exchange: Exchange, limits: UpstreamLimits) -> list[Header]:
