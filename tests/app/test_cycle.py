@@ -1,10 +1,14 @@
 """Answers at the socket: their framing, their ends, what an application does wrong."""
 
+import asyncio
+import json
+import logging
 from collections.abc import AsyncIterator
 
 import pytest
 
 from signalbox.app.cycle import JOINED
+from signalbox.core.asgi import Receive, Scope, Send
 from tests.app.answering import ask, opened
 from tests.support.hub import Client, request
 
@@ -83,3 +87,92 @@ async def test_a_header_cannot_hold_another(client: Client, target: bytes, caplo
     assert "line end or NUL" in caplog.text
 
 
+async def test_an_answer_that_an_application_leaves_unfinished_never_ends_well(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"half", "more_body": True})
+
+    for version, ending in ((b"HTTP/1.1", b"4\r\nhalf\r\n"), (b"HTTP/1.0", b"")):
+        async with opened(app) as (client, _):
+            await client.send(request(b"/", version=version))
+            received = await client.rest()
+            assert received.endswith(ending)
+            assert not received.endswith(b"0\r\n\r\n")
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+async def test_an_application_that_fails_says_500_and_what_it_said_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        msg = "what only the log may say"
+        raise ValueError(msg)
+
+    async with opened(app) as (client, _):
+        answer = await ask(client, b"/")
+        assert (answer.status, answer.body) == (500, b"Internal Server Error")
+        assert await client.ended()
+    assert "what only the log may say" in caplog.text
+
+
+async def test_an_application_waits_for_a_client_that_takes_nothing() -> None:
+    sent = 0
+
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        nonlocal sent
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while True:
+            await send({"type": "http.response.body", "body": b"x" * JOINED, "more_body": True})
+            sent += JOINED
+
+    async with opened(app) as (client, _):
+        await client.send(request(b"/"))
+        before = -1
+        async with asyncio.timeout(10):
+            while sent != before:
+                before = sent
+                await asyncio.sleep(0.2)
+        assert 0 < sent < 20_000_000
+        await client.reader.readexactly(sent)
+        assert sent > before
+
+
+async def test_a_client_that_leaves_is_told_to_the_application() -> None:
+    told: asyncio.Queue[str] = asyncio.Queue()
+
+    async def app(_scope: Scope, receive: Receive, send: Send) -> None:
+        while (message := await receive())["type"] != "http.disconnect":
+            told.put_nowait(f"body {message['more_body']}")
+        await send({"type": "http.response.start", "status": 200, "headers": []})  # heard by nobody
+        told.put_nowait("gone")
+
+    async with opened(app) as (client, _):
+        await client.send(request(b"/"))
+        assert await asyncio.wait_for(told.get(), 5) == "body False"
+        client.abort()
+        assert await asyncio.wait_for(told.get(), 5) == "gone"
+
+
+async def test_a_body_that_was_never_asked_for_ends_the_connection() -> None:
+    """The client may send it all the same or not: what comes next could be either."""
+
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 401, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body"})
+
+    inside = request(b"/smuggled")
+    async with opened(app) as (client, _):
+        expect = [(b"Expect", b"100-continue"), (b"Content-Length", b"%d" % len(inside))]
+        await client.send(request(b"/", method=b"POST", headers=expect))
+        answer = await client.answer()
+        assert (answer.status, answer.interim, answer.value(b"connection")) == (401, [], b"close")
+        await client.send(inside)
+        assert await client.rest() == b""
+
+
+async def test_an_answer_to_a_request_that_asks_to_close_survives_its_unread_body(client: Client) -> None:
+    body = b"x" * 5_000_000
+    await client.send(request(b"/refuse", method=b"POST", headers=[(b"Connection", b"close")], body=body))
+    answer = await client.answer()
+    assert (answer.status, answer.value(b"connection")) == (413, b"close")
+    assert await client.ended()

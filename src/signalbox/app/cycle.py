@@ -38,6 +38,8 @@ class Flow:
     def __init__(self, transport: asyncio.Transport) -> None:
         self.transport = transport
         self.write_paused = self.read_paused = False
+        self.took = False
+        """Whether the client has caught up since somebody last looked."""
         self._writable = asyncio.Event()
 
     async def drain(self) -> None:
@@ -51,6 +53,7 @@ class Flow:
 
     def resume_writing(self) -> None:
         """The client has caught up, or is gone."""
+        self.took = True
         self.write_paused = False
         self._writable.set()
 

@@ -59,7 +59,7 @@ class HttpProtocol(asyncio.Protocol):
     _expects_continue = False
     _asks_to_upgrade = False
     """Whether the newest request asks for WebSocket: what comes behind its head is not HTTP."""
-    _refused = False
+    _taken_over = _refused = False
     _early = b""
     _body_size = 0
     _body_seconds = 0.0
@@ -129,6 +129,8 @@ class HttpProtocol(asyncio.Protocol):
         Time that a body was not waited for, because the upstream takes it no faster, does not count. A client that
         takes nothing of what was sent to it for ``idle_timeout`` is dropped: nothing else would end its calls.
         """
+        if self._taken_over:
+            return
         if self._stalls(interval) > idle_timeout:
             self.transport.abort()
             return
@@ -145,8 +147,8 @@ class HttpProtocol(asyncio.Protocol):
     def _stalls(self, interval: float) -> float:
         """For how many seconds the client has taken nothing of what waits for it."""
         waiting = not_taken(self.transport)
-        taking = not waiting or waiting < self._not_taken
-        self._not_taken = waiting
+        taking = self._flow.took or not waiting or waiting < self._not_taken
+        self._not_taken, self._flow.took = waiting, False
         self._stalled_for = 0.0 if taking else self._stalled_for + interval
         return self._stalled_for
 
@@ -351,6 +353,7 @@ class HttpProtocol(asyncio.Protocol):
             self._flow.pause_reading()
 
     def _take_over(self, headers: list[tuple[bytes, bytes]]) -> TakenOver:
+        self._taken_over = True
         self._newest().take_over(headers)
         self._flow.pause_reading()
         early, self._early = self._early, b""

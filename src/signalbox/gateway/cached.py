@@ -26,25 +26,18 @@ class CachedDispatcher:
         self.cache = cache
         self._dispatcher, self._clock, self._record = dispatcher, clock, record
 
-    async def send(self, exchange: Exchange, call: Outgoing, *, made: list[Header], origin: bytes) -> Response:
-        """The answer to a call.
+    async def send(self, exchange: Exchange, ask: Ask, call: Outgoing, *, made: list[Header]) -> Response:
+        """The answer to a call for which ``cache.lookup`` found none.
 
         Args:
             exchange: The call.
-            call: As it is sent, without the headers of ``made``.
+            ask: What the lookup learnt of it; it has the headers that answers may depend on.
+            call: As it would be sent without a cache.
             made: Headers that name the call and its way; no answer depends on them.
-            origin: ``scheme://host`` that the client asked; answers may depend on it.
 
         Raises:
             SignalboxError: as ``Dispatcher.send``, and NotCachedError where the client wants a stored answer or none.
         """
-        method, target, headers, body, length, upgrade = call
-        if upgrade:
-            return await self._dispatcher.send(exchange, _with(call, headers + made))
-        ask = Ask(method, target, origin=origin, headers=headers, has_body=length != 0 or body != b"")
-        stored = await self.cache.lookup(ask)
-        if stored is not None:
-            return stored
 
         async def fetch(asked: list[Header]) -> Response:
             exchange.succeed(self._clock.monotonic())  # the first answer, where there is a second

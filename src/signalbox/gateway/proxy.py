@@ -1,7 +1,7 @@
 """The gateway's way of a call, as a raw ASGI application: route, admit, limit, send on, relay, record."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from typing import NamedTuple
 
 from signalbox.core.asgi import TAKE_OVER, ErrorResponder, Receive, Scope, Send
@@ -10,7 +10,7 @@ from signalbox.core.proxies import TrustedProxies
 from signalbox.core.times import MICROSECONDS
 from signalbox.gateway.admission import CREDENTIALS, Admission
 from signalbox.gateway.body import SMALL, ClientGoneError, RequestBody, too_large
-from signalbox.gateway.cache_ask import origin_of
+from signalbox.gateway.cache_ask import Ask, origin_of
 from signalbox.gateway.cache_entry import StoredAnswer
 from signalbox.gateway.errors import NoUpstreamError, UnsupportedCodingError
 from signalbox.gateway.exchange import Exchange
@@ -91,34 +91,37 @@ class Proxy:
         parts = rules.parts[upstream.name]
         told = () if parts.limits is None else _limit(exchange, parts.limits)
         way, trusted = (exchange.peer, scope["scheme"], exchange.host), rules.proxies.trusts(exchange.peer)
+        method, target = exchange.method.encode(), upstream.target(exchange.path, exchange.query)
+        ask = None
+        if parts.cached is not None:
+            origin = origin_of(special, way, trusted=trusted)
+            ask = Ask(method, target, origin=origin, headers=headers, has_body=_may_have_body(special))
+            stored = await parts.cached.cache.lookup(ask)
+            if stored is not None:
+                await _deliver(exchange, stored, told, body=stored.whole(), scope=scope, send=send)
+                return
         made += self._ways.of(special, way, trusted=trusted)
-        if b"content-length" in special or b"transfer-encoding" in special:
+        if _may_have_body(special):
             body, length = await _body(exchange, upstream, special, receive, watch)
         else:
             body, length = b"", 0
             watch.arm()
-        method, target = exchange.method.encode(), upstream.target(exchange.path, exchange.query)
         upgrade = _WEBSOCKET if b"upgrade" in special and TAKE_OVER in scope["extensions"] else b""
-        if parts.cached is None:
-            outgoing = (method, target, headers + made, body, length, upgrade)
-            response = await parts.dispatcher.send(exchange, outgoing)
+        call = (method, target, headers + made, body, length, upgrade)
+        if ask is None or parts.cached is None or upgrade:
+            response = await parts.dispatcher.send(exchange, call)
         else:
-            outgoing = (method, target, headers, body, length, upgrade)
-            origin = origin_of(special, way, trusted=trusted)
-            response = await parts.cached.send(exchange, outgoing, made=made, origin=origin)
-        status = exchange.status = response.status
-        answer = _answer_headers(response, exchange)
-        answer += told
+            response = await parts.cached.send(exchange, ask, call, made=made)
         whole = None if upgrade else response.whole()
         if whole is None:
+            headers = _answer_headers(exchange, response, told)
             await self._relay.pass_on(
-                response, answer, call=exchange, dispatcher=parts.dispatcher, scope=scope, send=send, watch=watch
+                response, headers, call=exchange, dispatcher=parts.dispatcher, scope=scope, send=send, watch=watch
             )
             return
         watch.stop()
         exchange.succeed(self._clock.monotonic())
-        exchange.response_bytes = len(whole)
-        await send_whole(scope, send, status=status, headers=answer, body=whole)
+        await _deliver(exchange, response, told, body=whole, scope=scope, send=send)
 
 
 def _route(exchange: Exchange, table: RoutingTable, special: Special) -> tuple[Upstream, list[Header]]:
@@ -137,10 +140,26 @@ def _route(exchange: Exchange, table: RoutingTable, special: Special) -> tuple[U
     return upstream, trace
 
 
-def _answer_headers(response: Response, exchange: Exchange) -> list[Header]:
+def _answer_headers(exchange: Exchange, response: Response, told: Sequence[Header]) -> list[Header]:
+    status = exchange.status = response.status
     if isinstance(response, StoredAnswer):  # its headers came by here when it was stored
-        return [*response.headers, (b"x-request-id", exchange.request_id)]
-    return response_headers(response.headers, status=response.status, request_id=exchange.request_id)
+        return [*response.headers, (b"x-request-id", exchange.request_id), *told]
+    headers = response_headers(response.headers, status=status, request_id=exchange.request_id)
+    headers += told
+    return headers
+
+
+def _deliver(
+    exchange: Exchange, response: Response, told: Sequence[Header], *, body: bytes, scope: Scope, send: Send
+) -> Awaitable[None]:
+    """Send an answer that is whole, with the headers of ``told`` besides its own."""
+    headers = _answer_headers(exchange, response, told)
+    exchange.response_bytes = len(body)
+    return send_whole(scope, send, status=response.status, headers=headers, body=body)
+
+
+def _may_have_body(special: Special) -> bool:
+    return b"content-length" in special or b"transfer-encoding" in special
 
 
 def _limit(exchange: Exchange, limits: UpstreamLimits) -> list[Header]:

@@ -1,0 +1,74 @@
+"""Tells waiting workers that there may be something to do: always a hint, never the truth.
+
+Whoever makes a job due says so to its transaction. After COMMIT the connection goes back to its pool, which is where
+``CommitWatch`` hears of it, so that a worker in the same process looks at once. Other processes on PostgreSQL are told
+by NOTIFY, which the server sends on at COMMIT.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any
+
+from sqlalchemy import Connection, Engine, event, func, select
+
+from signalbox.infra.db import Database
+from signalbox.infra.jobs.rows import bound_rows, encode_rows
+from signalbox.infra.jobs.tables import job
+
+CHANNEL = "signalbox_jobs"
+
+Wake = Callable[[str, int], None]
+"""Called with a kind and the moment, in microseconds UTC, from which one of its jobs may be due."""
+
+_KINDS = bound_rows("postgresql", "rows", {"kind": job.c.kind.type}, "kinds")
+_NOTIFY = select(func.pg_notify(CHANNEL, _KINDS.c.kind))
+
+
+def mark(tx: Connection, kind: str, due_at: int) -> None:
+    """Wake the workers of this process when ``tx`` has ended."""
+    marks = tx.info.setdefault(CHANNEL, {})
+    if due_at < marks.get(kind, due_at + 1):
+        marks[kind] = due_at
+
+
+def notify(tx: Connection, kinds: Iterable[str]) -> None:
+    """Wake the workers of other processes too when ``tx`` is committed; on SQLite there are none."""
+    if tx.dialect.name == "postgresql":
+        tx.execute(_NOTIFY, {"rows": encode_rows([[kind] for kind in kinds])})
+
+
+class CommitWatch:
+    """Calls ``wake`` in the event loop after each transaction in this process that made jobs due."""
+
+    def __init__(self, db: Database, wake: Wake) -> None:
+        self._db, self._wake = db, wake
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._engine: Engine | None = None
+
+    async def open(self) -> None:
+        """Begin to listen."""
+        self._loop = asyncio.get_running_loop()
+        self._engine = await self._db.write(_engine_of)
+        event.listen(self._engine, "checkin", self._heard)
+
+    def close(self) -> None:
+        """Listen no more."""
+        if self._engine is not None:
+            event.remove(self._engine, "checkin", self._heard)
+            self._engine = None
+
+    def _heard(self, _connection: Any, record: Any) -> None:
+        """In the thread of the writer, after the end of its transaction, whatever became of it."""
+        marks = record.info.pop(CHANNEL, None)
+        if marks and self._loop is not None:
+            with suppress(RuntimeError):  # the loop has been closed: nobody waits any more
+                self._loop.call_soon_threadsafe(self._tell, marks)
+
+    def _tell(self, marks: dict[str, int]) -> None:
+        for kind, due_at in marks.items():
+            self._wake(kind, due_at)
+
+
+def _engine_of(tx: Connection) -> Engine:
+    return tx.engine
