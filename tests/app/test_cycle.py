@@ -116,12 +116,12 @@ async def test_an_application_that_fails_says_500_and_what_it_said_is_logged(cap
 
 
 async def test_an_application_waits_for_a_client_that_takes_nothing() -> None:
-    sent = 0
+    sent, stop = 0, asyncio.Event()
 
     async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
         nonlocal sent
         await send({"type": "http.response.start", "status": 200, "headers": []})
-        while True:
+        while not stop.is_set():
             await send({"type": "http.response.body", "body": b"x" * JOINED, "more_body": True})
             sent += JOINED
 
@@ -135,6 +135,9 @@ async def test_an_application_waits_for_a_client_that_takes_nothing() -> None:
         assert 0 < sent < 20_000_000
         await client.reader.readexactly(sent)
         assert sent > before
+        client.abort()
+        await asyncio.sleep(0.1)  # the application goes on, and leaves others their turn
+        stop.set()
 
 
 async def test_a_client_that_leaves_is_told_to_the_application() -> None:

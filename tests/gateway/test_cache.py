@@ -183,12 +183,15 @@ async def world(store: Cache[Record], clock: ManualClock) -> AsyncIterator[World
     upstream.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     client = PooledClient()
     made = World(upstream, client, store, clock)
-    yield made
-    assert made.is_idle
-    for cache in made.caches:
-        await cache.close()
-    await client.close()
-    server.close()
+    try:
+        yield made
+        assert made.is_idle
+    finally:
+        upstream.open.set()
+        for cache in made.caches:
+            await cache.close()
+        await client.close()
+        server.close()
 
 
 # -- hits

@@ -189,6 +189,7 @@ class Cycle:
         if self._flow.write_paused and not self.disconnected:
             await self._flow.drain()
         if self.disconnected:
+            await asyncio.sleep(0)  # an application that only sends would let nobody else have a turn
             return
         kind = message["type"]
         if kind == "http.response.body" and self.response_started and not self.response_complete:

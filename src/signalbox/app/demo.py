@@ -79,7 +79,15 @@ def _end_at_signals() -> None:
 
 def _settings(folder: Path, shop: str, port: int) -> Settings:
     """The demo's own settings; environment and files of the user have no part in it."""
-    upstream = {"name": "shop", "url": shop, "prefix": "/", "routes": _ROUTES, "read_timeout": 10}
+    upstream = {
+        "name": "shop",
+        "url": shop,
+        "prefix": "/",
+        "routes": _ROUTES,
+        "read_timeout": 10,
+        "limits": [{"by": "ip", "rate": "6000/1m"}, {"by": "path", "pattern": "/categories/*", "rate": "10000/1m"}],
+        "cache": {"enabled": True},
+    }
     flags = {
         "port": port,
         "data_dir": folder,
@@ -169,6 +177,7 @@ def _welcome(hub: str, shop: str) -> Table:
     table.add_row("a call through the gateway", f"curl {hub}/categories/MLA97994")
     table.add_row("newest calls", f"curl {hub}/api/statistics/")
     table.add_row("what they add up to", f"curl {hub}/api/statistics/summary")
+    table.add_row("how the upstream does", f"curl {hub}/api/upstreams")
     table.add_row("metrics", f"curl {hub}/metrics")
     table.add_row("logins", "user / user (reads)   manager / manager (everything)")
     table.add_row("simulated shop behind it", shop)

@@ -425,6 +425,7 @@ class GatewayCache:
 
     async def close(self) -> None:
         """End what is fetched in the background. The store is closed by whoever opened it."""
+        await asyncio.sleep(0)  # one that has not begun would not end its flight
         for task in self._refreshes:
             task.cancel()
         await asyncio.gather(*self._refreshes, return_exceptions=True)

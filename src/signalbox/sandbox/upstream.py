@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from signalbox.sandbox.behaviours import BEHAVIOURS
 from signalbox.sandbox.catalogue import Catalogue, Record
-from signalbox.sandbox.exchange import Exchange, Tally
+from signalbox.sandbox.exchange import Exchange, Headers, Tally
 
 FAILURES = 0.01
 """Share of shop calls that fail, unless said."""
@@ -25,6 +25,7 @@ LARGEST_ORDER = 1 << 20
 MOST_IDS = 20
 _SPREAD = 0.4
 _SLOWEST = 2.0
+_KEPT: Headers = [(b"cache-control", b"max-age=60")]
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class UpstreamApp:
         return await exchange.pause(min(seconds, _SLOWEST))
 
     async def _category(self, exchange: Exchange) -> None:
-        await _found(exchange, self._shop.category(_identity(exchange)))
+        await _found(exchange, self._shop.category(_identity(exchange)), _KEPT)  # the shop's tree seldom changes
 
     async def _user(self, exchange: Exchange) -> None:
         await _found(exchange, self._shop.user(_identity(exchange)))
@@ -141,11 +142,11 @@ def _problem(status: int) -> Record:
     return {"status": status, "error": names.get(status, "internal_error")}
 
 
-async def _found(exchange: Exchange, record: Record | None) -> None:
+async def _found(exchange: Exchange, record: Record | None, headers: Headers = ()) -> None:
     if record is None:
         await _refuse(exchange, 404)
     else:
-        await exchange.json(200, record)
+        await exchange.json(200, record, headers)
 
 
 async def _refuse(exchange: Exchange, status: int) -> None:
