@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from signalbox.gateway.cache_entry import RecordCodec
+from signalbox.infra.cache.memory import MemoryCache
 from signalbox.infra.clock.manual import ManualClock
 from signalbox.infra.context import Context
 from signalbox.infra.db import Database
@@ -74,6 +76,7 @@ async def context(place: Place, database: Database, clock: ManualClock) -> Async
         calls_db=calls_db,
         http=http,
         outbound=outbound,
+        answers=MemoryCache(RecordCodec(), clock=clock),
         limiter=MemoryLimiter(clock),
         metrics=Metrics(),
     )

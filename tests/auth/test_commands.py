@@ -26,6 +26,8 @@ from signalbox.auth.terminal import NoPasswordError
 from signalbox.auth.tokens import digest_of, is_token
 from signalbox.core.errors import InvalidError
 from signalbox.core.times import DAY
+from signalbox.gateway.cache_entry import RecordCodec
+from signalbox.infra.cache.memory import MemoryCache
 from signalbox.infra.clock.manual import ManualClock
 from signalbox.infra.context import Context
 from signalbox.infra.http.pool import PooledClient
@@ -51,6 +53,7 @@ def opener(place: Place, clock: ManualClock) -> Opener:
                 calls_db=database,
                 http=http,
                 outbound=outbound,
+                answers=MemoryCache(RecordCodec(), clock=clock),
                 limiter=MemoryLimiter(clock),
                 metrics=Metrics(),
             )

@@ -4,7 +4,7 @@ Nothing here waits or reads a clock. Statements are built once: to build one cos
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -70,8 +70,8 @@ def _insert_many(dialect: Dialect) -> Insert:
     return make(job).from_select([*_GIVEN, *_FIRST], source).on_conflict_do_nothing()  # takes ON for a join's
 
 
-_INSERT_ONE = {dialect: _insert_one(dialect) for dialect in DIALECTS}
-_INSERT_MANY = {dialect: _insert_many(dialect) for dialect in DIALECTS}
+_INSERT_ONE: dict[str, Insert | Select[Any]] = {dialect: _insert_one(dialect) for dialect in DIALECTS}
+_INSERT_MANY: dict[str, Insert] = {dialect: _insert_many(dialect) for dialect in DIALECTS}
 
 
 def enqueue(
@@ -99,7 +99,7 @@ def enqueue(
     """
     new = NewJob(kind, payload, due_at, key, priority, max_attempts, max_age, traceparent)
     row = dict(zip(_GIVEN, _to_cells(new, now), strict=True))
-    found = tx.execute(_INSERT_ONE[tx.dialect.name], {**row, "now": now}).first()  # type: ignore[index]
+    found = tx.execute(_INSERT_ONE[tx.dialect.name], {**row, "now": now}).first()
     if found is None:
         return None
     mark(tx, kind, row["due_at"])
@@ -112,7 +112,7 @@ def enqueue_many(tx: Connection, new: Sequence[NewJob], *, now: int) -> int:
     if not new:
         return 0
     rows = [_to_cells(each, now) for each in new]
-    taken = tx.execute(_INSERT_MANY[tx.dialect.name], {"rows": encode_rows(rows), "now": now}).rowcount  # type: ignore[index]
+    taken = tx.execute(_INSERT_MANY[tx.dialect.name], {"rows": encode_rows(rows), "now": now}).rowcount
     kinds = {each.kind for each in new}
     for kind in kinds:
         mark(tx, kind, min(now if each.due_at is None else each.due_at for each in new if each.kind == kind))
@@ -183,7 +183,7 @@ def _is_one_of(dialect: Dialect, chosen: Select[Any]) -> ColumnElement[bool]:
     return _c.id == any_(func.array(chosen.scalar_subquery()))
 
 
-_CLAIM = {dialect: _claim(dialect) for dialect in DIALECTS}
+_CLAIM: dict[str, Update] = {dialect: _claim(dialect) for dialect in DIALECTS}
 
 
 def claim(tx: Connection, kind: str, *, worker: str, limit: int, now: int, lease: int) -> list[Job]:
@@ -192,41 +192,51 @@ def claim(tx: Connection, kind: str, *, worker: str, limit: int, now: int, lease
     Each job goes to one worker, however many ask at once.
     """
     values = {"wanted": kind, "worker_id": worker, "limit": limit, "now": now, "until": now + lease}
-    found = [_to_job(row) for row in tx.execute(_CLAIM[tx.dialect.name], values)]  # type: ignore[index]
+    found = _to_jobs(tx.execute(_CLAIM[tx.dialect.name], values))
     found.sort(key=lambda each: (-each.priority, each.due_at, each.id))
     return found
 
 
-def _to_job(row: Row[Any]) -> Job:
-    return Job(row[0], row[1], json.loads(row[2]), *row[3:])
+def _to_jobs(rows: Iterable[Row[Any]]) -> list[Job]:
+    return [Job._make((id_, kind, json.loads(payload), *rest)) for id_, kind, payload, *rest in rows]
 
 
 # -- report -----------------------------------------------------------------------------------------------------------
 
+_IS_CURRENT = {"id": _c.id.type, "claim": _c.claim.type}
+_ENDS_NOW = bindparam("now", type_=_c.ended_at.type)
+
+
+def _finish(dialect: Dialect) -> Update:
+    """For plain successes, which are most: half the work of the general statement."""
+    said = bound_rows(dialect, "rows", _IS_CURRENT, "said")
+    ended = {"state": literal_column("'done'"), "lease_until": null(), "ended_at": _ENDS_NOW}
+    return update(job).where(_c.id == said.c.id, _c.claim == said.c.claim, RUNNING).values(ended).returning(_c.id)
+
 
 def _record(dialect: Dialect) -> Update:
-    columns = {"id": _c.id, "claim": _c.claim, "state": _c.state, "due_at": _c.due_at, "uncounted": _c.attempts}
-    said = bound_rows(
-        dialect, "rows", {**{name: column.type for name, column in columns.items()}, "error": _c.error.type}, "said"
-    )
-    is_unwanted = (said.c.state == literal_column("'waiting'")) & _c.cancel_at.is_not(None)
-    waits = (said.c.state == literal_column("'waiting'")) & _c.cancel_at.is_(None)
+    others = {"state": _c.state, "due_at": _c.due_at, "uncounted": _c.attempts, "error": _c.error}
+    columns = {**_IS_CURRENT, **{name: column.type for name, column in others.items()}}
+    said = bound_rows(dialect, "rows", columns, "said")
+    waits = said.c.state == literal_column("'waiting'")
+    wanted = _c.cancel_at.is_(None)
     return (
         update(job)
         .where(_c.id == said.c.id, _c.claim == said.c.claim, RUNNING)
         .values(
-            state=case((is_unwanted, literal_column("'cancelled'")), else_=said.c.state),
+            state=case((waits & ~wanted, literal_column("'cancelled'")), else_=said.c.state),
             due_at=said.c.due_at,
             attempts=_c.attempts - said.c.uncounted,
             error=func.coalesce(said.c.error, _c.error),
             lease_until=null(),
-            ended_at=case((waits, null()), else_=bindparam("now", type_=_c.ended_at.type)),
+            ended_at=case((waits & wanted, null()), else_=_ENDS_NOW),
         )
         .returning(_c.id, _c.state)
     )
 
 
-_RECORD = {dialect: _record(dialect) for dialect in DIALECTS}
+_FINISH: dict[str, Update] = {dialect: _finish(dialect) for dialect in DIALECTS}
+_RECORD: dict[str, Update] = {dialect: _record(dialect) for dialect in DIALECTS}
 
 
 def record(tx: Connection, reports: Sequence[Report], *, now: int) -> dict[int, State]:
@@ -237,23 +247,32 @@ def record(tx: Connection, reports: Sequence[Report], *, now: int) -> dict[int, 
     Returns:
         The state of each job whose claim was current; of all others nothing has changed.
     """
-    if not reports:
-        return {}
-    cells = [
-        (each.job.id, each.job.claim, each.state, each.due_at, each.uncounted, each.error) for each in reports
-    ]
-    values = {"rows": encode_rows(cells), "now": now}
-    kept: dict[int, State] = {row[0]: row[1] for row in tx.execute(_RECORD[tx.dialect.name], values)}  # type: ignore[index]
+    kept = _write(tx, reports, now)
     for report in reports:
-        if (state := kept.get(report.job.id)) is None:
-            continue
-        if report.then is not None:
+        state = kept.get(report.job.id)
+        if state is not None and report.then is not None:
             report.then(tx)
         if state == "dead":
             publish(tx, dead_event(report), now=now)
         elif state == "waiting":
             mark(tx, report.job.kind, report.due_at)
     _tell_others(tx, reports, kept, now)
+    return kept
+
+
+def _write(tx: Connection, reports: Sequence[Report], now: int) -> dict[int, State]:
+    done = [(each.job.id, each.job.claim) for each in reports if each.state == "done"]
+    other = [
+        (each.job.id, each.job.claim, each.state, each.due_at, each.uncounted, each.error)
+        for each in reports
+        if each.state != "done"
+    ]
+    dialect, kept = tx.dialect.name, dict[int, State]()
+    if done:
+        found = tx.execute(_FINISH[dialect], {"rows": encode_rows(done), "now": now})
+        kept.update(dict.fromkeys(found.scalars(), "done"))
+    if other:
+        kept.update((row[0], row[1]) for row in tx.execute(_RECORD[dialect], {"rows": encode_rows(other), "now": now}))
     return kept
 
 
@@ -285,7 +304,7 @@ _HELD = select(_c.id, _c.claim, _c.lease_until, _c.cancel_at.is_not(None)).where
     RUNNING, _c.worker == bindparam("worker_id")
 )
 _LAPSED = (
-    select(*_JOB, _c.cancel_at)
+    select(*_JOB)
     .where(RUNNING, _c.lease_until <= bindparam("now"))
     .order_by(_c.lease_until)
     .limit(bindparam("limit"))
@@ -320,7 +339,7 @@ def recover(tx: Connection, *, now: int, limit: int, fractions: Sequence[float])
     back-offs, from 0 to 1.
     """
     rows = tx.execute(_LAPSED, {"now": now, "limit": min(limit, len(fractions))}).all()
-    lapsed = zip((_to_job(row[:-1]) for row in rows), fractions, strict=False)
+    lapsed = zip(_to_jobs(rows), fractions, strict=False)
     record(tx, [outcomes.of_loss(each, now=now, fraction=fraction) for each, fraction in lapsed], now=now)
     return len(rows)
 
@@ -344,12 +363,12 @@ def _next(dialect: Dialect) -> Select[Any]:
     return select(kinds.c.kind, *firsts)
 
 
-_NEXT = {dialect: _next(dialect) for dialect in DIALECTS}
+_NEXT: dict[str, Select[Any]] = {dialect: _next(dialect) for dialect in DIALECTS}
 
 
 def next_due(tx: Connection, kinds: Sequence[str]) -> dict[str, int]:
     """When the first waiting job of each kind is due, maybe long ago; kinds without one are left out."""
-    rows = tx.execute(_NEXT[tx.dialect.name], {"rows": encode_rows([[kind] for kind in kinds])})  # type: ignore[index]
+    rows = tx.execute(_NEXT[tx.dialect.name], {"rows": encode_rows([[kind] for kind in kinds])})
     firsts = {row[0]: [due_at for due_at in row[1:] if due_at is not None] for row in rows}
     return {kind: min(found) for kind, found in firsts.items() if found}
 
