@@ -110,6 +110,66 @@ postgresql() {
     say "PostgreSQL for tests: $url"
 }
 
+# --- Redis -----------------------------------------------------------------------------------------------------------
+
+redis_default=redis://127.0.0.1:6379/0
+
+redis_answers() { # redis_answers URL: lets us in, and lets us write
+    .venv/bin/python - "$1" <<'PYTHON'
+import sys
+import redis
+
+try:
+    with redis.Redis.from_url(sys.argv[1], socket_timeout=3, socket_connect_timeout=3) as client:
+        client.set("signalbox-test:services", "1", ex=1)
+except (redis.RedisError, ValueError) as error:
+    sys.exit(f"  {error}")
+PYTHON
+}
+
+redis_from_compose() { # redis_from_compose PORT
+    say "Starting Redis with Docker Compose on port $1 ..."
+    SIGNALBOX_TEST_REDIS_PORT=$1 docker compose --file deploy/compose.test.yaml up --detach --wait redis >&2
+}
+
+redis_from_debian() { # redis_from_debian PORT: a server of our own that keeps nothing on disk
+    debian_install redis-server redis-server
+    redis-server --port "$1" --bind 127.0.0.1 --save '' --appendonly no --daemonize yes >/dev/null
+    for _ in $(seq 50); do
+        redis_answers "redis://127.0.0.1:$1/0" 2>/dev/null && return
+        sleep 0.1
+    done
+}
+
+redis() {
+    local variable=SIGNALBOX_TEST_REDIS_URL url port
+    if [ -n "${SIGNALBOX_TEST_REDIS_URL:-}" ]; then # somebody's decision: no other server takes its place
+        remember $variable $redis_default $redis_default # forgets: what is set may hold a password
+        redis_answers "$SIGNALBOX_TEST_REDIS_URL" && return
+        say "Redis: $variable is set, but its server does not serve (see above). Correct it, or unset it."
+        return 1
+    fi
+    for url in $(remembered $variable) $redis_default; do
+        if redis_answers "$url" 2>/dev/null; then remember $variable "$url" $redis_default; return; fi
+    done
+    port=$(free_port 6379)
+    if compose_works; then
+        redis_from_compose "$port"
+    elif debian_root; then
+        redis_from_debian "$port"
+    else
+        say "The tests need Redis, and none answers at 127.0.0.1:6379 without a password. Either"
+        say "  start Docker (with Compose) and run this again,"
+        say "  or, on Debian and Ubuntu, run as root:  make services"
+        say "  or name a server of your own:  export $variable=redis://:password@host:6379/0"
+        return 1
+    fi
+    url=redis://127.0.0.1:$port/0
+    redis_answers "$url" || { say "Redis was started on port $port but does not answer."; return 1; }
+    remember $variable "$url" $redis_default
+    say "Redis for tests: $url"
+}
+
 # --- Chromium --------------------------------------------------------------------------------------------------------
 
 chromium() { # pages are tested in a real browser
@@ -127,4 +187,5 @@ chromium() { # pages are tested in a real browser
 }
 
 postgresql
+redis
 chromium

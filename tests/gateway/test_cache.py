@@ -1,6 +1,7 @@
 """The cache of an upstream, on each store: what is kept, given, asked about again."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -45,11 +46,7 @@ async def test_an_answer_is_fresh_for_its_time(world: World) -> None:
     world.clock.advance(59)
     assert (await world.call()).how == "hit; ttl=1"
     world.clock.advance(1)
-    assert (
-        (await world.call()).how == "fwd=uri-miss; stored"
-        if isinstance(world.store, MemoryCache)
-        else "fwd=stale; stored"
-    )
+    assert (await world.call()).how in {"fwd=uri-miss; stored", "fwd=stale; stored"}  # as Redis goes by its own clock
     assert world.asked == 2
 
 
@@ -133,7 +130,7 @@ async def test_an_older_cache_s_word_stands_before_ours(world: World) -> None:
     ],
 )
 async def test_what_may_not_be_kept_passes(
-    world: World, control: str | None, more: dict[str, str], reason: str
+    world: World, control: str | None, more: dict[str, Any], reason: str
 ) -> None:
     world.server.script = lambda _: reply(b"hello", control=control, **more)
     for _ in range(2):
@@ -323,8 +320,8 @@ async def test_a_condition_is_passed_on_where_answers_are_not_kept(world: World)
     world.server.script = lambda seen: (
         reply(status=304, control="private") if "if-none-match" in seen.headers else reply(b"x", control="private")
     )
-    asks = {"headers": {"if-none-match": '"1"'}}
-    assert [(await world.call(**asks)).status for _ in range(3)] == [200, 304, 304]
+    asked = {"if-none-match": '"1"'}
+    assert [(await world.call(headers=asked)).status for _ in range(3)] == [200, 304, 304]
 
 
 async def test_head_shows_that_what_is_stored_has_changed(world: World) -> None:

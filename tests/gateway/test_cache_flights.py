@@ -7,12 +7,16 @@ import pytest
 
 from signalbox.core.errors import UnavailableError
 from signalbox.gateway.cache import PASS_SECONDS
+from signalbox.gateway.cache_entry import RecordCodec
+from signalbox.gateway.cache_flights import Fills, Flight, Outcome, Verdict
+from signalbox.infra.cache.redis import RedisCache
 from signalbox.infra.clock.manual import ManualClock
 from tests.gateway.cache_world import (
     Got,
     Seen,
     World,
     by_language,
+    caching,
     caching_in,
     in_steps,
     reply,
@@ -163,11 +167,9 @@ async def test_who_asks_for_what_is_current_does_not_wait_for_another(world: Wor
     await calls
 
 
-async def test_a_store_that_is_away_costs_hits_only(clock: ManualClock, world: World) -> None:
-    if isinstance(world.store, MemoryCache):
-        pytest.skip("memory is never away")
-    world.store._closed_until = float("inf")  # type: ignore[attr-defined]
-    try:
+async def test_a_store_that_is_away_costs_hits_only(clock: ManualClock, unused_tcp_port: int) -> None:
+    store = RedisCache(RecordCodec(), clock=clock, url=f"redis://127.0.0.1:{unused_tcp_port}")
+    async with caching(store, clock) as world:
         world.server.open.clear()
         calls = asyncio.create_task(world.calls(5))
         await until(lambda: world.asked == 1)
@@ -176,8 +178,76 @@ async def test_a_store_that_is_away_costs_hits_only(clock: ManualClock, world: W
         assert {got.body for got in await calls} == {b"hello"}
         assert world.asked == 1
         assert (await world.call()).how == "fwd=uri-miss"
-        await world.call(method="POST")
+        assert (await world.call(method="POST")).status == 200
         with pytest.raises(UnavailableError):
             await world.cache.purge()
-    finally:
-        world.store._closed_until = float("-inf")  # type: ignore[attr-defined]
+    await store.close()
+
+
+async def waiting(flight: Flight, count: int) -> list[asyncio.Task[Outcome]]:
+    tasks = [asyncio.create_task(flight.wait(5)) for _ in range(count)]
+    await asyncio.sleep(0)
+    return tasks
+
+
+async def test_all_that_wait_hear_the_outcome() -> None:
+    flights: dict[bytes, Flight] = {}
+    flight = Flight(b"a", flights)
+    tasks = await waiting(flight, 3)
+    assert flights == {b"a": flight}
+    flight.land(Verdict.ALONE)
+    assert await asyncio.gather(*tasks) == [Verdict.ALONE] * 3
+    assert flights == {}
+
+
+async def test_the_lead_goes_to_who_has_waited_longest_and_is_still_there() -> None:
+    flights: dict[bytes, Flight] = {}
+    flight = Flight(b"a", flights)
+    tasks = await waiting(flight, 3)
+    tasks[0].cancel()
+    await asyncio.sleep(0)
+    flight.hand_over()
+    assert await tasks[1] is Verdict.LEAD
+    assert not tasks[2].done()
+    assert b"a" in flights
+    flight.hand_over()
+    assert await tasks[2] is Verdict.LEAD
+    flight.hand_over()
+    assert flights == {}
+
+
+async def test_a_lead_that_comes_too_late_goes_on() -> None:
+    flight = Flight(b"a", {})
+    tasks = await waiting(flight, 2)
+    flight.hand_over()
+    tasks[0].cancel()
+    assert await tasks[1] is Verdict.LEAD
+    with pytest.raises(asyncio.CancelledError):
+        await tasks[0]
+
+
+async def test_waiting_ends() -> None:
+    flights: dict[bytes, Flight] = {}
+    flight = Flight(b"a", flights)
+    assert await flight.wait(0.01) is Verdict.ALONE
+    flight.hand_over()
+    assert flights == {}
+
+
+async def test_what_is_outdated_is_shared_with_nobody() -> None:
+    fills = Fills()
+    flight = Flight(b"a", {})
+    fill, other = fills.begin(b"shop/a", flight), fills.begin(b"shop/b", None)
+    tasks = await waiting(flight, 1)
+    fills.outdate(b"shop/a")
+    fills.outdate_all((b"bank", b"shop/c"))
+    assert (fill.valid, other.valid) == (False, True)
+    fill.end(Verdict.FAILED)
+    assert await tasks[0] is Verdict.ALONE
+    fills.outdate_all((b"shop",))
+    assert not other.valid
+    assert len(fills) == 1
+    other.fail()
+    other.fail()
+    other.end(Verdict.ALONE)
+    assert len(fills) == 0

@@ -3,11 +3,13 @@
 import asyncio
 import json
 from typing import Any
+from uuid import uuid4
 
 from starlette.types import Receive, Scope, Send
 
 from tests.gateway.conftest import World, recorded
 from tests.gateway.test_proxy import problem
+from tests.support.caches import redis_url
 from tests.support.hub import Answer, RunningHub
 
 CACHED = {"cache": {"enabled": True}}
@@ -183,3 +185,17 @@ async def test_only_a_manager_and_only_where_there_is_one(world: World) -> None:
     assert refused.status == 403
     none = await hub.ask(path, method=b"DELETE", headers=[(b"Token", manager.text.encode())])
     assert problem(none) == (409, "not_cached_upstream")
+
+
+async def test_hubs_may_share_what_lies_in_redis(world: World) -> None:
+    upstream = Counting()
+    name, url = f"shop-{uuid4().hex[:8]}", await world.serve(upstream)
+    listed = {"name": name, "url": url, **CACHED}
+    store = {"redis_url": redis_url()}
+    one, other = [await world.hub(listed, gateway={"default": name}, cache=store) for _ in range(2)]
+    assert [(await hub.ask(b"/a")).body for hub in (one, other)] == [b"answer 1", b"answer 1"]
+    manager = [(b"Token", (await other.token("manager", app="desk")).text.encode())]
+    purged = await other.ask(f"/api/upstreams/{name}/cache".encode(), method=b"DELETE", headers=manager)
+    assert json.loads(purged.body)["purged"] >= 1
+    assert (await one.ask(b"/a")).body == b"answer 2"
+    await other.ask(f"/api/upstreams/{name}/cache".encode(), method=b"DELETE", headers=manager)

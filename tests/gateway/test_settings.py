@@ -1,3 +1,4 @@
+import re
 from typing import Any
 
 import pytest
@@ -37,6 +38,8 @@ def test_defaults() -> None:
         {"routes": ["/", "/categories/{id}", "/a/{b}.{c}/d%20e"]},
         {"prefix": "/a", "strip_prefix": True},
         {"total_timeout": 0.5, "max_body": 0},
+        {"url": None, "urls": ["http://a.test", "http://b.test/base"]},
+        {"limits": [{"by": "ip", "rate": "50/s"}], "cache": {"enabled": True}, "breaker": {"enabled": False}},
     ],
 )
 def test_what_is_allowed(fields: dict[str, Any]) -> None:
@@ -144,3 +147,21 @@ def test_a_wrong_setting_is_named_with_its_place() -> None:
     assert fault.where == "gateway.upstreams[1].url"
     assert "http://" in fault.message
     assert fault.value == "'ftp://x'"
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"urls": ["http://a.test"]}, "either url, or urls"),
+        ({"url": None}, "either url, or urls"),
+        ({"url": None, "urls": ["http://a.test", "http://a.test"]}, "stands there twice"),
+        ({"url": None, "urls": ["ftp://a.test"]}, "starts with http:// or https://"),
+        ({"limits": [{"by": "path", "rate": "1/s"}]}, "needs a pattern"),
+        ({"limits": [{"by": "ip", "rate": "many"}]}, "many"),
+        ({"retry": {"statuses": [404]}}, "502"),
+        ({"breaker": {"failure_ratio": 2}}, "less than or equal to 1"),
+    ],
+)
+def test_what_an_upstream_needs_is_said(fields: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(reason)):
+        upstream(**fields)

@@ -15,7 +15,7 @@ NAME = b"signalbox"
 _BYTES = 33
 """What a bytes object takes besides its bytes, on CPython; then a header's tuple, and an entry's own parts."""
 _HEADER = 2 * _BYTES + 56 + 16
-_ENTRY = 700
+_ENTRY = 1_050
 
 
 class Entry(msgspec.Struct, array_like=True, tag=1, eq=False):
