@@ -9,6 +9,7 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 IMAGE ?= signalbox
 PORT ?= 8000
+MINUTES ?= 10
 
 # Stamps: present and newer than what they were made from = nothing to do.
 INSTALLED := .venv/.installed
@@ -36,7 +37,7 @@ $(BENCH_INSTALLED): requirements/bench.txt $(INSTALLED)
 
 ##@ Work on it
 
-.PHONY: test services check format format-check lint types imports files bench openapi lock
+.PHONY: test services check format format-check lint types imports files bench bench-gateway bench-soak openapi lock
 test: install services ## Run all tests, on SQLite and PostgreSQL (ARGS="-k gateway" to choose)
 	@set -a; if [ -f .services.env ]; then . ./.services.env; fi; $(BIN)/pytest $(ARGS)
 
@@ -64,7 +65,13 @@ files: install ## Check sizes of files and functions, and that each module has i
 	@$(BIN)/python tools/check_files.py
 
 bench: $(BENCH_INSTALLED) ## Measure the hub beside its peers (needs nginx, caddy, wrk)
-	@cd bench && failed=0; for job in gateway bodies intake calls; do ../$(BIN)/python $$job.py || failed=1; done; exit $$failed
+	@cd bench && failed=0; for job in gateway latency bodies intake calls; do ../$(BIN)/python $$job.py || failed=1; done; exit $$failed
+
+bench-gateway: $(BENCH_INSTALLED) ## Measure only the gateway: calls/s and added latency
+	@cd bench && failed=0; for job in gateway latency; do ../$(BIN)/python $$job.py || failed=1; done; exit $$failed
+
+bench-soak: $(BENCH_INSTALLED) ## Ten minutes of mixed load, after which nothing may be left (MINUTES=10)
+	@cd bench && ../$(BIN)/python soak.py --minutes $(MINUTES)
 
 openapi: install ## Write docs/reference/openapi.json anew after a change of the API
 	@$(BIN)/python tools/openapi.py

@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 
-from load import COLUMNS, CONNECTIONS, WARM_UP_SECONDS, Load, Run, interleaved, ratio, row
+from load import COLUMNS, CONNECTIONS, WARM_UP_SECONDS, Load, Run, disturbances, interleaved, ratio, row
 from report import LEAST_ROUNDS, Report, Target, publish
 from servers import ANSWER, caching_hub, caddy, hub, limited_hub, nginx, python_peer, upstream
 from support import Candidate, folder, require
@@ -65,7 +65,7 @@ def _report(candidates: Sequence[Candidate], runs: Mapping[str, list[Run]], opti
         how=f"wrk with 1 thread and {CONNECTIONS} connections for {options.seconds} s after {WARM_UP_SECONDS} s of "
         f"warm-up; medians of {options.rounds} interleaved rounds, every server freshly started; the server on one "
         "core, upstream (nginx, 300 bytes of JSON, keep-alive) and wrk on another. Every ratio is taken within each "
-        "round, between runs that are minutes apart at most; the median of these is shown.",
+        "round, between runs that are minutes apart at most; the median of these is shown. " + disturbances(runs),
         columns=("proxy", *COLUMNS, "of nginx"),
         rows=[(name, *row(each), _of_nginx(runs, name)) for name, each in runs.items()],
         targets=_targets(runs),

@@ -49,12 +49,16 @@ _SHOWN = 20
 _BARS = "▁▂▃▄▅▆▇█"
 
 _HUB = """
+[cache]
+max_bytes = 8388608  # soon full, so that memory after the warm-up is what stays
+
 [[gateway.upstreams]]
 name = "shop"
 prefix = "/shop"
 strip_prefix = true
 url = "http://127.0.0.1:{shop}"
 routes = ["/shop/categories/{{id}}", "/shop/items/{{id}}", "/shop/users/{{id}}", "/shop/bytes/{{size}}"]
+cache = {{enabled = true}}
 limits = [{{by = "ip", rate = "100000/5s"}}, {{by = "ip+path", pattern = "/shop/items/*", rate = "100000/5s"}}]
 
 [[gateway.upstreams]]
@@ -245,7 +249,9 @@ def _report(
         columns=("seconds", "failing upstream", "RSS, MB", "open files", "from clients", "to upstreams", "calls"),
         rows=[_row(sample) for sample in _some(samples, _TABLE_ROWS)],
         targets=_targets(samples, after, options.warm_up, faults=(len(world.unexplained), len(errors))),
-        settings={"Signalbox": f"{version('signalbox', '--version')}; SQLite, embedded, statistics on"},
+        settings={
+            "Signalbox": f"{version('signalbox', '--version')}; SQLite, embedded, statistics, limits and cache on"
+        },
         raw={
             "samples": [asdict(sample) for sample in samples],
             "aftermath": asdict(after),

@@ -26,6 +26,8 @@ STOP_SECONDS = 15.0
 _USER_TIME, _SYSTEM_TIME, _RSS = 14, 15, 24
 _LOCAL, _REMOTE, _STATE, _INODE, _LISTEN = 1, 2, 3, 9, "0A"
 """Columns of ``/proc/<pid>/net/tcp``, and the state of a listener there."""
+_GUEST = 9
+"""Column of ``/proc/stat`` from which on times are counted twice."""
 MISSING = 2
 """Exit status when the machine lacks something."""
 
@@ -218,6 +220,32 @@ def cpu_seconds(group: int) -> float:
     """Return the processor time that the living members of a process group have used, in seconds."""
     ticks = sum(_stat(member, _USER_TIME) + _stat(member, _SYSTEM_TIME) for member in _members(group))
     return ticks / os.sysconf("SC_CLK_TCK")
+
+
+class CoreWatch:
+    """Tells how much of a core some processes used since it was made, and how much others did beside them.
+
+    ``own`` returns the processor time that those processes have used so far, in seconds.
+    """
+
+    def __init__(self, core: int, own: Callable[[], float]) -> None:
+        self._core, self._own = core, own
+        self._own_before, self._busy_before, self._started = own(), _busy_seconds(core), time.perf_counter()
+
+    def shares(self) -> tuple[float, float]:
+        """Return the share of the core's time that the processes had, and the share that others had."""
+        seconds = time.perf_counter() - self._started
+        own = self._own() - self._own_before
+        return own / seconds, max(0.0, _busy_seconds(self._core) - self._busy_before - own) / seconds
+
+
+def _busy_seconds(core: int) -> float:
+    """Return the time that a core was not idle, in seconds; what the machine's host took of it counts as busy."""
+    fields = next(
+        line.split() for line in Path("/proc/stat").read_text().splitlines() if line.startswith(f"cpu{core} ")
+    )
+    user, nice, system, _idle, _waiting, *others = (int(field) for field in fields[1:_GUEST])
+    return (user + nice + system + sum(others)) / os.sysconf("SC_CLK_TCK")
 
 
 def _members(group: int) -> list[Path]:

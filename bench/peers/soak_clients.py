@@ -256,7 +256,7 @@ async def _be_left(
 async def _stay_idle(world: World, dice: random.Random) -> None:
     """A call now and then, and a connection that stays open between them."""
     async with _client(world) as client:
-        for _ in range(4):
+        for _ in range(2):
             await client.send("GET", "/shop/categories/MLA1")
             status, _ = await client.answer()
             world.note("idle", status)

@@ -45,6 +45,12 @@ async def connection() -> AsyncIterator[tuple[Client, Server]]:
         end.transport.abort()
 
 
+async def fill(client: Client, *, times: int, piece: bytes, pause: float = 0.0) -> None:
+    for _ in range(times):
+        await client.send(piece)
+        await asyncio.sleep(pause)
+
+
 async def test_the_last_answer_arrives_though_the_client_goes_on_sending() -> None:
     async with connection() as (client, end):
         end.transport.write(b"answer")
@@ -69,9 +75,7 @@ async def test_a_client_that_never_ends_is_dropped(monkeypatch: pytest.MonkeyPat
     async with connection() as (client, end):
         end.linger()
         with pytest.raises(ConnectionError):
-            for _ in range(200):
-                await client.send(b"x")
-                await asyncio.sleep(0.01)
+            await fill(client, times=200, piece=b"x", pause=0.01)
         assert end.lost.is_set()
 
 
@@ -80,8 +84,7 @@ async def test_a_client_may_not_send_without_end(monkeypatch: pytest.MonkeyPatch
     async with connection() as (client, end):
         end.linger()
         with pytest.raises(ConnectionError):
-            for _ in range(100):
-                await client.send(b"x" * 1_000_000)
+            await fill(client, times=100, piece=b"x" * 1_000_000)
         await asyncio.wait_for(end.lost.wait(), 5)
 
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from signalbox.core.errors import UnavailableError
-from signalbox.gateway.cache import PASS_SECONDS
+from signalbox.gateway.cache import MAX_PASSES, PASS_SECONDS
 from signalbox.gateway.cache_entry import RecordCodec
 from signalbox.gateway.cache_flights import Fills, Flight, Outcome, Verdict
 from signalbox.infra.cache.redis import RedisCache
@@ -182,6 +182,14 @@ async def test_a_store_that_is_away_costs_hits_only(clock: ManualClock, unused_t
         with pytest.raises(UnavailableError):
             await world.cache.purge()
     await store.close()
+
+
+async def test_what_is_remembered_of_answers_that_cannot_be_shared_is_bounded(clock: ManualClock) -> None:
+    async with caching_in("memory", clock) as world:
+        world.server.script = lambda _: reply(control="private")
+        for start in range(0, MAX_PASSES + 1, 100):
+            await asyncio.gather(*(world.call(f"/{number}") for number in range(start, start + 100)))
+        assert 0 < len(world.cache._passes) < MAX_PASSES
 
 
 async def waiting(flight: Flight, count: int) -> list[asyncio.Task[Outcome]]:

@@ -5,11 +5,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from signalbox.gateway.cache_entry import Record, RecordCodec
+from signalbox.infra.cache.memory import MemoryCache
 from signalbox.infra.clock.manual import ManualClock
 from tests.gateway.cache_world import (
     Seen,
     World,
     by_language,
+    caching,
     caching_in,
     in_steps,
     reply,
@@ -124,6 +127,31 @@ async def test_an_answer_that_was_under_way_when_it_was_outdated_is_not_kept_or_
     first.close()
     assert {got.body for got in await asyncio.gather(*others)} == {b"new"}
     assert (await world.call()).body == b"new"
+
+
+class SlowStore(MemoryCache[Record]):
+    """A cache that takes its time to store, as one over a network may."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__(RecordCodec(), clock=clock)
+        self.begun, self.free = asyncio.Event(), asyncio.Event()
+
+    async def set(self, key: bytes, value: Record, *, ttl: float) -> bool:
+        self.begun.set()
+        await self.free.wait()
+        return await super().set(key, value, ttl=ttl)
+
+
+async def test_an_answer_that_is_outdated_while_it_is_stored_does_not_stay(clock: ManualClock) -> None:
+    store = SlowStore(clock)
+    async with caching(store, clock) as world:
+        call = asyncio.create_task(world.call())
+        await store.begun.wait()
+        await world.call(method="POST")
+        store.free.set()
+        assert (await call).body == b"hello"
+        assert (await store.statistics()).entries == 0
+        assert (await world.call()).how == "fwd=uri-miss; stored"
 
 
 async def test_purging(world: World) -> None:

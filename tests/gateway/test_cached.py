@@ -187,6 +187,23 @@ async def test_only_a_manager_and_only_where_there_is_one(world: World) -> None:
     assert problem(none) == (409, "not_cached_upstream")
 
 
+async def test_a_reload_keeps_what_is_stored_and_ends_what_is_fetched_in_the_background(world: World) -> None:
+    upstream = Counting(b"max-age=0, stale-while-revalidate=60")
+    hub = await hub_of(world, upstream)
+    await hub.ask(b"/a")
+    upstream.pause = 2.0
+    assert (await hub.ask(b"/a")).body == b"answer 1"
+    before = hub.hub.settings
+    changed = before.gateway.model_copy(
+        update={"upstreams": [before.gateway.upstreams[0].model_copy(update={"max_body": 5})]}
+    )
+    async with asyncio.timeout(5):
+        hub.hub.reload(before.model_copy(update={"gateway": changed}))
+        (own,) = [call for call in await recorded(hub, 3) if call.app == "signalbox"]
+    assert own.status_code == 499
+    assert (await hub.ask(b"/a")).body == b"answer 1"
+
+
 async def test_hubs_may_share_what_lies_in_redis(world: World) -> None:
     upstream = Counting()
     name, url = f"shop-{uuid4().hex[:8]}", await world.serve(upstream)

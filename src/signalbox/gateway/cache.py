@@ -446,10 +446,12 @@ def _unfit(response: Response, limit: int) -> str | None:
     """
     if response.status == NO_CONTENT:
         return None
-    fields = by_name(response.headers)
-    if b"content-length" in fields:
-        return "too-large" if int(fields[b"content-length"][0]) > limit else None
-    return None if b"transfer-encoding" in fields else "no-length"
+    for name, value in response.headers:
+        if name == b"content-length":
+            return "too-large" if int(value) > limit else None
+        if name == b"transfer-encoding":
+            return None
+    return "no-length"
 
 
 def _holds(ask: Ask, entry: Entry, now: int) -> bool:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from email.utils import formatdate
 from typing import NamedTuple
 
-from signalbox.core.times import MICROSECONDS, to_micros
+from signalbox.core.times import DAY, MICROSECONDS, to_datetime, to_micros
 
 Header = tuple[bytes, bytes]
 Fields = Mapping[bytes, Sequence[bytes]]
@@ -141,16 +141,22 @@ _DATES = (
     re.compile(rb"[A-Z][a-z]{2} (?P<month>[A-Z][a-z]{2}) (?P<day>[ \d]\d) " + _CLOCK + rb" (?P<year>\d{4})"),
 )
 """The three forms of a date: that of today, of RFC 850 and of asctime (RFC 9110, 5.6.7)."""
+_LONGEST_DATE = len("Wednesday, 06-Nov-94 08:49:37 GMT")
 
 
 def parse_date(value: bytes, *, now: int) -> int | None:
     """The instant of an HTTP date, None where it is none; ``now`` tells the century of a year of two digits."""
+    return _parse_date(value, now // DAY) if len(value) <= _LONGEST_DATE else None
+
+
+@functools.lru_cache(maxsize=1_024)  # every answer has a date, and those of one second have the same
+def _parse_date(value: bytes, today: int) -> int | None:
     match = next(filter(None, (form.fullmatch(value) for form in _DATES)), None)
     if match is None:
         return None
     year, month = int(match["year"]), _MONTHS.get(match["month"], 0)
     if len(match["year"]) == len("94"):
-        this_year = datetime.fromtimestamp(now // MICROSECONDS, UTC).year
+        this_year = to_datetime(today * DAY).year
         year += this_year // 100 * 100
         year -= 100 if year > this_year + 50 else 0
     second = min(int(match["s"]), 59)  # a leap second

@@ -272,6 +272,8 @@ def vary_names(values: Sequence[bytes], more: Sequence[str] = ()) -> tuple[bytes
 
     The address asked for is no part of them: it always selects, so ``Host`` and the headers made of it are left out.
     """
+    if not values and not more:
+        return ()
     names = {name.strip().lower() for value in values for name in value.split(b",")} - {b""}
     names |= {name.encode() for name in more}
     names -= _SAID_BY_ORIGIN

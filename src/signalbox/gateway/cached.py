@@ -14,7 +14,7 @@ from signalbox.gateway.schemas import CallRow
 from signalbox.infra.clock import Clock
 from signalbox.infra.http import Detached, HttpClientError, Response
 
-_BAD_GATEWAY, _UNAVAILABLE, _GATEWAY_TIMEOUT = 502, 503, 504
+_ABANDONED, _BAD_GATEWAY, _UNAVAILABLE, _GATEWAY_TIMEOUT = 499, 502, 503, 504
 
 
 class CachedDispatcher:
@@ -115,6 +115,8 @@ def _with(call: Outgoing, headers: list[Header]) -> Outgoing:
 
 
 def _status_of(error: BaseException) -> int:
+    if not isinstance(error, Exception):  # given up
+        return _ABANDONED
     if isinstance(error, GatewayTimeoutError):
         return _GATEWAY_TIMEOUT
     if isinstance(error, SignalboxError) and not isinstance(error, BadGatewayError):

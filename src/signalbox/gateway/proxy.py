@@ -92,8 +92,9 @@ class Proxy:
         told = () if parts.limits is None else _limit(exchange, parts.limits)
         way, trusted = (exchange.peer, scope["scheme"], exchange.host), rules.proxies.trusts(exchange.peer)
         method, target = exchange.method.encode(), upstream.target(exchange.path, exchange.query)
+        upgrade = _WEBSOCKET if b"upgrade" in special and TAKE_OVER in scope["extensions"] else b""
         ask = None
-        if parts.cached is not None:
+        if parts.cached is not None and not upgrade:
             origin = origin_of(special, way, trusted=trusted)
             ask = Ask(method, target, origin=origin, headers=headers, has_body=_may_have_body(special))
             stored = await parts.cached.cache.lookup(ask)
@@ -106,9 +107,8 @@ class Proxy:
         else:
             body, length = b"", 0
             watch.arm()
-        upgrade = _WEBSOCKET if b"upgrade" in special and TAKE_OVER in scope["extensions"] else b""
         call = (method, target, headers + made, body, length, upgrade)
-        if ask is None or parts.cached is None or upgrade:
+        if ask is None or parts.cached is None:
             response = await parts.dispatcher.send(exchange, call)
         else:
             response = await parts.cached.send(exchange, ask, call, made=made)

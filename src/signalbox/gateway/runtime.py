@@ -44,6 +44,8 @@ class GatewayRuntime:
             rules=self._rules(settings, {}),
         )
         self._sampler: asyncio.Task[None] | None = None
+        self._endings: set[asyncio.Task[None]] = set()
+        """Caches of settings before, whose background work is being stopped."""
 
     @property
     def parts(self) -> dict[str, Parts]:
@@ -95,11 +97,18 @@ class GatewayRuntime:
         for parts in self.parts.values():
             if parts.cached is not None:
                 await parts.cached.cache.close()
+        await asyncio.gather(*self._endings)
         await self._alarms.close()
 
     def reload(self, settings: GatewaySettings) -> None:
         """Take new settings; calls under way keep the upstream they have."""
-        self.proxy.rules = self._rules(settings, self.parts)
+        before = self.parts
+        self.proxy.rules = self._rules(settings, before)
+        for name, parts in before.items():
+            if parts.cached is not None and self.parts.get(name) is not parts:
+                ending = asyncio.create_task(parts.cached.cache.close())
+                self._endings.add(ending)
+                ending.add_done_callback(self._endings.discard)
 
     def _rules(self, settings: GatewaySettings, before: dict[str, Parts]) -> Rules:
         parts = self._bin.make(settings, before)

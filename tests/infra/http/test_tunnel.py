@@ -6,7 +6,6 @@ import struct
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import cast
 
 import pytest
 
@@ -17,18 +16,6 @@ pytestmark = pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
 
 HELD = 12_000_000
 """What the kernel may hold on both ways, with room to spare."""
-
-
-class _Outlet(asyncio.Protocol):
-    """The hub's end of a connection, before the tunnel takes it over."""
-
-    def __init__(self) -> None:
-        self.made: asyncio.Future[asyncio.Transport] = asyncio.get_running_loop().create_future()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        made = cast("asyncio.Transport", transport)
-        made.pause_reading()
-        self.made.set_result(made)
 
 
 class Side:
@@ -42,9 +29,13 @@ class Side:
         self.writer: asyncio.StreamWriter
 
     async def open(self) -> None:
-        _, outlet = await asyncio.get_running_loop().create_connection(_Outlet, sock=self._inner)
-        self.transport = await outlet.made
+        self.transport, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, sock=self._inner)
+        self.transport.pause_reading()
         self.reader, self.writer = await asyncio.open_connection(sock=self._outer, limit=65_536)
+
+    async def take(self, size: int) -> bytes:
+        async with asyncio.timeout(10):
+            return await self.reader.readexactly(size)
 
     def reset(self) -> None:
         self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -136,9 +127,9 @@ async def settled(count: Callable[[], int]) -> int:
 async def test_bytes_pass_both_ways_and_are_counted(joined: Joined) -> None:
     client, server = joined.client, joined.server
     client.writer.write(b"hello")
-    assert await server.reader.readexactly(5) == b"hello"
+    assert await server.take(5) == b"hello"
     server.writer.write(b"hi there")
-    assert await client.reader.readexactly(8) == b"hi there"
+    assert await client.take(8) == b"hi there"
     assert (joined.tunnel.from_client, joined.tunnel.from_server) == (5, 8)
 
 
@@ -147,8 +138,8 @@ async def test_what_came_early_comes_first(unjoined: Joined) -> None:
     unjoined.server.writer.write(b"LATER")
     await asyncio.sleep(0.05)
     unjoined.run(client_sent=b"early ", server_sent=b"EARLY ")
-    assert await unjoined.server.reader.readexactly(11) == b"early later"
-    assert await unjoined.client.reader.readexactly(11) == b"EARLY LATER"
+    assert await unjoined.server.take(11) == b"early later"
+    assert await unjoined.client.take(11) == b"EARLY LATER"
     assert (unjoined.tunnel.from_client, unjoined.tunnel.from_server) == (11, 11)
 
 
@@ -156,10 +147,8 @@ async def test_much_passes_unchanged(joined: Joined) -> None:
     data = b"".join(b"%08d" % number for number in range(500_000))
     joined.client.writer.write(data)
     joined.server.writer.write(data[::-1])
-    received = await asyncio.gather(
-        joined.server.reader.readexactly(len(data)), joined.client.reader.readexactly(len(data))
-    )
-    assert received == [data, data[::-1]]
+    received = await asyncio.gather(joined.server.take(len(data)), joined.client.take(len(data)))
+    assert list(received) == [data, data[::-1]]
 
 
 @pytest.mark.parametrize("way", ["to the server", "to the client"])
@@ -173,7 +162,7 @@ async def test_a_side_that_does_not_read_stops_the_other(unjoined: Joined, way: 
     sender.writer.write(b"x" * total)
     stopped_at = await settled(lambda: unjoined.tunnel.from_client + unjoined.tunnel.from_server)
     assert 0 < stopped_at < HELD
-    await reader.reader.readexactly(total + early)
+    await reader.take(total + early)
     assert unjoined.tunnel.from_client + unjoined.tunnel.from_server == total + early
 
 
@@ -184,7 +173,7 @@ async def test_a_side_that_closes_ends_the_other(joined: Joined, first: str) -> 
         closing, other = other, closing
     closing.writer.write(b"last words")
     closing.writer.close()
-    assert await other.reader.readexactly(10) == b"last words"
+    assert await other.take(10) == b"last words"
     assert await other.ended()
     other.writer.close()
     await joined.over()
@@ -206,7 +195,7 @@ async def test_a_side_that_has_said_all_still_hears_the_rest(joined: Joined) -> 
     assert await joined.server.reader.read(100) == b"question"
     assert await joined.server.ended()
     joined.server.writer.write(b"answer")
-    assert await joined.client.reader.readexactly(6) == b"answer"
+    assert await joined.client.take(6) == b"answer"
     joined.server.writer.close()
     assert await joined.client.ended()
     await joined.over()

@@ -69,7 +69,7 @@ class MemoryCache(Generic[T]):
         self._forget(key)
 
     async def purge(self, prefixes: Sequence[bytes]) -> int:
-        """See ``Cache.purge``; looks at every key (100,000 take some 15 ms)."""
+        """See ``Cache.purge``; looks at every key (100,000 take some 30 ms, 70 where all go)."""
         wanted = tuple(prefixes)
         found = [key for key in self._items if key.startswith(wanted)]
         for key in found:

@@ -5,24 +5,34 @@ Minute, hour, day of the month, month, day of the week; each is ``*``, a number,
 both days are given, either suffices. This is what crontab(5) of Vixie cron says.
 """
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from signalbox.core.errors import InvalidError
 from signalbox.core.times import to_datetime, to_micros
 
-_MONTHS = dict(zip("jan feb mar apr may jun jul aug sep oct nov dec".split(), range(1, 13), strict=True))
-_DAYS = dict(zip("sun mon tue wed thu fri sat".split(), range(7), strict=True))
-_FIELDS = (
+_MONTHS = {"jan": 1, "feb": 2, "mar": 3, "apr": 4, "may": 5, "jun": 6}
+_MONTHS |= {"jul": 7, "aug": 8, "sep": 9, "oct": 10, "nov": 11, "dec": 12}
+_DAYS = {"sun": 0, "mon": 1, "tue": 2, "wed": 3, "thu": 4, "fri": 5, "sat": 6}
+_FIELDS: tuple[tuple[str, int, int, Mapping[str, int]], ...] = (
     ("minute", 0, 59, {}),
     ("hour", 0, 23, {}),
     ("day of the month", 1, 31, {}),
     ("month", 1, 12, _MONTHS),
     ("day of the week", 0, 7, _DAYS),
 )
-_SUNDAY_TOO = 7
-_YEARS = 9
-"""29 February is at most eight years away (1896 to 1904, 2096 to 2104)."""
+_WEEK = 7
+
+_PART = re.compile(
+    r"(?:(?P<all>\*)|(?P<first>[0-9]{1,2}|[a-z]{3})(?:-(?P<last>[0-9]{1,2}|[a-z]{3}))?)(?:/(?P<step>[0-9]{1,2}))?",
+    re.ASCII,
+)
+
+_FIRST_DAY = datetime(2000, 1, 1, tzinfo=UTC)
+_CALENDAR = 28 * 366
+"""Days after which, between 1901 and 2099, the days of the week fall on the same dates again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +54,15 @@ class Cron:
         start = to_datetime(moment).replace(second=0, microsecond=0) + timedelta(minutes=1)
         day = start.replace(hour=0, minute=0)
         first = (start.hour, start.minute)
-        while not (self._has(day) and (found := self._within(first))):
+        while not (self.has(day) and (found := self._within(first))):
             day, first = self._following(day), (0, 0)
         return to_micros(day.replace(hour=found[0], minute=found[1]))
 
-    def _has(self, day: datetime) -> bool:
+    def has(self, day: datetime) -> bool:
+        """Whether a day is meant."""
         if day.month not in self.months:
             return False
-        in_month, in_week = day.day in self.days, day.isoweekday() % 7 in self.weekdays
+        in_month, in_week = day.day in self.days, day.isoweekday() % _WEEK in self.weekdays
         return in_month or in_week if self.either_day else in_month and in_week
 
     def _within(self, first: tuple[int, int]) -> tuple[int, int] | None:
@@ -75,18 +86,15 @@ def parse_cron(text: str) -> Cron:
     if len(words) != len(_FIELDS):
         msg = f"{text!r} is no cron expression: it has {len(words)} fields instead of minute, hour, day, month, weekday"
         raise InvalidError(msg)
-    minutes, hours, days, months, weekdays = (
-        _field(word, *field) for word, field in zip(words, _FIELDS, strict=True)
-    )
+    minutes, hours, days, months, weekdays = (_field(word, *field) for word, field in zip(words, _FIELDS, strict=True))
     either_day = not words[2].startswith("*") and not words[4].startswith("*")
-    weekdays = {day % _SUNDAY_TOO for day in weekdays}
     cron = Cron(
         " ".join(words),
         tuple(sorted(minutes)),
         tuple(sorted(hours)),
         frozenset(days),
         frozenset(months),
-        frozenset(weekdays),
+        frozenset(day % _WEEK for day in weekdays),
         either_day,
     )
     _check_happens(cron)
@@ -94,24 +102,38 @@ def parse_cron(text: str) -> Cron:
 
 
 def _check_happens(cron: Cron) -> None:
-    if cron.either_day or cron.weekdays != frozenset(range(7)):
-        if cron.either_day or cron.days & set(range(1, 29)):
-            return
-    first = datetime(2000, 1, 1, tzinfo=UTC)
-    if not any(cron._has(first + timedelta(days=number)) for number in range(366)):
+    if not any(cron.has(_FIRST_DAY + timedelta(days=number)) for number in range(_CALENDAR)):
         msg = f"{cron.text!r} names a day that never comes"
         raise InvalidError(msg)
 
 
-def _field(word: str, name: str, low: int, high: int, names: dict[str, int]) -> set[int]:
+def _field(word: str, name: str, low: int, high: int, names: Mapping[str, int]) -> set[int]:
     found: set[int] = set()
     for part in word.split(","):
-        span, slash, step = part.partition("/")
-        first, last = _span(span, low, high, names)
-        if slash and not span.endswith("*") and "-" not in span:
-            last = high
-        if first is None or last is None or first > last or (slash and not _is_count(step)):
-            msg = f"{part!r} is no {name} of a cron expression; it is {low} to {high}"
-            raise InvalidError(msg)
-        found.update(range(first, last + 1, int(step) if slash else 1))
+        match = _PART.fullmatch(part)
+        if match is None:
+            raise _wrong(part, name, low, high)
+        first, last = _span(match, low, high, names)
+        step = int(match["step"] or 1)
+        if step < 1 or not low <= first <= last <= high:
+            raise _wrong(part, name, low, high)
+        found.update(range(first, last + 1, step))
     return found
+
+
+def _span(match: re.Match[str], low: int, high: int, names: Mapping[str, int]) -> tuple[int, int]:
+    """First and last number; what is neither a number nor a name is -1, which is in no field."""
+    if match["all"]:
+        return low, high
+    first = _number(match["first"], names)
+    if match["last"]:
+        return first, _number(match["last"], names)
+    return first, high if match["step"] else first
+
+
+def _number(word: str, names: Mapping[str, int]) -> int:
+    return int(word) if word.isdecimal() else names.get(word, -1)
+
+
+def _wrong(part: str, name: str, low: int, high: int) -> InvalidError:
+    return InvalidError(f"{part!r} is no {name} of a cron expression; it is from {low} to {high}")

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Connection
 
 from signalbox.core.errors import InvalidError
 from signalbox.core.times import DAY
+from signalbox.infra.jobs.backoff import Backoff
 
 State = Literal["waiting", "running", "done", "dead", "cancelled"]
 """Where a job stands; ``docs/state-machines.md`` shows what leads from one to another."""
@@ -159,6 +160,27 @@ Outcome = Done | Snooze | Fail
 
 Handler = Callable[[Job], Awaitable[Outcome | None]]
 """Does a job. None means done; any exception is a failed attempt, which is repeated later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How a worker runs the jobs of a kind.
+
+    Raises:
+        InvalidError: no job could ever run.
+    """
+
+    handle: Handler
+    concurrency: int = 10
+    """How many run at once in one process."""
+    timeout: float | None = None
+    """Seconds after which an attempt is cancelled and has failed."""
+    backoff: Backoff = field(default_factory=Backoff)
+
+    def __post_init__(self) -> None:
+        if self.concurrency < 1 or (self.timeout is not None and self.timeout <= 0):
+            msg = "a kind of job has a concurrency of at least 1 and a timeout above 0"
+            raise InvalidError(msg)
 
 
 class Report(NamedTuple):

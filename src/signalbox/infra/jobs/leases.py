@@ -16,8 +16,8 @@ _EXPIRING = (  # what another transaction holds is being recorded, and needs no 
     .where(RUNNING, _c.worker == bindparam("worker_id"), _c.lease_until < bindparam("soon"))
     .with_for_update(skip_locked=True)
 )
-_EXTEND = update(job).where(_c.id.in_(_EXPIRING.cte("expiring").select()), RUNNING).values(
-    lease_until=bindparam("until")
+_EXTEND = (
+    update(job).where(_c.id.in_(_EXPIRING.cte("expiring").select()), RUNNING).values(lease_until=bindparam("until"))
 )
 _HELD = select(_c.id, _c.claim, _c.lease_until, _c.cancel_at.is_not(None)).where(
     RUNNING, _c.worker == bindparam("worker_id")

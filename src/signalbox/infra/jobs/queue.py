@@ -10,7 +10,6 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Row,
     Select,
     Update,
     any_,
@@ -58,7 +57,7 @@ JOB_COLUMNS = [
 
 
 def _claim(dialect: Dialect) -> Update:
-    now, limit = bindparam("now", type_=_c.due_at.type), bindparam("limit")
+    now, limit = bindparam("now", type_=_c.due_at.type), bindparam("limit", type_=_c.claim.type)
     levels = [_level(priority, now, limit) for priority in PRIORITIES]
     due = union_all(*(select(level) for level in levels)).subquery("due")
     chosen = select(due.c.id).order_by(due.c.priority.desc(), due.c.due_at, due.c.id).limit(limit)
@@ -79,7 +78,7 @@ def _claim(dialect: Dialect) -> Update:
 
 def _level(priority: Priority, now: ColumnElement[int], limit: ColumnElement[int]) -> Any:
     """The first due jobs of one priority, straight from the index; over all of them the database would have to sort."""
-    level = literal_column(str(priority))
+    level: ColumnElement[int] = literal_column(str(priority))
     wanted = select(_c.id, level.label("priority"), _c.due_at).where(
         WAITING, _c.kind == bindparam("wanted"), _c.priority == level, _c.due_at <= now
     )
@@ -108,7 +107,7 @@ def claim(tx: Connection, kind: str, *, worker: str, limit: int, now: int, lease
     return found
 
 
-def to_jobs(rows: Iterable[Row[Any]]) -> list[Job]:
+def to_jobs(rows: Iterable[Sequence[Any]]) -> list[Job]:
     """Jobs of rows of ``JOB_COLUMNS``."""
     return [Job._make((id_, kind, json.loads(payload), *rest)) for id_, kind, payload, *rest in rows]
 
