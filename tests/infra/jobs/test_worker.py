@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from signalbox.infra.clock.system import SystemClock
 from signalbox.infra.events import Event, find_events, publish
 from signalbox.infra.jobs import Backoff, Done, Every, Fail, Job, Kind, NewJob, Outcome, Schedule, Snooze, StoredJob
 from signalbox.infra.jobs.worker import Worker
-from tests.support.jobs import SECOND, Desk, open_desk, until
+from tests.support.jobs import SECOND, Desk, open_desk, place_of, until
 
 CLOCK = SystemClock()
 AT_ONCE = Backoff(base=0, cap=0)
@@ -239,9 +240,7 @@ async def test_what_cannot_be_recorded_fails_its_job_and_no_other(desk: Desk) ->
 # -- leases, cancelling, closing --------------------------------------------------------------------------------------
 
 
-async def test_a_long_job_keeps_its_lease(request: pytest.FixtureRequest, tmp_path: Any) -> None:
-    from tests.support.jobs import place_of
-
+async def test_a_long_job_keeps_its_lease(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     async with open_desk("sqlite", place_of(request, "sqlite", tmp_path), lease=SECOND // 5) as desk:
         held = Held()
         async with working(desk, {"test.work": Kind(held)}, heartbeat=0.04):

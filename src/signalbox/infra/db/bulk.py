@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
 SQLITE_PARAMETERS = 8_192
-"""Bound values in one statement; SQLite allows 32,766, more than this gained nothing when measured."""
+"""Bound values in one statement at most; SQLite allows 32,766, more than this gained nothing when measured."""
 
 
 def insert_rows(tx: Connection, table: Table, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -23,9 +23,20 @@ def insert_rows(tx: Connection, table: Table, columns: Sequence[str], rows: Sequ
     if tx.dialect.name == "postgresql":
         _copy(tx, table, columns, rows)
         return
-    size = max(1, SQLITE_PARAMETERS // len(columns))
-    for start in range(0, len(rows), size):
+    start = 0
+    while start < len(rows):
+        size = _statement_size(len(rows) - start, most=SQLITE_PARAMETERS // len(columns))
         _insert_values(tx, table, columns, rows[start : start + size])
+        start += size
+
+
+def _statement_size(rows: int, *, most: int) -> int:
+    """How many of so many rows the next statement takes: a power of two.
+
+    Few texts of statements stay prepared then. One for each number of rows would fill the driver's memory of statements
+    with hundreds of them, up to half a megabyte each, and take as long to prepare as to run.
+    """
+    return 1 << (max(1, min(rows, most)).bit_length() - 1)
 
 
 def _insert_values(tx: Connection, table: Table, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -40,7 +40,7 @@ def _engine(path: Path, synchronous: Synchronous, *, begin: str, pool_size: int,
         poolclass=QueuePool,
         pool_size=pool_size,
         max_overflow=0,
-        connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000, "cached_statements": 512},
+        connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000, "cached_statements": 128},
     )
 
     @event.listens_for(engine, "connect")

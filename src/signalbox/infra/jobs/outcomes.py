@@ -63,7 +63,7 @@ def of_cancellation(job: Job) -> Report:
 
 
 def describe(error: BaseException) -> str:
-    """The last line of the traceback, as in ``ValueError: no such id``."""
+    """The end of the traceback, as in ``ValueError: no such id``."""
     return traceback.format_exception_only(error)[-1].strip() or type(error).__name__
 
 

@@ -1,0 +1,60 @@
+import pytest
+
+from signalbox.core.errors import InvalidError
+from signalbox.infra.db import Database
+from signalbox.infra.jobs import Every, Schedule, every, find_jobs, parse_cron
+from signalbox.infra.jobs.schedule import fire
+
+SECOND = 1_000_000
+START = 1_767_225_600_000_000
+
+
+def test_moments_are_multiples_of_the_span() -> None:
+    rule = Every(10 * SECOND, phase=3 * SECOND)
+    assert rule.after(START) == START + 3 * SECOND
+    assert rule.after(START + 3 * SECOND) == START + 13 * SECOND
+    assert rule.after(START + 3 * SECOND - 1) == START + 3 * SECOND
+
+
+def test_schedules_of_one_span_do_not_fire_together() -> None:
+    moments = {every(f"sweep {number}", "test.work", 3_600 * SECOND).rule.after(START) for number in range(50)}
+    assert len(moments) > 40
+    assert all(START < moment <= START + 3_600 * SECOND for moment in moments)
+
+
+def test_a_rule_has_a_text_that_changes_with_it() -> None:
+    specs = {
+        Schedule("x", "test.work", rule).spec
+        for rule in (
+            Every(SECOND),
+            Every(2 * SECOND),
+            Every(2 * SECOND, 1),
+            parse_cron("* * * * *"),
+            parse_cron("1 * * * *"),
+        )
+    }
+    assert len(specs) == 5
+    assert Schedule("x", "test.work", parse_cron("*  * * *  MON")).spec == "* * * * mon"
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "n" * 101])
+def test_names(name: str) -> None:
+    with pytest.raises(InvalidError):
+        Schedule(name, "test.work", Every(SECOND))
+
+
+def test_what_repeats_too_often_is_refused() -> None:
+    with pytest.raises(InvalidError):
+        every("x", "test.work", SECOND - 1)
+    with pytest.raises(InvalidError):
+        Schedule("x", "work", Every(SECOND))
+
+
+async def test_when_it_fired_last_is_kept(database: Database) -> None:
+    schedule = Schedule("x", "test.work", Every(60 * SECOND), priority=1)
+    for now in (START, START + 60 * SECOND):
+        await database.write(fire, [schedule], now=now)
+    (job,) = await database.read(find_jobs, limit=9)
+    assert (job.key, job.priority, job.created_at) == ("schedule/x", 1, START + 60 * SECOND)
+    row = await database.read(lambda tx: tx.exec_driver_sql("SELECT name, next_at, last_at FROM job_schedule").one())
+    assert tuple(row) == ("x", START + 120 * SECOND, START + 60 * SECOND)
