@@ -173,6 +173,27 @@ async def test_an_offer_to_upgrade_is_passed_over(client: Client, headers: Heade
     assert (await ask(client, b"/length")).body == b"abcdef"
 
 
+async def test_a_client_that_leaves_is_told_to_the_request_under_way_and_not_to_those_behind_it() -> None:
+    begun: list[str] = []
+    gone = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, _send: Send) -> None:
+        begun.append(scope["path"])
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        gone.set()
+
+    async with opened(app) as (client, _):
+        await client.send(request(b"/1") + request(b"/2") + request(b"/3"))
+        async with asyncio.timeout(5):
+            while not begun:
+                await asyncio.sleep(0.01)
+        client.abort()
+        await asyncio.wait_for(gone.wait(), 5)
+        await asyncio.sleep(0.05)
+    assert begun == ["/1"]
+
+
 async def test_thousands_of_offers_to_upgrade_at_once_are_passed_over(client: Client) -> None:
     offer: Headers = [(b"Upgrade", b"h2c"), (b"Connection", b"Upgrade")]
     await client.send(request(b"/length", headers=offer) * 2_000)
@@ -316,6 +337,21 @@ async def test_a_client_that_takes_nothing_of_its_answer_is_dropped() -> None:
         sweep(protocol, times=2)
         await asyncio.wait_for(gone.wait(), 5)
         assert len(await client.rest()) < 97_000_000
+
+
+async def test_requests_that_wait_are_never_served_once_their_client_takes_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with opened() as (client, protocol):
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        sending = asyncio.create_task(client.send(request(b"/large") * 2_000))
+        await asyncio.sleep(0.3)
+        sweep(protocol, times=12)
+        await asyncio.sleep(0.05)
+        assert protocol.transport.is_closing()
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 # -- stopping ---------------------------------------------------------------------------------------------------------

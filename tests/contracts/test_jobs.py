@@ -92,7 +92,7 @@ async def test_nothing_runs_before_it_is_due(desk: Desk) -> None:
 
 
 async def test_of_many_who_claim_at_once_each_job_goes_to_one(desk: Desk) -> None:
-    given = {await put(desk, priority=number % 3 - 1) for number in range(60)}  # type: ignore[arg-type]
+    given = {await put(desk, priority=number % 3 - 1) for number in range(60)}
     queues = [desk.queue, desk.another(), desk.another()]
     found = await asyncio.gather(*(claim(queues[n % 3], limit=7, worker=f"w{n}") for n in range(12)))
     found.append(await claim(desk.queue))
@@ -118,7 +118,7 @@ async def test_next_due(desk: Desk) -> None:
 async def test_what_is_done_stays_done(desk: Desk) -> None:
     number = await put(desk)
     job = await claim_one(desk.queue)
-    assert await record(desk.queue, of.of_outcome(job, None), now=START + 3) == {number: "done"}
+    assert await record(desk.queue, of.of_outcome(job, None), now=START + 3) == ["done"]
     assert await claim(desk.queue, now=START + 99 * SECOND) == []
     stored = await desk.find(number)
     assert (stored.state, stored.ended_at, stored.lease_until, stored.attempts) == ("done", START + 3, None, 1)
@@ -127,7 +127,7 @@ async def test_what_is_done_stays_done(desk: Desk) -> None:
 async def test_what_waits_again_comes_when_it_is_due(desk: Desk) -> None:
     number = await put(desk)
     job = await claim_one(desk.queue)
-    assert await record(desk.queue, Report(job, "waiting", START + 5, error="no luck")) == {number: "waiting"}
+    assert await record(desk.queue, Report(job, "waiting", START + 5, error="no luck")) == ["waiting"]
     stored = await desk.find(number)
     assert (stored.state, stored.due_at, stored.ended_at, stored.error) == ("waiting", START + 5, None, "no luck")
     assert await claim(desk.queue, now=START + 4) == []
@@ -150,7 +150,7 @@ async def test_a_snooze_counts_no_attempt(desk: Desk) -> None:
 async def test_who_dies_is_kept_and_told_of(desk: Desk) -> None:
     number = await put(desk, key="k")
     job = await claim_one(desk.queue)
-    assert await record(desk.queue, Report(job, "dead", START, error="no such id"), now=START + 2) == {number: "dead"}
+    assert await record(desk.queue, Report(job, "dead", START, error="no such id"), now=START + 2) == ["dead"]
     stored = await desk.find(number)
     assert (stored.state, stored.error, stored.ended_at) == ("dead", "no such id", START + 2)
     told = {"id": number, "kind": "test.work", "key": "k", "attempts": 1, "error": "no such id"}
@@ -168,10 +168,10 @@ async def test_a_batch_of_all_kinds_of_reports(desk: Desk) -> None:
         Report(fourth, "cancelled", START),
     ]
     states = {first.id: "done", second.id: "waiting", third.id: "dead", fourth.id: "cancelled"}
-    assert await desk.queue.record(said, now=START) == states
+    assert await desk.queue.record(said, now=START) == list(states.values())
     assert {each.id: each.state for each in await desk.find_all()} == states
-    assert await desk.queue.record(said, now=START) == {}
-    assert await desk.queue.record([], now=START) == {}
+    assert await desk.queue.record(said, now=START) == [None] * 4
+    assert await desk.queue.record([], now=START) == []
     assert len(await desk.events()) == 1
 
 
@@ -181,11 +181,11 @@ async def test_a_late_worker_records_nothing(desk: Desk) -> None:
     assert await desk.queue.recover(now=START + LEASE) == 1
     current = await claim_one(desk.queue, now=START + LEASE, worker="current")
     for report in (of.of_outcome(late, None), Report(late, "dead", START, error="x"), Report(late, "waiting", 0, 1)):
-        assert await record(desk.queue, report) == {}
+        assert await record(desk.queue, report) == [None]
     stored = await desk.find(number)
     assert (stored.state, stored.worker, stored.attempts, stored.error) == ("running", "current", 2, LOST)
-    assert await record(desk.queue, of.of_outcome(current, None)) == {number: "done"}
-    assert await record(desk.queue, Report(late, "waiting", START)) == {}
+    assert await record(desk.queue, of.of_outcome(current, None)) == ["done"]
+    assert await record(desk.queue, Report(late, "waiting", START)) == [None]
     assert (await desk.find(number)).state == "done"
     assert await desk.events() == []
 
@@ -196,8 +196,8 @@ async def test_after_a_snooze_the_claim_before_it_is_late_though_its_attempt_is_
     await record(desk.queue, Report(before, "waiting", START, 1))
     current = await claim_one(desk.queue)
     assert (current.attempt, before.attempt) == (1, 1)
-    assert await record(desk.queue, of.of_outcome(before, None)) == {}
-    assert await record(desk.queue, of.of_outcome(current, None)) != {}
+    assert await record(desk.queue, of.of_outcome(before, None)) == [None]
+    assert await record(desk.queue, of.of_outcome(current, None)) == ["done"]
 
 
 # -- what is recorded with an outcome ---------------------------------------------------------------------------------
@@ -222,9 +222,9 @@ async def test_what_a_handler_wants_recorded_is_there_with_the_outcome(desk: Des
     await put(desk)
     job = await claim_one(desk.queue)
     report = Report(job, state, START, error="x", then=tell)
-    assert await record(desk.queue, report) == {job.id: state}
+    assert await record(desk.queue, report) == [state]
     assert await told(desk) == 1
-    assert await record(desk.queue, report) == {}
+    assert await record(desk.queue, report) == [None]
     assert await told(desk) == 1, "a late report records nothing"
 
 
@@ -236,6 +236,16 @@ async def test_if_it_cannot_be_recorded_neither_is_the_outcome(desk: Desk) -> No
         await record(desk.queue, Report(first, "done", START, then=tell), Report(second, "done", START, then=refuse))
     assert await told(desk) == 0
     assert {each.state for each in await desk.find_all()} == {"running"}
+
+
+async def test_of_reports_of_one_job_in_one_batch_only_the_current_is_recorded(desk: Desk) -> None:
+    await put(desk)
+    late = await claim_one(desk.queue)
+    await desk.queue.recover(now=START + LEASE)
+    current = await claim_one(desk.queue, now=START + LEASE)
+    said = [Report(each, "done", START, then=tell) for each in (late, current, current, late)]
+    assert await desk.queue.record(said, now=START + LEASE) == [None, "done", None, None]
+    assert await told(desk) == 1
 
 
 # -- leases -----------------------------------------------------------------------------------------------------------
@@ -297,7 +307,7 @@ async def test_a_running_job_is_cancelled_through_its_worker(desk: Desk) -> None
     assert (stored.state, stored.cancel_at, stored.ended_at) == ("running", START + 1, None)
     assert (await desk.cancel(number, START + 2)).cancel_at == START + 1
     assert (await desk.queue.renew(worker="w", now=START + 5 * SECOND))[number].cancelled
-    assert await record(desk.queue, of.of_cancellation(job)) == {number: "cancelled"}
+    assert await record(desk.queue, of.of_cancellation(job)) == ["cancelled"]
 
 
 async def test_a_cancelled_job_that_wants_to_wait_does_not(desk: Desk) -> None:
@@ -307,10 +317,10 @@ async def test_a_cancelled_job_that_wants_to_wait_does_not(desk: Desk) -> None:
     for job in jobs:
         await desk.cancel(job.id)
     first, second, third = jobs
-    assert await record(desk.queue, Report(first, "waiting", START, 1), Report(second, "done", START)) == {
-        first.id: "cancelled",
-        second.id: "done",
-    }
+    assert await record(desk.queue, Report(first, "waiting", START, 1), Report(second, "done", START)) == [
+        "cancelled",
+        "done",
+    ]
     await desk.queue.recover(now=START + LEASE)
     stored = await desk.find(third.id)
     assert (stored.state, stored.ended_at) == ("cancelled", START + LEASE)

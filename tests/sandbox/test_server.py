@@ -111,3 +111,16 @@ async def test_lifespan_runs_around_the_requests(fetch: Fetch) -> None:
         assert events == ["startup"]
         assert (await fetch(server.url + "/cookies")).status == 200
     assert events == ["startup", "shutdown"]
+
+
+async def test_answers_in_two_pieces_are_not_held_back() -> None:
+    """Nagle's algorithm would hold the second back until the first is acknowledged, which takes 40 ms."""
+    async with LoopbackServer(UpstreamApp(latency=False)) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        begun = time.perf_counter()
+        for _ in range(20):
+            writer.write(b"GET /bytes/100 HTTP/1.1\r\nHost: a\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(100)
+        assert time.perf_counter() - begun < 0.4
+        writer.close()

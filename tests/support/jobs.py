@@ -166,7 +166,7 @@ async def claim_one(queue: JobQueue, *, now: int = START, worker: str = "w") -> 
     return job
 
 
-async def record(queue: JobQueue, *reports: Report, now: int = START) -> dict[int, State]:
+async def record(queue: JobQueue, *reports: Report, now: int = START) -> list[State | None]:
     return await queue.record(reports, now=now)
 
 

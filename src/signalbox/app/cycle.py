@@ -2,11 +2,10 @@
 
 import asyncio
 import logging
-import socket
-import struct
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 
+from signalbox.app.ending import reset_on_close
 from signalbox.core.asgi import WHOLE_ANSWER, AsgiApp, Message, Scope
 
 JOINED = 64 * 1024
@@ -188,6 +187,7 @@ class Cycle:
         """Take a part of the answer, as soon as the client has taken those before."""
         if self._flow.write_paused and not self.disconnected:
             await self._flow.drain()
+            self._drop_if_broken()
         if self.disconnected:
             await asyncio.sleep(0)  # an application that only sends would let nobody else have a turn
             return
@@ -246,7 +246,9 @@ class Cycle:
         else:
             self._until_close = True
             self.keep_alive = False
-            self._reset_on_close(on=True)  # only the last piece makes the end of the connection that of the answer
+            reset_on_close(
+                self._flow.transport, on=True
+            )  # only the last piece makes the end of the connection that of the answer
 
     def _send_body(self, body: bytes, *, more: bool) -> None:
         if self.scope["method"] == "HEAD":
@@ -259,8 +261,15 @@ class Cycle:
             msg = "the body of the answer is not as long as its Content-Length"
             raise RuntimeError(msg)
         self._write(body)
-        if not more:
+        if more:
+            self._drop_if_broken()
+        else:
             self._end()
+
+    def _drop_if_broken(self) -> None:
+        """An application that only sends would never let the loop tell that the connection is gone."""
+        if self._flow.transport.is_closing():
+            self.drop()
 
     def _write(self, data: bytes) -> None:
         head, self._head = self._head, b""
@@ -270,14 +279,9 @@ class Cycle:
         if head or data:
             self._flow.transport.write(head + data if head else data)
 
-    def _reset_on_close(self, *, on: bool) -> None:
-        sock = self._flow.transport.get_extra_info("socket")
-        if sock is not None:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", on, 0))
-
     def _end(self) -> None:
         if self._until_close:
-            self._reset_on_close(on=False)
+            reset_on_close(self._flow.transport, on=False)
         self.response_complete = True
         self.notify()
         self._on_response(self)

@@ -5,6 +5,8 @@ import asyncio
 import contextlib
 import fcntl
 import json
+import socket
+import struct
 import termios
 from collections.abc import Callable
 from email.utils import formatdate
@@ -102,6 +104,13 @@ def refusal(status: int, code: str, detail: str, *, now: float) -> bytes:
         f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
     )
     return head.encode() + body
+
+
+def reset_on_close(transport: asyncio.Transport, *, on: bool) -> None:
+    """Whether closing resets the connection: what the kernel still holds for the client is then dropped."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", on, 0))
 
 
 def not_taken(transport: asyncio.Transport) -> int:

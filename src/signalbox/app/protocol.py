@@ -14,7 +14,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from signalbox.app.cycle import Cycle, Flow
-from signalbox.app.ending import MAX_UNWANTED, Deaf, Refusal, RefusedError, linger, not_taken, refusal
+from signalbox.app.ending import MAX_UNWANTED, Deaf, Refusal, RefusedError, linger, not_taken, refusal, reset_on_close
 from signalbox.core.asgi import DROP_IF_GONE, EMPTY_QUERY, TAKE_OVER, WHOLE_ANSWER, TakenOver
 
 MAX_HEAD = 64 * 1024
@@ -70,6 +70,8 @@ class HttpProtocol(asyncio.Protocol):
     """Seconds for which it has taken nothing of them."""
     _cycle: Cycle | None = None
     """The newest request; None before the first."""
+    _before_pipeline: Cycle | Refusal | None = None
+    """The request under way, where others wait behind it."""
 
     def __init__(
         self,
@@ -103,10 +105,19 @@ class HttpProtocol(asyncio.Protocol):
     def connection_lost(self, _exc: Exception | None) -> None:
         """The client is gone: tell the requests under way."""
         self._state.connections.discard(self)
-        for cycle in (self._cycle, *self._pipeline):
+        self._drop_all()
+        self._flow.resume_writing()
+
+    def _drop_all(self) -> None:
+        for cycle in (self._before_pipeline, self._cycle, *self._pipeline):
             if cycle is not None:
                 cycle.drop()
-        self._flow.resume_writing()
+
+    def _abort(self) -> None:
+        """Drop the connection. The requests under way are told first: a dropped transport refuses to write."""
+        self._drop_all()
+        reset_on_close(self.transport, on=True)
+        self.transport.abort()
 
     def shutdown(self) -> None:
         """Called when the server stops: finish the request under way, take no other."""
@@ -132,7 +143,7 @@ class HttpProtocol(asyncio.Protocol):
         if self._taken_over:
             return
         if self._stalls(interval) > idle_timeout:
-            self.transport.abort()
+            self._abort()
             return
         if now - self.waiting_since > idle_timeout:
             self.transport.close()
@@ -230,7 +241,7 @@ class HttpProtocol(asyncio.Protocol):
             return
         self._unwanted += len(body)
         if self._unwanted > MAX_UNWANTED:
-            self.transport.abort()
+            self._abort()
 
     def on_message_complete(self) -> None:
         """The request is whole."""
@@ -259,6 +270,8 @@ class HttpProtocol(asyncio.Protocol):
             cycle.start(self._app, self._loop, self._state.tasks)
         else:
             self._flow.pause_reading()
+            if not self._pipeline:
+                self._before_pipeline = before
             self._pipeline.append(cycle)
 
     def _scope(self) -> dict[str, Any]:
@@ -301,7 +314,8 @@ class HttpProtocol(asyncio.Protocol):
         elif not self.transport.is_closing():
             self._flow.resume_reading()
             if self._pipeline:
-                self._pipeline.popleft().start(self._app, self._loop, self._state.tasks)
+                self._before_pipeline = self._pipeline.popleft()
+                self._before_pipeline.start(self._app, self._loop, self._state.tasks)
             else:
                 self.waiting_since = self._loop.time()
 
@@ -329,7 +343,7 @@ class HttpProtocol(asyncio.Protocol):
         poll.register(sock.fileno(), _GONE)
         gone = bool(poll.poll(0))
         if gone:
-            self.transport.abort()
+            self._abort()
         return gone
 
     # -- connections that are taken over ----------------------------------------------------------------------------
@@ -410,7 +424,7 @@ class HttpProtocol(asyncio.Protocol):
         elif cycle.response_complete:  # of a body that nobody wanted, nobody is told
             self._end(unread=True)
         elif cycle.response_started and cycle.more_body:
-            self.transport.abort()
+            self._abort()
         elif cycle.response_started:  # another word might be taken for a part of the answer under way
             cycle.keep_alive = False
         elif not cycle.more_body:

@@ -76,7 +76,7 @@ def _parse(head: bytes, *, number: int) -> Call:
 
 def _bound() -> socket.socket:
     """Return a socket with a port of its own that does not listen yet: connections to it are refused."""
-    bound = socket.socket()
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.bind(("127.0.0.1", 0))
     return bound
 

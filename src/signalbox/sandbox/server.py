@@ -19,7 +19,7 @@ class LoopbackServer:
     """
 
     def __init__(self, app: ASGIApp, *, port: int = 0, grace: float = 0.5) -> None:
-        self._socket = socket.create_server(("127.0.0.1", port), backlog=1024)
+        self._socket = _listen(port)
         self._app = app
         self._server = _Uvicorn(_config(self._call))
         self._grace = grace
@@ -81,6 +81,19 @@ class _Uvicorn(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+def _listen(port: int) -> socket.socket:
+    """A listening socket that says it is TCP: asyncio turns Nagle's delay, 40 ms for each answer, off only then."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError:
+        listener.close()
+        raise
+    listener.listen(1024)
+    return listener
 
 
 def _config(app: ASGIApp) -> uvicorn.Config:

@@ -85,8 +85,9 @@ def raw() -> Iterator[RawUpstream]:
 
 @contextmanager
 def _hub(raw: RawUpstream, shop: Shop, factory: pytest.TempPathFactory, name: str, **variables: str) -> Iterator[Hub]:
+    raw_settings = {"name": "raw", "routes": ["/fine/{what}"], "max_body": 1_000_000, "breaker": {"enabled": False}}
     upstreams = [
-        {"name": "raw", "url": raw.url, "routes": ["/fine/{what}"], "max_body": 1_000_000},
+        {**raw_settings, "url": raw.url},
         {"name": "shop", "url": shop.url, "host": "shop.test"},
     ]
     gateway = {"SIGNALBOX_GATEWAY__UPSTREAMS": json.dumps(upstreams), "SIGNALBOX_GATEWAY__DEFAULT": "raw"}

@@ -76,7 +76,7 @@ async def test_requests_sent_at_once_are_answered_in_order(hub: Hub) -> None:
     await client.send(b"".join(request(target, host=host) for target, host in kinds))
     answers = [await client.answer() for _ in kinds]
     assert [json.loads(answer.body)["delayed_ms"] for answer in answers[:10]] == [90 - 10 * each for each in range(10)]
-    assert b"alive" in answers[10].body or answers[10].status == 200
+    assert answers[10].status == 200
     assert [len(answer.body) for answer in answers[11:]] == [100_000, 5, 24]
     await client.close()
 
@@ -84,13 +84,13 @@ async def test_requests_sent_at_once_are_answered_in_order(hub: Hub) -> None:
 async def test_bodies_sent_at_once_stay_with_their_requests(hub: Hub) -> None:
     bodies = [b"%d" % number * (number * 1_000 + 1) for number in range(8)]
     client = await hub.connect()
-    pieces = [
-        request(b"/echo/%d" % number, method=b"POST", host=SHOP, body=body)
-        if number % 2
-        else request(b"/echo/%d" % number, method=b"POST", host=SHOP, headers=CHUNKED) + chunked(body[:500], body[500:])
-        for number, body in enumerate(bodies)
-    ]
-    await client.send(b"".join(piece.replace(b"\r\n0\r\n\r\n0\r\n\r\n", b"\r\n0\r\n\r\n") for piece in pieces))
+    for number, body in enumerate(bodies):
+        target = b"/echo/%d" % number
+        if number % 2:
+            await client.send(request(target, method=b"POST", host=SHOP, body=body))
+        else:
+            halves = filter(None, (body[:500], body[500:]))
+            await client.send(request(target, method=b"POST", host=SHOP, headers=CHUNKED) + chunked(*halves))
     told = [json.loads((await client.answer()).body) for _ in bodies]
     assert [each["body_length"] for each in told] == [len(body) for body in bodies]
     await client.close()
@@ -215,6 +215,16 @@ async def test_a_second_answer_of_an_upstream_reaches_nobody(hub: Hub) -> None:
     for _ in range(3):
         await client.send(request(b"/extra") + request(GATEWAY))
         assert [(await client.answer()).body for _ in range(2)] == [b"fine\n", b"fine\n"]
+    await client.close()
+
+
+async def test_a_body_that_an_upstream_sends_to_head_reaches_nobody(hub: Hub) -> None:
+    client = await hub.connect()
+    for _ in range(3):
+        await client.send(request(GATEWAY, method=b"HEAD") + request(GATEWAY))
+        head, get = await client.answer(method=b"HEAD"), await client.answer()
+        assert (head.status, head.value(b"content-length")) == (200, b"5")
+        assert (get.status, get.body) == (200, b"fine\n")
     await client.close()
 
 

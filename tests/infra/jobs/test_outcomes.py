@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from signalbox.core.errors import UnavailableError
-from signalbox.infra.jobs import Backoff, Done, Fail, Job, Snooze, outcomes
+from signalbox.infra.jobs import Backoff, Done, Fail, Job, Report, Snooze, outcomes
 
 NOW = 1_767_225_600_000_000
 SECOND = 1_000_000
@@ -29,7 +29,7 @@ def make(**values: Any) -> Job:
     return Job(**{**standard, **values})
 
 
-def fail(job: Job, error: Exception, fraction: float = 1.0) -> outcomes.Report:
+def fail(job: Job, error: Exception, fraction: float = 1.0) -> Report:
     return outcomes.of_failure(job, error, now=NOW, backoff=Backoff(SECOND, 60 * SECOND), fraction=fraction)
 
 
@@ -39,12 +39,12 @@ def note(_tx: object) -> None:
 
 def test_what_handlers_may_say() -> None:
     job = make()
-    assert outcomes.of_outcome(job, None) == outcomes.Report(job, "done", job.due_at)
-    assert outcomes.of_outcome(job, Done(note)) == outcomes.Report(job, "done", job.due_at, then=note)
+    assert outcomes.of_outcome(job, None) == Report(job, "done", job.due_at)
+    assert outcomes.of_outcome(job, Done(note)) == Report(job, "done", job.due_at, then=note)
     said = outcomes.of_outcome(job, Snooze(NOW + 5, "budget", note))
-    assert said == outcomes.Report(job, "waiting", NOW + 5, 1, "budget", note)
+    assert said == Report(job, "waiting", NOW + 5, 1, "budget", note)
     said = outcomes.of_outcome(job, Fail("gone\0", note))
-    assert said == outcomes.Report(job, "dead", job.due_at, error="gone\ufffd", then=note)
+    assert said == Report(job, "dead", job.due_at, error="gone\ufffd", then=note)
 
 
 @pytest.mark.parametrize("answer", [True, {"ok": 1}, "done"])

@@ -1,10 +1,14 @@
+from typing import Any
+
 import sqlalchemy as sa
 
 from signalbox.infra.db import Database
 from signalbox.infra.jobs.rows import DIALECTS, bound_rows, encode_rows
 
-COLUMNS = {"id": sa.BigInteger(), "name": sa.Text(), "count": sa.Integer()}
-QUERIES = {dialect: sa.select(bound_rows(dialect, "rows", COLUMNS, "given")).order_by("count") for dialect in DIALECTS}
+COLUMNS: dict[str, Any] = {"id": sa.BigInteger(), "name": sa.Text(), "count": sa.Integer()}
+QUERIES: dict[str, sa.Select[Any]] = {
+    dialect: sa.select(*bound_rows(dialect, "rows", COLUMNS, "given").c).order_by("count") for dialect in DIALECTS
+}
 
 
 async def read(database: Database, rows: list[tuple[object, ...]]) -> list[tuple[object, ...]]:
@@ -15,7 +19,12 @@ async def read(database: Database, rows: list[tuple[object, ...]]) -> list[tuple
 
 
 async def test_rows_come_back_as_they_were(database: Database) -> None:
-    rows = [(2**62, "é'\"\\\n", 0), (-1, None, 1), (None, "", 2), (3, '["a", {"b": "\\u0000"}]', 3)]
+    rows: list[tuple[object, ...]] = [
+        (2**62, "é'\"\\\n", 0),
+        (-1, None, 1),
+        (None, "", 2),
+        (3, '["a", {"b": "\\u0000"}]', 3),
+    ]
     assert await read(database, rows) == rows
 
 

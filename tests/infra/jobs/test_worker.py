@@ -1,6 +1,7 @@
 """The engine over every version of the queue, with real time."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -12,9 +13,25 @@ import sqlalchemy as sa
 
 from signalbox.core.errors import ConflictError, InvalidError, UnavailableError
 from signalbox.infra.clock.system import SystemClock
+from signalbox.infra.db import DatabaseUnavailableError
 from signalbox.infra.events import Event, find_events, publish
-from signalbox.infra.jobs import Backoff, Done, Every, Fail, Job, Kind, NewJob, Outcome, Schedule, Snooze, StoredJob
+from signalbox.infra.jobs import (
+    Backoff,
+    Done,
+    Every,
+    Fail,
+    Job,
+    Kind,
+    NewJob,
+    Outcome,
+    Schedule,
+    Snooze,
+    StoredJob,
+    enqueue,
+)
+from signalbox.infra.jobs.memory import MemoryQueue
 from signalbox.infra.jobs.worker import Worker
+from tests.support.databases import SqliteTemplate
 from tests.support.jobs import SECOND, Desk, open_desk, place_of, until
 
 CLOCK = SystemClock()
@@ -322,11 +339,9 @@ async def test_a_handler_that_does_not_stop_keeps_its_job_until_the_lease_ends(
     stop = asyncio.Event()
 
     async def stubborn(_job: Job) -> None:
-        while not stop.is_set():
-            try:
-                await stop.wait()
-            except asyncio.CancelledError:
-                continue
+        with contextlib.suppress(asyncio.CancelledError):
+            await stop.wait()
+        await stop.wait()
 
     async with working(memory, {"test.work": Kind(stubborn)}, drain=0.01) as worker:
         (number,) = await put(memory)
@@ -335,6 +350,49 @@ async def test_a_handler_that_does_not_stop_keeps_its_job_until_the_lease_ends(
     assert [each.levelno for each in caplog.records if "do not stop" in each.getMessage()] == [logging.ERROR]
     stop.set()
     await asyncio.sleep(0)
+
+
+class Away(MemoryQueue):
+    """A queue that cannot be asked for leases while ``away``."""
+
+    away = False
+
+    async def renew(self, *, worker: str, now: int) -> Any:
+        if self.away:
+            msg = "away"
+            raise DatabaseUnavailableError(msg)
+        return await super().renew(worker=worker, now=now)
+
+
+async def test_without_the_database_a_handler_is_stopped_when_its_lease_ends(caplog: pytest.LogCaptureFixture) -> None:
+    queue, held = Away(lease=SECOND // 4), Held()
+    worker = Worker(queue, {"test.work": Kind(held)}, CLOCK, name="w", heartbeat=0.05)
+    queue.enqueue(NewJob("test.work", {}), now=CLOCK.now())
+    await worker.open()
+    await until(lambda: held.now)
+    await asyncio.sleep(0.4)
+    assert held.stopped == [], "the lease is extended"
+    queue.away = True
+    await until(lambda: held.stopped)
+    queue.away = False
+    held.gate.set()
+    await until(lambda: worker.reporter.ended["test.work", "done"] == 1)
+    await worker.close()
+    assert (held.begun, held.most) == ([1, 1], 1)
+    assert [each.levelno for each in caplog.records] == [logging.WARNING]
+
+
+async def test_jobs_that_nothing_tells_of_are_found_by_polling(sqlite_template: SqliteTemplate, tmp_path: Path) -> None:
+    place, work = sqlite_template.copy_to(tmp_path), Work()
+    async with open_desk("sqlite", place) as desk, working(desk, {"test.work": Kind(work)}):
+        await asyncio.sleep(0.05)
+        engine = place.engine()
+        with engine.begin() as tx:
+            enqueue(tx, "test.work", {}, now=CLOCK.now())
+        engine.dispose()
+        started = CLOCK.monotonic()
+        await until(lambda: work.jobs)
+        assert CLOCK.monotonic() - started < 1.5
 
 
 # -- schedules and odds and ends --------------------------------------------------------------------------------------

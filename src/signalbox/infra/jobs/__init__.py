@@ -104,8 +104,8 @@ class JobQueue(Protocol):
         """Lease at most ``limit`` due jobs of a kind to a worker, highest priority first, then the longest due."""
         ...
 
-    async def record(self, reports: Sequence[Report], *, now: int) -> dict[int, State]:
-        """Write down what became of claims, all or nothing; the states of those jobs whose claim was current.
+    async def record(self, reports: Sequence[Report], *, now: int) -> list[State | None]:
+        """Write down what became of claims, all or nothing; for each the state of its job, None where it came late.
 
         Raises whatever the ``then`` of a report raised; nothing is recorded in that case.
         """

@@ -38,7 +38,7 @@ class DatabaseQueue:
         """Lease due jobs of a kind to a worker; see ``JobQueue.claim``."""
         return await self._db.write(queue.claim, kind, worker=worker, limit=limit, now=now, lease=self._lease)
 
-    async def record(self, reports: Sequence[Report], *, now: int) -> dict[int, State]:
+    async def record(self, reports: Sequence[Report], *, now: int) -> list[State | None]:
         """Write down what became of claims; see ``JobQueue.record``."""
         return await self._db.write(queue.record, reports, now=now)
 

@@ -39,8 +39,10 @@ def _insert_one(dialect: Dialect) -> Insert | Select[Any]:
 def _insert_many(dialect: Dialect) -> Insert:
     make = sqlite.insert if dialect == "sqlite" else postgresql.insert
     rows = bound_rows(dialect, "rows", {name: _c[name].type for name in _GIVEN}, "new")
-    source = select(*rows.c, *_FIRST.values()).where(literal_column("1") == literal_column("1"))  # else SQLite's parser
-    return make(job).from_select([*_GIVEN, *_FIRST], source).on_conflict_do_nothing()  # takes ON for a join's
+    # without WHERE, SQLite would take the ON of ON CONFLICT for that of a join
+    source = select(*rows.c, *_FIRST.values()).where(literal_column("1") == literal_column("1"))
+    made = make(job).from_select([*_GIVEN, *_FIRST], source).on_conflict_do_nothing()
+    return made.execution_options(preserve_rowcount=True)
 
 
 _INSERT_ONE: dict[str, Insert | Select[Any]] = {dialect: _insert_one(dialect) for dialect in DIALECTS}

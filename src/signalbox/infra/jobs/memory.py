@@ -135,12 +135,12 @@ class MemoryQueue:
             due.sort(key=lambda each: (-each.priority, each.due_at, each.id))
             return [self._lease_out(each, worker, now) for each in due[:limit]]
 
-    async def record(self, reports: Sequence[Report], *, now: int) -> dict[int, State]:
+    async def record(self, reports: Sequence[Report], *, now: int) -> list[State | None]:
         """Write down what became of claims; see ``JobQueue.record``."""
         async with self._turn:
-            current = [each for each in reports if self._is_current(each)]
-            await self._run_thens(current)
-            return {each.job.id: self._settle(each, now) for each in current}
+            first = {(each.job.id, each.job.claim): each for each in reversed(reports)}
+            await self._run_thens([each for each in first.values() if self._is_current(each)])
+            return [self._settle(each, now) if self._is_current(each) else None for each in reports]
 
     async def renew(self, *, worker: str, now: int) -> dict[int, Held]:
         """Extend the leases of a worker."""

@@ -4,7 +4,7 @@ Nothing here waits or reads a clock. Statements are built once: to build one cos
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -122,7 +122,12 @@ def _finish(dialect: Dialect) -> Update:
     """For plain successes, which are most: half the work of the general statement."""
     said = bound_rows(dialect, "rows", _IS_CURRENT, "said")
     ended = {"state": literal_column("'done'"), "lease_until": null(), "ended_at": _ENDS_NOW}
-    return update(job).where(_c.id == said.c.id, _c.claim == said.c.claim, RUNNING).values(ended).returning(_c.id)
+    return (
+        update(job)
+        .where(_c.id == said.c.id, _c.claim == said.c.claim, RUNNING)
+        .values(ended)
+        .returning(_c.id, _c.claim)
+    )
 
 
 def _record(dialect: Dialect) -> Update:
@@ -142,7 +147,7 @@ def _record(dialect: Dialect) -> Update:
             lease_until=null(),
             ended_at=case((waits & wanted, null()), else_=_ENDS_NOW),
         )
-        .returning(_c.id, _c.state)
+        .returning(_c.id, _c.claim, _c.state)
     )
 
 
@@ -150,40 +155,50 @@ _FINISH: dict[str, Update] = {dialect: _finish(dialect) for dialect in DIALECTS}
 _RECORD: dict[str, Update] = {dialect: _record(dialect) for dialect in DIALECTS}
 
 
-def record(tx: Connection, reports: Sequence[Report], *, now: int) -> dict[int, State]:
+def record(tx: Connection, reports: Sequence[Report], *, now: int) -> list[State | None]:
     """Write down what became of claims, with what their handlers want recorded beside it.
 
     A job whose end was asked for meanwhile does not run again. A job that dies publishes ``job.dead``.
 
     Returns:
-        The state of each job whose claim was current; of all others nothing has changed.
+        For each report the state of its job; None where the claim was not current any more, or has been reported
+        before: then nothing has changed.
     """
-    kept = _write(tx, reports, now)
-    for report in reports:
-        state = kept.get(report.job.id)
-        if state is not None and report.then is not None:
+    first = {(each.job.id, each.job.claim): each for each in reversed(reports)}
+    kept = _write(tx, first.values(), now)
+    states = [kept.pop((each.job.id, each.job.claim), None) for each in reports]
+    given_back: set[str] = set()
+    for report, state in zip(reports, states, strict=True):
+        if state is None:
+            continue
+        if report.then is not None:
             report.then(tx)
         if state == "dead":
             publish(tx, dead_event(report), now=now)
         elif state == "waiting":
             mark(tx, report.job.kind, report.due_at)
-    _tell_others(tx, reports, kept, now)
-    return kept
+            if report.due_at <= now:
+                given_back.add(report.job.kind)
+    if given_back:  # other processes look for these; what is due later they find in time by themselves
+        notify(tx, given_back)
+    return states
 
 
-def _write(tx: Connection, reports: Sequence[Report], now: int) -> dict[int, State]:
+def _write(tx: Connection, reports: Collection[Report], now: int) -> dict[tuple[int, int], State]:
+    """What has changed, by job and claim."""
     done = [(each.job.id, each.job.claim) for each in reports if each.state == "done"]
     other = [
         (each.job.id, each.job.claim, each.state, each.due_at, each.uncounted, each.error)
         for each in reports
         if each.state != "done"
     ]
-    dialect, kept = tx.dialect.name, dict[int, State]()
+    dialect, kept = tx.dialect.name, dict[tuple[int, int], State]()
     if done:
         found = tx.execute(_FINISH[dialect], {"rows": encode_rows(done), "now": now})
-        kept.update(dict.fromkeys(found.scalars(), "done"))
+        kept.update(((row[0], row[1]), "done") for row in found)
     if other:
-        kept.update((row[0], row[1]) for row in tx.execute(_RECORD[dialect], {"rows": encode_rows(other), "now": now}))
+        found = tx.execute(_RECORD[dialect], {"rows": encode_rows(other), "now": now})
+        kept.update(((row[0], row[1]), row[2]) for row in found)
     return kept
 
 
@@ -192,13 +207,6 @@ def dead_event(report: Report) -> Event:
     of = report.job
     data = {"id": of.id, "kind": of.kind, "key": of.key, "attempts": of.attempt, "error": report.error}
     return Event(DEAD, data, severity="error")
-
-
-def _tell_others(tx: Connection, reports: Sequence[Report], kept: Mapping[int, State], now: int) -> None:
-    """Other processes look for what this one gave back; what is due later they find in time by themselves."""
-    given_back = {each.job.kind for each in reports if each.due_at <= now and kept.get(each.job.id) == "waiting"}
-    if given_back:
-        notify(tx, given_back)
 
 
 # -- look -------------------------------------------------------------------------------------------------------------

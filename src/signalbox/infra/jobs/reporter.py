@@ -98,7 +98,7 @@ class Reporter:
         """Write, as often as the database is away; None, or what one of the reports is to blame for."""
         for count in itertools.count(1):
             try:
-                kept = await self._queue.record(batch, now=self._clock.now())
+                states = await self._queue.record(batch, now=self._clock.now())
             except (DatabaseUnavailableError, CommitUnknownError) as error:
                 self._say(failing=True, reason=str(error))
                 await asyncio.sleep(self._pause)
@@ -108,7 +108,7 @@ class Reporter:
                 return error
             else:
                 self._say(failing=False, reason="")
-                self._note(batch, kept)
+                self._note(batch, states)
                 return None
         return None
 
@@ -120,9 +120,8 @@ class Reporter:
             return False
         return True
 
-    def _note(self, batch: Sequence[Report], kept: dict[int, State]) -> None:
-        for report in batch:
-            state = kept.get(report.job.id)
+    def _note(self, batch: Sequence[Report], states: Sequence[State | None]) -> None:
+        for report, state in zip(batch, states, strict=True):
             if state is None:
                 self.late[report.job.kind] += 1
             else:

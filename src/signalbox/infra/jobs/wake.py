@@ -50,20 +50,26 @@ class CommitWatch:
         """Begin to listen."""
         self._loop = asyncio.get_running_loop()
         self._engine = await self._db.write(_engine_of)
+        event.listen(self._engine, "checkout", self._forget)
         event.listen(self._engine, "checkin", self._heard)
 
     def close(self) -> None:
         """Listen no more."""
         if self._engine is not None:
+            event.remove(self._engine, "checkout", self._forget)
             event.remove(self._engine, "checkin", self._heard)
             self._engine = None
 
     def _heard(self, _connection: Any, record: Any) -> None:
         """In the thread of the writer, after the end of its transaction, whatever became of it."""
-        marks = record.info.pop(CHANNEL, None)
+        marks = record.info.get(CHANNEL)
         if marks and self._loop is not None:
             with suppress(RuntimeError):  # the loop has been closed: nobody waits any more
                 self._loop.call_soon_threadsafe(self._tell, marks)
+
+    def _forget(self, _connection: Any, record: Any, _proxy: Any) -> None:
+        """Before the next transaction, and not when the last one was heard of: several may watch."""
+        record.info.pop(CHANNEL, None)
 
     def _tell(self, marks: dict[str, int]) -> None:
         for kind, due_at in marks.items():

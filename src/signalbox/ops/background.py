@@ -1,0 +1,98 @@
+"""Jobs as operators see them: listed, shown, run again, cancelled. What people change is in the audit trail."""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, Field
+from sqlalchemy import Connection
+
+from signalbox.auth import audit
+from signalbox.core.pagination import Page, decode_cursor, to_page
+from signalbox.core.times import to_datetime
+from signalbox.infra.jobs import State, StoredJob, cancel, find_job, find_jobs, retry
+
+
+class JobOut(BaseModel):
+    """A job: work that is kept until it is done."""
+
+    id: int
+    kind: str = Field(examples=["tasks.submit"])
+    state: State
+    payload: dict[str, Any]
+    key: str | None = Field(description="While a job of its kind with this key waits or runs, no other is taken")
+    priority: int = Field(description="1 before 0 before -1", ge=-1, le=1)
+    due_at: datetime
+    created_at: datetime
+    started_at: datetime | None = Field(description="When its last attempt began")
+    ended_at: datetime | None
+    attempts: int = Field(description="How many attempts have begun and count")
+    max_attempts: int
+    worker: str | None = Field(description="Which process had it last")
+    lease_until: datetime | None
+    cancel_at: datetime | None = Field(description="When somebody asked for its end")
+    error: str | None = Field(description="Why its last attempt failed, or what it waits for")
+    traceparent: str | None
+
+
+_TIMES = ("due_at", "created_at", "started_at", "ended_at", "lease_until", "cancel_at")
+
+
+def list_jobs(
+    tx: Connection, *, state: State | None, kind: str | None, limit: int, cursor: str | None = None
+) -> Page[JobOut]:
+    """One page of the jobs, newest first; None stands for all.
+
+    Raises:
+        InvalidCursorError: the cursor was not made by this list.
+    """
+    before = None if cursor is None else decode_cursor(cursor)
+    page = to_page(find_jobs(tx, state=state, kind=kind, before=before, limit=limit + 1), limit, lambda row: row.id)
+    return Page([_to_out(row) for row in page.items], page.next_cursor)
+
+
+def show_job(tx: Connection, number: int) -> JobOut:
+    """One job.
+
+    Raises:
+        JobNotFoundError: there is none with this id.
+    """
+    return _to_out(find_job(tx, number))
+
+
+def retry_job(tx: Connection, number: int, *, actor: str, now: int, request_id: str | None = None) -> JobOut:
+    """Run a dead or cancelled job again from the start, or a waiting one now; see ``infra.jobs.retry`` for the errors."""
+    before = find_job(tx, number)
+    after = retry(tx, number, now=now)
+    _audit(tx, "job.retry", before, after, actor=actor, now=now, request_id=request_id)
+    return _to_out(after)
+
+
+def cancel_job(tx: Connection, number: int, *, actor: str, now: int, request_id: str | None = None) -> JobOut:
+    """End a job, a running one within seconds; see ``infra.jobs.cancel`` for the errors."""
+    before = find_job(tx, number)
+    after = cancel(tx, number, now=now)
+    _audit(tx, "job.cancel", before, after, actor=actor, now=now, request_id=request_id)
+    return _to_out(after)
+
+
+def _audit(
+    tx: Connection, action: str, before: StoredJob, after: StoredJob, *, actor: str, now: int, request_id: str | None
+) -> None:
+    audit.record(
+        tx,
+        actor=actor,
+        action=action,
+        target=f"job:{before.id}",
+        before={"kind": before.kind, "state": before.state, "attempts": before.attempts},
+        after={"kind": after.kind, "state": after.state, "attempts": after.attempts},
+        at=now,
+        request_id=request_id,
+    )
+
+
+def _to_out(row: StoredJob) -> JobOut:
+    values = asdict(row)
+    del values["claim"]
+    times = {name: None if values[name] is None else to_datetime(values[name]) for name in _TIMES}
+    return JobOut.model_validate({**values, **times})

@@ -1,0 +1,90 @@
+import threading
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from signalbox.infra.db import Database
+from signalbox.infra.jobs import (
+    JobEndedError,
+    KeyInUseError,
+    NewJob,
+    Report,
+    count_jobs,
+    delete_ended,
+    enqueue,
+    enqueue_many,
+    find_jobs,
+    retry,
+)
+from signalbox.infra.jobs.queue import claim, record
+from tests.support.databases import Place
+
+NOW = 1_767_225_600_000_000
+
+
+async def fill(database: Database) -> list[int]:
+    """Ten jobs of two kinds, two of each state; their ids."""
+    new = [NewJob(f"test.{'ab'[number % 2]}", {"n": number}) for number in range(10)]
+    await database.write(enqueue_many, new, now=NOW)
+    states: list[Any] = ["done", "dead", "cancelled"]
+    for kind in ("test.a", "test.b"):
+        jobs = await database.write(claim, kind, worker="w", limit=4, now=NOW, lease=9)
+        for number, (job, state) in enumerate(zip(jobs, states, strict=False)):
+            await database.write(record, [Report(job, state, NOW, error="x")], now=NOW + number)
+    return [job.id for job in await database.read(find_jobs, limit=99)]
+
+
+async def ids(database: Database, **wanted: Any) -> list[int]:
+    return [job.id for job in await database.read(find_jobs, **{"limit": 99, **wanted})]
+
+
+async def test_lists(database: Database) -> None:
+    given = await fill(database)
+    assert given == sorted(given, reverse=True)
+    assert await ids(database, limit=3) == given[:3]
+    assert await ids(database, before=given[2], limit=3) == given[3:6]
+    assert await ids(database, kind="test.a") == given[1::2]
+    by_state: list[Any] = ["waiting", "running", "cancelled", "dead", "done"]
+    for position, state in enumerate(by_state):
+        assert await ids(database, state=state) == given[2 * position : 2 * position + 2]
+    assert await ids(database, state="dead", kind="test.b", before=given[6] + 1) == [given[6]]
+
+
+async def test_counts_of_what_is_not_over(database: Database) -> None:
+    assert await database.read(count_jobs) == {}
+    await fill(database)
+    expected = {(kind, state): 1 for kind in ("test.a", "test.b") for state in ("waiting", "running", "dead")}
+    assert await database.read(count_jobs) == expected
+
+
+async def test_what_has_ended_is_swept_by_age(database: Database) -> None:
+    given = await fill(database)
+    assert await database.write(delete_ended, state="dead", older_than=NOW + 1, limit=9) == 0
+    assert await database.write(delete_ended, state="dead", older_than=NOW + 2, limit=1) == 1
+    assert await database.write(delete_ended, state="dead", older_than=NOW + 2, limit=9) == 1
+    assert await database.write(delete_ended, state="done", older_than=NOW + 99, limit=9) == 2
+    assert await ids(database) == given[:6]
+    for state in ("waiting", "running"):
+        with pytest.raises(JobEndedError):
+            await database.write(delete_ended, state=state, older_than=NOW + 99, limit=9)
+
+
+@pytest.mark.parametrize("place", ["postgresql"], indirect=True)
+async def test_a_key_that_comes_into_use_meanwhile_is_told(place: Place, database: Database) -> None:
+    number = await database.write(enqueue, "test.work", {}, now=NOW, key="k")
+    (job,) = await database.write(claim, "test.work", worker="w", limit=1, now=NOW, lease=9)
+    await database.write(record, [Report(job, "dead", NOW)], now=NOW)
+    engine = place.engine()
+    with engine.connect() as other:
+        enqueue(other, "test.work", {}, now=NOW, key="k")
+        timer = threading.Timer(0.3, other.commit)
+
+        def retry_while_the_other_is_not_committed(tx: sa.Connection) -> None:
+            timer.start()
+            retry(tx, number or 0, now=NOW)
+
+        with pytest.raises(KeyInUseError):
+            await database.write(retry_while_the_other_is_not_committed)
+        timer.join()
+    engine.dispose()
