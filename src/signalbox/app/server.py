@@ -7,6 +7,7 @@ import gc
 import logging
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,10 @@ BACKLOG = 2_048
 
 GC_THRESHOLD = 20_000
 """Objects made and not freed until the young ones are looked through; Python's default is 700."""
+
+SWITCH_INTERVAL = 0.001
+"""Seconds that a thread may keep the interpreter from another that waits for it; Python's default is 0.005. The event
+loop waits for the thread that writes statistics, and the calls that are under way with it."""
 
 _log = logging.getLogger(__name__)
 
@@ -102,6 +107,7 @@ async def serve_hub(
     loop.add_signal_handler(signal.SIGHUP, _reload, hub, reload)
     on_ready(hub)
     _settle_garbage_collector()
+    sys.setswitchinterval(SWITCH_INTERVAL)
     await server.serve(sockets=[listener])
 
 

@@ -115,7 +115,8 @@ class Settings(BaseSettings):
     database_url: Annotated[Secret, AfterValidator(_check_database)] | None = None
     """``postgresql://...``; unset: SQLite in ``data_dir``."""
     idle_timeout: Annotated[float, Field(gt=0, le=86_400)] = 75.0
-    """Seconds that a client may take for a request's head, and that a connection without requests stays open."""
+    """Seconds that a client may take for a request's head, or take nothing of an answer, and that a connection without
+    requests stays open."""
     body_timeout: Annotated[float, Field(gt=0, le=86_400)] = 30.0
     """Seconds that a client may take for a request's body, and one more for each 500 bytes of it."""
     drain_delay: Annotated[float, Field(ge=0, le=300)] = 0.0

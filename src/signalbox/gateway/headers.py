@@ -70,7 +70,7 @@ def split_request(headers: Iterable[Header]) -> tuple[list[Header], dict[bytes, 
 
 def _is_disguised(name: bytes) -> bool:
     """Whether servers that write ``-`` as ``_`` (CGI, WSGI) would take the header for one that is made here."""
-    return name in _REMADE or name.startswith(b"x-forwarded-")
+    return name in _REMADE or name in HOP_BY_HOP or name.startswith(b"x-forwarded-")
 
 
 def connection_options(values: Iterable[bytes]) -> set[bytes]:

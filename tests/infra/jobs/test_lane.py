@@ -147,3 +147,22 @@ async def test_a_job_is_not_begun_beside_its_own_handler_that_does_not_stop() ->
         await until(lambda: queue.find_job(number).due_at > CLOCK.now())
         assert (queue.find_job(number).state, most) == ("waiting", 1)
         stop.set()
+
+
+async def test_a_job_that_is_stopped_before_its_first_step_is_given_back() -> None:
+    queue, begun = Counted(), list[int]()
+
+    async def note(job: Job) -> None:
+        begun.append(job.id)
+
+    async with running(queue, Kind(note)) as lane:
+        await until(lambda: queue.claims)
+        (number,) = put(queue, due_at=CLOCK.now() + 3_600 * SECOND)
+        (job,) = await queue.claim("test.work", worker="w", limit=1, now=CLOCK.now() + 3_600 * SECOND)
+        lane._start_all([job])
+        lane.end(lane.running[number], "released")
+        assert lane.running == {}
+        lane.close()
+        await until(lambda: states(queue) == {"waiting"})
+    assert begun == []
+    assert queue.find_job(number).attempts == 0

@@ -1,9 +1,13 @@
+from typing import Any
+
 import pytest
+import sqlalchemy as sa
 
 from signalbox.core.errors import InvalidError
 from signalbox.infra.db import Database
 from signalbox.infra.jobs import Every, Schedule, every, find_jobs, parse_cron
 from signalbox.infra.jobs.schedule import fire
+from tests.support.databases import Place
 
 SECOND = 1_000_000
 START = 1_767_225_600_000_000
@@ -58,3 +62,24 @@ async def test_when_it_fired_last_is_kept(database: Database) -> None:
     assert (job.key, job.priority, job.created_at) == ("schedule/x", 1, START + 60 * SECOND)
     row = await database.read(lambda tx: tx.exec_driver_sql("SELECT name, next_at, last_at FROM job_schedule").one())
     assert tuple(row) == ("x", START + 120 * SECOND, START + 60 * SECOND)
+
+
+@pytest.mark.parametrize("place", ["postgresql"], indirect=True)
+def test_who_comes_second_fires_nothing_even_if_the_job_is_done_by_then(place: Place) -> None:
+    schedule, now = Schedule("x", "test.work", Every(60 * SECOND)), START + 60 * SECOND
+    engine, others = place.engine(), place.engine()
+    with engine.begin() as tx:
+        fire(tx, [schedule], now=START)
+
+    def be_first(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("UPDATE job_schedule"):
+            with others.begin() as first:
+                fire(first, [schedule], now=now)
+                first.exec_driver_sql("UPDATE job SET state = 'done'")
+
+    with engine.begin() as tx:
+        sa.event.listen(tx, "before_cursor_execute", be_first)
+        assert fire(tx, [schedule], now=now) == now + 60 * SECOND
+        assert [job.state for job in find_jobs(tx, limit=9)] == ["done"]
+    engine.dispose()
+    others.dispose()

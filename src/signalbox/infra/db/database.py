@@ -32,13 +32,16 @@ class SqlDatabase:
         readers: int,
         writers: int,
         change_count: ChangeCount | None = None,
+        background: bool = False,
     ) -> None:
         self.dialect: Dialect = dialect
         self._reader, self._writer = reader, writer
         self._reads_waiting = 0
         self._pool = ThreadPoolExecutor(readers, thread_name_prefix="signalbox-reader")
         self._queue = WriteQueue()
-        self._writers = [Writer(writer, self._queue, change_count=change_count) for _ in range(writers)]
+        self._writers = [
+            Writer(writer, self._queue, change_count=change_count, background=background) for _ in range(writers)
+        ]
         self._closed = False
         for thread in self._writers:
             thread.start()

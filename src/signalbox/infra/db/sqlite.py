@@ -25,7 +25,13 @@ def open_sqlite(path: Path, *, synchronous: Synchronous = "FULL") -> SqlDatabase
     writer = _engine(path, synchronous, begin="BEGIN IMMEDIATE", pool_size=1)
     reader = _engine(path, synchronous, begin="BEGIN", pool_size=READERS, query_only=True)
     return SqlDatabase(
-        dialect="sqlite", reader=reader, writer=writer, readers=READERS, writers=1, change_count=_total_changes
+        dialect="sqlite",
+        reader=reader,
+        writer=writer,
+        readers=READERS,
+        writers=1,
+        change_count=_total_changes,
+        background=synchronous == "NORMAL",
     )
 
 
