@@ -24,7 +24,7 @@ PEERS = {"nginx", "caddy", "reference"}
 def main() -> int:
     """Measure, print and keep; the exit status tells whether the targets were met."""
     options = _options()
-    wanted = set(options.only) or PEERS | {"hub"}
+    wanted = set(options.only or ()) or PEERS | {"hub"}
     require("nginx", "wrk", "taskset", *wanted & {"caddy"}, *(["signalbox"] if wanted - PEERS else []))
     with folder() as place, upstream(place) as there:
         candidates = _candidates(there.url, options.only)
