@@ -34,7 +34,7 @@ compose_works() { docker version >/dev/null 2>&1 && docker compose version >/dev
 debian_root() { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; }
 
 debian_install() { # debian_install PROGRAM PACKAGE
-    command -v "$1" >/dev/null && return
+    type -P "$1" >/dev/null && return # command -v would find functions of this script
     say "Installing Debian's package $2 ..."
     export DEBIAN_FRONTEND=noninteractive
     { apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends "$2"; } >/dev/null
@@ -175,7 +175,7 @@ redis() {
 chromium() { # pages are tested in a real browser
     local name
     for name in chromium chromium-browser google-chrome google-chrome-stable; do
-        if command -v $name >/dev/null; then return; fi
+        if type -P $name >/dev/null; then return; fi # command -v would find this function
     done
     if debian_root; then
         debian_install chromium chromium

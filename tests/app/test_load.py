@@ -224,7 +224,7 @@ WRONG: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "scope": ('[auth]\nanonymous_scopes = ["gatway"]', "auth.anonymous_scopes", ("'gatway'", "tasks:read")),
     "nested": ('[log]\nlevel = "loud"', "log.level", ("'debug', 'info', 'warning' or 'error'", "'loud'")),
     "in a list": ('[[gateway.upstreams]]\nname = "a"\nurl = "x"', "gateway.upstreams[0].url", ("http", "'x'")),
-    "missing": ('[[gateway.upstreams]]\nname = "a"', "gateway.upstreams[0].url", ("required",)),
+    "missing": ('[[gateway.upstreams]]\nname = "a"', "gateway.upstreams[0]", ("url", "urls")),
     "reference": ('[gateway]\ndefault = "a"', "gateway", ("'a'", "known are: none")),
     "scheme": ('database_url = "mysql://u:hunter2@h/d"', "database_url", ("mysql", "postgresql://", "sqlite:///")),
     "unknown": ("prot = 1", "prot", ("is no setting", "did you mean port?")),

@@ -80,7 +80,7 @@ async def test_a_token_is_named_by_id_or_prefix(desk: Desk) -> None:
     for one in issued:
         for name in (str(one.token.id), one.token.prefix, one.token.prefix[4:], one.text[4:11], one.text):
             assert await read(service.get_token, which=name) == one.token
-    for wrong in ("", "sbx_", "4", "9" * 30, "sbx_%", "%", "a\0b", issued[0].text.swapcase()):
+    for wrong in ("", "sbx_", "4" * 8, "9" * 30, "sbx_%", "%", "a\0b", issued[0].text.swapcase()):
         with pytest.raises(UnknownTokenError):
             await read(service.get_token, which=wrong)
 
