@@ -15,7 +15,7 @@ from statistics import median
 from sqlalchemy import Connection, text
 
 from report import LEAST_ROUNDS, Report, publish
-from signalbox.gateway import store
+from signalbox.gateway import call_blocks, store
 from signalbox.gateway.schemas import Call
 from signalbox.infra.db import Database
 from signalbox.infra.db.migrate import upgrade
@@ -77,7 +77,7 @@ async def _measure(db: Database, rows: int, size: Callable[[Connection], int]) -
     written = rows / (time.perf_counter() - started)
     each = await db.read(size) / rows
     started, deleted = time.perf_counter(), 0
-    while done := await db.write(store.delete_calls, older_than=0, keep=rows // 2, limit=2_000):
+    while done := await db.write(call_blocks.delete_calls, older_than=0, keep=rows // 2, limit=2_000):
         deleted += done
     removed = deleted / (time.perf_counter() - started)
     await db.close()

@@ -44,7 +44,7 @@ def main() -> None:
     run(settings, listen(settings.host, port), reload=lambda: settings, extra=[_feature])
 
 
-def _feature(_context: Context, _guard: Guard) -> Feature:
+def _feature(_context: Context, _settings: Settings, _guard: Guard) -> Feature:
     door = Door(
         method="POST", path="/api/notes", scope=SCOPE, body=Noted, handle=_note, summary="Note", answer=dict[str, Any]
     )

@@ -7,12 +7,14 @@ import pytest
 from hypothesis import settings
 
 from signalbox.gateway.cache_entry import RecordCodec
+from signalbox.infra.broadcast.memory import MemoryBroadcast
 from signalbox.infra.cache.memory import MemoryCache
 from signalbox.infra.clock.manual import ManualClock
 from signalbox.infra.context import Context
 from signalbox.infra.db import Database
 from signalbox.infra.http.pool import PooledClient
 from signalbox.infra.http.recorded import RecordedClient
+from signalbox.infra.limits.budgets import Budgets
 from signalbox.infra.limits.memory import MemoryLimiter
 from signalbox.infra.telemetry import Metrics
 from tests.support.databases import Place, PostgresqlServer, ServerMissingError, SqliteTemplate, open_postgresql_server
@@ -78,7 +80,9 @@ async def context(place: Place, database: Database, clock: ManualClock) -> Async
         outbound=outbound,
         answers=MemoryCache(RecordCodec(), clock=clock),
         limiter=MemoryLimiter(clock),
+        budgets=Budgets([], database, clock),
         metrics=Metrics(),
+        broadcast=MemoryBroadcast(),
     )
     await http.close()
     await calls_db.close()

@@ -19,7 +19,10 @@ MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 60
 
 TESTED_ELSEWHERE: Mapping[str, str] = MappingProxyType(
-    {"migrations/*": "run on both databases by tests/infra/db/test_migrate.py"}
+    {
+        "app/features/*": "a feature's parts put together: tried by tests/app/test_hub.py and with the feature itself",
+        "migrations/*": "run on both databases by tests/infra/db/test_migrate.py",
+    }
 )
 """Modules without a test file of their own, and where they are tested. Patterns are relative to the package."""
 

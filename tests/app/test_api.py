@@ -8,6 +8,7 @@ from fastapi import APIRouter
 import signalbox
 from signalbox.app.api import build_api, own_paths
 from signalbox.app.features import Feature
+from signalbox.auth.security import Guard
 from tests.app.conftest import Site
 from tests.support.durable_hub import PATH, make_notes
 
@@ -44,7 +45,8 @@ async def test_each_operation_is_of_one_kind(site: Site) -> None:
 
 
 async def test_own_paths_are_those_of_routers_and_doors(site: Site) -> None:
-    features = [*site.running.hub.features, make_notes(site.running.hub.context, None)]  # type: ignore[arg-type]
+    hub = site.running.hub
+    features = [*hub.served, make_notes(hub.context, hub.settings, Guard(hub.auth))]
     listed = dict(own_paths(features))
     assert set(listed["/auth/token"]) == {"POST"}
     assert set(listed["/docs/assets/{name}"]) == {"GET"}

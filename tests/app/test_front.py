@@ -2,7 +2,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from signalbox.app.front import MAX_BODY, OwnPath, OwnPaths
+from signalbox.app.front import MAX_BODY
 from tests.app.conftest import Site, is_problem, open_site
 from tests.support.databases import Place
 from tests.support.hub import chunked, settings_at
@@ -17,31 +17,7 @@ async def below(sqlite_place: Place) -> AsyncIterator[Site]:
         yield opened
 
 
-# -- which paths are own ----------------------------------------------------------------------------------------------
-
-
-def own_paths() -> OwnPaths:
-    return OwnPaths([("/a", ["GET"]), ("/a/{id}", ["DELETE"]), ("/a/b", ["GET", "PUT"]), ("/c/", ["POST"])])
-
-
-@pytest.mark.parametrize(
-    ("path", "found", "methods"),
-    [
-        ("/a", "/a", "GET HEAD"),
-        ("/a/", "/a", "GET HEAD"),
-        ("/a/b", "/a/b", "DELETE GET HEAD PUT"),
-        ("/a/x/", "/a/x", "DELETE"),
-        ("/c", "/c/", "POST"),
-        ("/c/", "/c/", "POST"),
-    ],
-)
-def test_own_paths_are_found_with_and_without_slash(path: str, found: str, methods: str) -> None:
-    assert own_paths().find(path.encode()) == OwnPath(found, frozenset(methods.split()))
-
-
-@pytest.mark.parametrize("path", ["/", "//", "/ab", "/a/b/c", "/a//", "/b", "/A", "//a", "/a/b/c/"])
-def test_all_else_is_not_own(path: str) -> None:
-    assert own_paths().find(path.encode()) is None
+# -- which paths are own ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", OWN)

@@ -69,7 +69,7 @@ def count_calls(settings: Settings, place: Place) -> int:
     main = settings.sqlite_path
     engine = place.engine() if main is None else sa.create_engine(f"sqlite:///{calls_path(main)}")
     with engine.connect() as tx:
-        count: int = tx.exec_driver_sql("SELECT count(*) FROM call").scalar_one()
+        count: int = tx.exec_driver_sql("SELECT coalesce(sum(calls), 0) FROM call_block").scalar_one()
     engine.dispose()
     return count
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from signalbox.auth import service, users
 from signalbox.auth.audit import AuditFilter, list_entries
-from signalbox.auth.commands import InvalidExpiryError, Opener, build_commands
+from signalbox.auth.commands import InvalidExpiryError, build_commands
 from signalbox.auth.errors import (
     AppNameRequiredError,
     InvalidUserNameError,
@@ -22,16 +22,18 @@ from signalbox.auth.errors import (
     WeakPasswordError,
 )
 from signalbox.auth.passwords import Passwords
-from signalbox.auth.terminal import NoPasswordError
+from signalbox.auth.terminal import NoPasswordError, Opener
 from signalbox.auth.tokens import digest_of, is_token
 from signalbox.core.errors import InvalidError
 from signalbox.core.times import DAY
 from signalbox.gateway.cache_entry import RecordCodec
+from signalbox.infra.broadcast.memory import MemoryBroadcast
 from signalbox.infra.cache.memory import MemoryCache
 from signalbox.infra.clock.manual import ManualClock
 from signalbox.infra.context import Context
 from signalbox.infra.http.pool import PooledClient
 from signalbox.infra.http.recorded import RecordedClient
+from signalbox.infra.limits.budgets import Budgets
 from signalbox.infra.limits.memory import MemoryLimiter
 from signalbox.infra.telemetry import Metrics
 from tests.support.databases import Place
@@ -55,7 +57,9 @@ def opener(place: Place, clock: ManualClock) -> Opener:
                 outbound=outbound,
                 answers=MemoryCache(RecordCodec(), clock=clock),
                 limiter=MemoryLimiter(clock),
+                budgets=Budgets([], database, clock),
                 metrics=Metrics(),
+                broadcast=MemoryBroadcast(),
             )
         finally:
             await database.close()

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from signalbox.core.errors import ConflictError, SignalboxError
 from signalbox.infra.events import Event, find_events, publish
 from signalbox.infra.jobs import (
+    ABOUT,
     Every,
     Held,
     JobEndedError,
@@ -155,6 +156,14 @@ async def test_who_dies_is_kept_and_told_of(desk: Desk) -> None:
     assert (stored.state, stored.error, stored.ended_at) == ("dead", "no such id", START + 2)
     told = {"id": number, "kind": "test.work", "key": "k", "attempts": 1, "error": "no such id"}
     assert await desk.events() == [told]
+
+
+async def test_nobody_is_told_of_the_death_of_what_was_to_tell_of_one(desk: Desk) -> None:
+    for topic in ("job.dead", "job.died"):
+        await desk.enqueue(NewJob("test.work", {ABOUT: topic}))
+    jobs = await claim(desk.queue)
+    assert await record(desk.queue, *(Report(job, "dead", START) for job in jobs)) == ["dead", "dead"]
+    assert [event["id"] for event in await desk.events()] == [jobs[1].id]
 
 
 async def test_a_batch_of_all_kinds_of_reports(desk: Desk) -> None:

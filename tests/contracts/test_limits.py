@@ -2,16 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from signalbox.core.rates import Rate
 from signalbox.core.times import MICROSECONDS
 from signalbox.infra.clock.manual import ManualClock
+from signalbox.infra.clock.system import SystemClock
 from signalbox.infra.limits import KeyUsage, Limiter
+from signalbox.infra.limits.database import DatabaseLimiter
 from signalbox.infra.limits.memory import MemoryLimiter
+from tests.support.databases import Place
+from tests.support.jobs import place_of
 
 ONE, TWO, FIVE = (Rate(limit, MICROSECONDS) for limit in (1, 2, 5))
 
@@ -34,15 +39,21 @@ async def in_memory() -> AsyncIterator[Subject]:
     yield Subject(MemoryLimiter(clock), wait)
 
 
-IMPLEMENTATIONS: list[Callable[[], AbstractAsyncContextManager[Subject]]] = [
-    in_memory,
-]
+@asynccontextmanager
+async def in_database(place: Place) -> AsyncIterator[Subject]:
+    database = place.open()
+    yield Subject(DatabaseLimiter(database, SystemClock()), asyncio.sleep)
+    await database.close()
 
 
-@pytest.fixture(params=IMPLEMENTATIONS, ids=lambda make: make.__name__)
-async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
-    async with request.param() as made:
-        yield made
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+async def subject(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Subject]:
+    async with AsyncExitStack() as stack:
+        if request.param == "memory":
+            opened = in_memory()
+        else:
+            opened = in_database(place_of(request, request.param, tmp_path))
+        yield await stack.enter_async_context(opened)
 
 
 async def allowed(subject: Subject, **rates: Rate) -> bool:

@@ -11,8 +11,10 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import msgspec
 import pytest
 
+from signalbox.gateway.schemas import Call
 from tests.e2e.conftest import Shop
 from tests.support.processes import (
     Server,
@@ -27,7 +29,9 @@ from tests.support.processes import (
 def recorded(server: Server) -> list[tuple[str, int]]:
     """Paths and statuses of the calls that a server has written."""
     with closing(sqlite3.connect(server.folder / "signalbox-data/signalbox-calls.db")) as database:
-        return database.execute("SELECT path, status FROM call ORDER BY id").fetchall()
+        blocks = database.execute("SELECT content FROM call_block ORDER BY id").fetchall()
+    calls = [Call(*values) for (content,) in blocks for values in msgspec.msgpack.decode(content[1:])]
+    return [(call.path, call.status) for call in calls]
 
 
 def draining(server: Server) -> bool:

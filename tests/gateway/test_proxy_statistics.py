@@ -14,7 +14,7 @@ from pathlib import Path
 from sqlalchemy import Connection, text
 
 from signalbox.app.hub import calls_path
-from signalbox.gateway import store
+from signalbox.gateway import call_blocks, store
 from signalbox.gateway.schemas import Filters
 from tests.gateway.conftest import START, World, made_call, recorded
 from tests.support.databases import Place, PostgresqlPlace, PostgresqlServer
@@ -93,7 +93,7 @@ async def test_calls_are_written_within_a_second_and_on_shutdown(place: Place, w
         for number in range(50):
             await hub.ask(b"/%d" % number)
     async with running_hub(settings) as hub:
-        rows = await hub.hub.context.calls_db.read(store.find_calls, Filters(), before=None, limit=100)
+        rows = await hub.hub.context.calls_db.read(call_blocks.find_calls, Filters(), before=None, limit=100)
         assert len(rows) == 51
         assert await counted(hub) == 51
 
@@ -109,8 +109,8 @@ async def test_on_sqlite_calls_live_in_a_file_of_their_own(tmp_path: Path, world
     for path in (tmp_path / "main.db", calls_path(tmp_path / "main.db")):
         with contextlib.closing(sqlite3.connect(path)) as connection:
             tables[path.stem] = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
-    assert {"call", "call_minute"} <= tables["main-calls"]
-    assert {"call", "call_minute"}.isdisjoint(tables["main"])
+    assert {"call_block", "call_minute"} <= tables["main-calls"]
+    assert {"call_block", "call_minute"}.isdisjoint(tables["main"])
 
     def synchronous(tx: Connection) -> object:
         return tx.execute(text("PRAGMA synchronous")).scalar()
@@ -133,12 +133,13 @@ async def test_retention_keeps_the_newest_and_the_sums(each_world: World) -> Non
     now = hub.hub.context.clock.now()
     old = [made_call(path=f"/old/{number}", created_at=START) for number in range(100)]
     new = [made_call(path=f"/new/{number}", created_at=now) for number in range(1_500)]
-    await hub.hub.context.calls_db.write(store.write_batch, [*new, *old], [])
+    for calls in (old, new[:500], new[500:600], new[600:]):
+        await hub.hub.context.calls_db.write(store.write_batch, calls, [])
     await hub.ask(b"/x")
     await hub.flush()
-    assert await hub.hub.sweeper.sweep() == 601 + 100
-    rows = await hub.hub.context.calls_db.read(store.find_calls, Filters(), before=None, limit=2_000)
-    assert [call.path for _, call in rows] == ["/x", *(f"/new/{number}" for number in range(1_499, 600, -1))]
+    assert await hub.hub.sweeper.sweep() == 100 + 500
+    rows = await hub.hub.context.calls_db.read(call_blocks.find_calls, Filters(), before=None, limit=2_000)
+    assert [call.path for _, call in rows] == ["/x", *(f"/new/{number}" for number in range(1_499, 499, -1))]
     assert await counted(hub) == 1
 
 
@@ -174,7 +175,7 @@ async def test_the_proxy_goes_on_at_its_speed_while_the_database_is_away(each_wo
         while await counted(hub) < 650:
             await hub.flush()
     assert await counted(hub) == 650
-    rows = await hub.hub.context.calls_db.read(store.find_calls, Filters(), before=None, limit=1_000)
+    rows = await hub.hub.context.calls_db.read(call_blocks.find_calls, Filters(), before=None, limit=1_000)
     assert len(rows) == 650
 
 

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from signalbox.core.times import MINUTE
+from signalbox.gateway import call_blocks, store
 from signalbox.gateway import recorder as recorder_module
-from signalbox.gateway import store
 from signalbox.gateway.recorder import SECONDS_BUCKETS, Recorder
 from signalbox.gateway.schemas import Call, Filters
 from signalbox.infra.context import Context
@@ -44,7 +44,7 @@ async def minutes(context: Context, **filters: Any) -> list[store.Part]:
 
 
 async def rows(context: Context, **filters: Any) -> list[Call]:
-    found = await context.calls_db.read(store.find_calls, Filters(**filters), before=None, limit=10**6)
+    found = await context.calls_db.read(call_blocks.find_calls, Filters(**filters), before=None, limit=10**6)
     return [call for _, call in found]
 
 
@@ -160,7 +160,7 @@ async def test_what_is_too_much_to_wait_is_counted_and_stays_in_the_sums(context
     assert f"signalbox_calls_dropped_total {dropped:.1f}" in text
     await flush_all(recorder)
     assert (
-        await context.calls_db.read(lambda tx: len(store.find_calls(tx, Filters(), before=None, limit=10**6)))
+        await context.calls_db.read(lambda tx: len(call_blocks.find_calls(tx, Filters(), before=None, limit=10**6)))
         == CAPACITY
     )
     assert sum(row.sums.count for row in await minutes(context)) == CAPACITY + dropped

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from signalbox.core.pagination import InvalidCursorError, encode_cursor
 from signalbox.core.times import DAY, HOUR, MINUTE, to_datetime
-from signalbox.gateway import service, store
+from signalbox.gateway import call_blocks, service
 from signalbox.gateway.errors import InvalidStatusFilterError, RangeTooLongError
 from signalbox.gateway.recorder import Recorder
 from signalbox.gateway.schemas import Call, Dimension, Filters, Step, Summary
@@ -66,11 +66,11 @@ async def test_a_walk_returns_each_call_once_while_others_arrive(
 ) -> None:
     upstream = f"u{next(_numbers)}"
     await record(context, *(made_call(upstream=upstream, status=status) for status in statuses))
-    there = await context.calls_db.read(store.find_calls, Filters(upstream=upstream), before=None, limit=1000)
+    there = await context.calls_db.read(call_blocks.find_calls, Filters(upstream=upstream), before=None, limit=1000)
     arriving = made_call(upstream=upstream, status=503) if busy else None
     seen = await walk(context, Filters(upstream=upstream), limit=limit, arriving=arriving)
     assert seen == [number for number, _ in there]
-    there = await context.calls_db.read(store.find_calls, Filters(upstream=upstream), before=None, limit=1000)
+    there = await context.calls_db.read(call_blocks.find_calls, Filters(upstream=upstream), before=None, limit=1000)
     seen = await walk(context, Filters(upstream=upstream, status=(500, 599)), limit=limit, arriving=arriving)
     assert seen == [number for number, call in there if call.status == 503]
 

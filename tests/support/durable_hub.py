@@ -63,7 +63,7 @@ def keep(tx: sa.Connection, note: Note, principal: Principal, now: int) -> Accep
     return Accepted(201, Kept(row), f"{PATH}/{row}")
 
 
-def make_notes(_context: Context, _guard: Guard) -> Feature:
+def make_notes(_context: Context, _settings: Settings, _guard: Guard) -> Feature:
     door = Door(
         method="POST",
         path=PATH,

@@ -12,6 +12,7 @@ from signalbox.app import config_commands, server_commands
 from signalbox.app.invocation import Invocation
 from signalbox.auth import commands as auth_commands
 from signalbox.core import errors
+from signalbox.ops import commands as ops_commands
 
 EXIT_CODES: tuple[tuple[type[errors.SignalboxError], int], ...] = (
     (errors.SettingsError, 2),
@@ -66,6 +67,7 @@ def build_cli(invocation: Invocation) -> typer.Typer:
     users, tokens = auth_commands.build_commands(invocation.open_context)
     app.add_typer(users, name="users")
     app.add_typer(tokens, name="tokens")
+    app.add_typer(ops_commands.build_commands(invocation.open_context), name="jobs")
     return app
 
 

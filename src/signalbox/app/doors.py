@@ -1,21 +1,26 @@
-"""Runs the doors that features declare, and describes them in OpenAPI."""
+"""Runs the doors that features declare."""
 
 import re
-from collections.abc import Iterable
 from typing import Any
 
 import msgspec
+from sqlalchemy import Connection
 
 from signalbox.app.body import check_length, declared_length
-from signalbox.auth.doors import Door
+from signalbox.auth.doors import Accepted, Asked, Door
 from signalbox.auth.principal import Principal
 from signalbox.auth.runtime import AuthRuntime
-from signalbox.core.asgi import Receive, Scope, Send
+from signalbox.core.asgi import Receive, Scope, Send, answer
 from signalbox.core.errors import Fault, InvalidError, UnprocessableError
 from signalbox.infra.context import Context
+from signalbox.infra.idempotency import REPLAYED, KeyedRequest, StoredAnswer, answer_once, keyed
+
+NO_CONTENT = 204
 
 _NAMED = re.compile(r"Object (?:missing required|contains unknown) field `(.+)`")
 """Complaints of msgspec that stand at the object and name the field in their words."""
+
+_ENCODER = msgspec.json.Encoder()
 
 
 class InvalidJsonError(InvalidError):
@@ -29,26 +34,56 @@ class DoorRunner:
 
     def __init__(self, door: Door[Any], context: Context, auth: AuthRuntime) -> None:
         self._door, self._context, self._auth = door, context, auth
-        self._decoder = msgspec.json.Decoder(door.body)
-        self._encoder = msgspec.json.Encoder()
+        self._decoder = None if door.body in {None, bytes} else msgspec.json.Decoder(door.body)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; expected failures are raised for the caller to answer."""
-        principal = await self._principal(scope["headers"])
-        body = self._decode(await self._read(scope["headers"], receive))
-        door = self._door
-        accepted = await self._context.db.write(door.handle, body, principal, self._context.clock.now())
-        content = self._encoder.encode(accepted.body)
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(content))]
-        if accepted.location is not None:
-            headers.append((b"location", (scope.get("root_path", "") + accepted.location).encode()))
-        await send({"type": "http.response.start", "status": accepted.status, "headers": headers})
-        await send({"type": "http.response.body", "body": content})
+        door, headers = self._door, scope["headers"]
+        principal = self._auth.anonymous if door.scope is None else await self._principal(headers, door.scope)
+        content = b"" if door.body is None else await self._read(headers, receive)
+        body, now = self._decode(content), self._context.clock.now()
+        if door.prepare is not None:
+            path, query = scope["path_params"], scope["query_string"]
+            body = await door.prepare(Asked(principal, body, path, query, headers, now))
+        request = self._keyed(scope, principal, content) if door.idempotent else None
+        given, replayed = await self._context.db.write(self._run, request, body, principal, now)
+        await self._answer(scope, send, given, replayed=replayed)
 
-    async def _principal(self, headers: list[tuple[bytes, bytes]]) -> Principal:
+    def _run(
+        self, tx: Connection, request: KeyedRequest | None, body: Any, principal: Principal, now: int
+    ) -> tuple[StoredAnswer, bool]:
+        """In the transaction. What cannot be encoded fails here, where it undoes what was done."""
+        if request is None:
+            return _encode(self._door.handle(tx, body, principal, now)), False
+        return answer_once(tx, request, lambda tx: _encode(self._door.handle(tx, body, principal, now)), now=now)
+
+    async def _answer(self, scope: Scope, send: Send, given: StoredAnswer, *, replayed: bool) -> None:
+        headers = []
+        if given.status != NO_CONTENT:
+            headers += [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(given.body))]
+        root = scope.get("root_path", "")
+        for name, value in given.headers:
+            headers.append((name.encode(), (root + value if name == "location" else value).encode("latin-1")))
+        if replayed:
+            headers.append(REPLAYED)
+        await answer(scope, send, status=given.status, headers=headers, body=given.body)
+
+    async def _principal(self, headers: list[tuple[bytes, bytes]], needed: str) -> Principal:
         principal = await self._auth.authenticate(headers)
-        self._auth.require(principal, self._door.scope)
+        self._auth.require(principal, needed)
         return principal
+
+    def _keyed(self, scope: Scope, principal: Principal, content: bytes) -> KeyedRequest | None:
+        door = self._door
+        target = scope["raw_path"].rstrip(b"/") + b"?" + scope["query_string"]
+        return keyed(
+            scope["headers"],
+            caller=principal.actor,
+            method=door.method,
+            template=door.path,
+            target=target,
+            body=content,
+        )
 
     async def _read(self, headers: list[tuple[bytes, bytes]], receive: Receive) -> bytes:
         limit = self._door.max_body
@@ -65,6 +100,8 @@ class DoorRunner:
         return body
 
     def _decode(self, content: bytes) -> Any:
+        if self._decoder is None:
+            return None if self._door.body is None else content
         try:
             return self._decoder.decode(content)
         except msgspec.ValidationError as error:
@@ -72,6 +109,13 @@ class DoorRunner:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             msg = f"the body is not JSON: {error}"
             raise InvalidJsonError(msg) from None
+
+
+def _encode(accepted: Accepted) -> StoredAnswer:
+    body = b"" if accepted.status == NO_CONTENT else _ENCODER.encode(accepted.body)
+    headers = [] if accepted.location is None else [("location", accepted.location)]
+    headers += [(name.decode(), value.decode("latin-1")) for name, value in accepted.headers]
+    return StoredAnswer(accepted.status, body, tuple(headers))
 
 
 def _to_fault(said: str) -> Fault:
@@ -82,31 +126,3 @@ def _to_fault(said: str) -> Fault:
     if named is not None:
         path += f".{named[1]}"
     return Fault(path.lstrip(".") or "body", message)
-
-
-def describe(openapi: dict[str, Any], doors: Iterable[Door[Any]]) -> None:
-    """Add doors to an OpenAPI document, beside what FastAPI wrote there."""
-    for door in doors:
-        types = [door.body, door.answer]
-        schemas, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
-        openapi.setdefault("components", {}).setdefault("schemas", {}).update(components)
-        openapi["paths"].setdefault(door.path, {})[door.method.lower()] = _operation(door, *schemas)
-
-
-def _operation(door: Door[Any], body: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "tags": list(door.tags),
-        "summary": door.summary,
-        "operationId": f"{door.method.lower()}_{door.path.strip('/').replace('/', '_')}",
-        "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
-        "responses": {
-            str(door.status): {"description": "Durable", "content": {"application/json": {"schema": answer}}},
-            "400": {"description": "The body is not JSON"},
-            "401": {"description": "No valid token"},
-            "403": {"description": f"The token lacks the scope {door.scope}"},
-            "413": {"description": f"Body over {door.max_body} bytes"},
-            "422": {"description": "Fields missing or wrong"},
-            "503": {"description": "The database is away; nothing was kept"},
-        },
-        "security": [{"OAuth2PasswordBearer": [door.scope]}, {"APIKeyHeader": []}],
-    }

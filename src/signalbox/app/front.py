@@ -2,20 +2,18 @@
 
 import logging
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Iterable
 from email.utils import formatdate
 from urllib.parse import unquote
 
-from starlette.routing import compile_path
-
 from signalbox.app.body import check_length, declared_length, limited
 from signalbox.app.errors import InternalError, MethodNotAllowedError
-from signalbox.core.asgi import AsgiApp, ErrorResponder, Message, Receive, Scope, Send
+from signalbox.app.own_paths import OwnPath, OwnPaths
+from signalbox.core.asgi import WHOLE_ANSWER, AsgiApp, ErrorResponder, Message, Receive, Scope, Send
 from signalbox.core.errors import InvalidError, NotFoundError, SignalboxError
 from signalbox.core.ids import is_request_id, new_request_id
 from signalbox.core.proxies import TrustedProxies
-from signalbox.gateway.paths import decode_needless, sanitize_path
+from signalbox.gateway.paths import sanitize_path
 from signalbox.gateway.proxy import Proxy
 from signalbox.infra.clock import Clock
 
@@ -23,6 +21,8 @@ MAX_BODY = 1024 * 1024
 """Bytes that the hub's own routes take; doors have limits of their own."""
 
 _log = logging.getLogger(__name__)
+
+_WITH_HEAD = frozenset({"http.response.start", WHOLE_ANSWER})
 
 _HOST = re.compile(rb"[^\s\x00-\x20\x7f-\xff/?#@\\\"<>^`{|}]+")
 
@@ -39,38 +39,6 @@ class NoSuchPathError(NotFoundError):
     code = "not_found"
 
 
-@dataclass(frozen=True, slots=True)
-class OwnPath:
-    """A path as it was registered, and the methods that it takes."""
-
-    path: str
-    methods: frozenset[str]
-
-
-class OwnPaths:
-    """The paths that the hub's routers registered, from templates and their methods."""
-
-    def __init__(self, templates: Iterable[tuple[str, Iterable[str]]]) -> None:
-        self._by_first: dict[bytes, list[tuple[re.Pattern[str], frozenset[str]]]] = {}
-        for template, methods in templates:
-            known = frozenset(methods) | ({"HEAD"} if "GET" in methods else set())
-            first = template.split("/")[1].encode()
-            self._by_first.setdefault(first, []).append((compile_path(template)[0], known))
-
-    def find(self, raw_path: bytes) -> OwnPath | None:
-        """The path, a slash at its end added or removed where needed; None where it is not own."""
-        raw_path = decode_needless(raw_path)
-        patterns = self._by_first.get(raw_path.split(b"/", 2)[1])
-        if patterns is None:
-            return None
-        path = raw_path.decode("ascii")
-        for each in (path, path[:-1] if path.endswith("/") else path + "/"):
-            methods = [known for pattern, known in patterns if pattern.match(each)]
-            if methods:
-                return OwnPath(each, frozenset().union(*methods))
-        return None
-
-
 class Front:
     """The ASGI application of a process. ``proxies`` may be replaced while it runs."""
 
@@ -79,7 +47,6 @@ class Front:
         *,
         api: AsgiApp,
         own: OwnPaths,
-        doors: Mapping[tuple[str, str], AsgiApp],
         proxy: Proxy | None,
         respond: ErrorResponder,
         clock: Clock,
@@ -87,8 +54,9 @@ class Front:
         proxies: TrustedProxies,
     ) -> None:
         self.proxies = proxies
-        self._api, self._own, self._doors, self._proxy = api, own, doors, proxy
+        self._api, self._own, self._proxy = api, own, proxy
         self._respond, self._clock = respond, clock
+        self._second, self._date = -1, b""
         self._root, self._raw_root = root_path, root_path.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -146,9 +114,10 @@ class Front:
         method = scope["method"]
         if method not in own.methods:
             raise MethodNotAllowedError(method, own.methods)
-        door = self._doors.get((method, own.path))
-        if door is not None:
-            await _guarded(door, scope, receive, send)
+        endpoint = own.endpoints.get(method)
+        if endpoint is not None:
+            scope["path_params"] = endpoint.parameters
+            await _guarded(endpoint.app, scope, receive, send)
             return
         check_length(declared_length(scope["headers"]), MAX_BODY)
         # A HEAD is a GET whose body the server keeps to itself, by the method in its own scope.
@@ -157,25 +126,27 @@ class Front:
 
     def _stamped(self, send: Send, request_id: bytes) -> Send:
         """The hub's own answers carry a Date (RFC 9110, 6.6.1) and the request id; upstreams bring their own Date."""
-        date = formatdate(self._clock.now() / 1_000_000, usegmt=True).encode()
-        stamps = [(b"date", date), (b"x-request-id", request_id)]
+        second = self._clock.now() // 1_000_000
+        if second != self._second:  # to write a date takes as long as to route a request
+            self._second, self._date = second, formatdate(second, usegmt=True).encode()
+        stamps = [(b"date", self._date), (b"x-request-id", request_id)]
 
-        async def stamped(message: Message) -> None:
-            if message["type"] == "http.response.start":
+        def stamped(message: Message) -> Awaitable[None]:
+            if message["type"] in _WITH_HEAD:
                 message["headers"] = [*message.get("headers", ()), *stamps]
-            await send(message)
+            return send(message)
 
         return stamped
 
 
-async def _guarded(door: AsgiApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Run a door; what nobody expected is logged, and told as little of as FastAPI's routes do."""
+async def _guarded(endpoint: AsgiApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Run a door or a poll; what nobody expected is logged, and told as little of as FastAPI's routes do."""
     try:
-        await door(scope, receive, send)
+        await endpoint(scope, receive, send)
     except SignalboxError:
         raise
     except Exception as error:
-        _log.exception("a door failed", extra={"path": scope["path"]})
+        _log.exception("a request failed", extra={"path": scope["path"]})
         raise InternalError from error
 
 

@@ -7,27 +7,26 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from signalbox.app import errors
-from signalbox.app.api import all_doors, build_api, own_paths
-from signalbox.app.doors import DoorRunner
-from signalbox.app.features import Feature, FeatureFactory
-from signalbox.app.front import Front, OwnPaths
+from signalbox.app.api import build_api, route
+from signalbox.app.background import Background
+from signalbox.app.features import Feature, FeatureFactory, criticality, notifications, ops, statistics, tasks
+from signalbox.app.front import Front
 from signalbox.app.settings import Settings
+from signalbox.app.upkeep import build_sweeps
 from signalbox.auth import routes as auth_routes
 from signalbox.auth.runtime import AuthRuntime
 from signalbox.auth.security import Guard
 from signalbox.core.errors import Fault, SettingsError
 from signalbox.core.proxies import TrustedProxies
-from signalbox.core.times import parse_span
-from signalbox.gateway import rollup
 from signalbox.gateway import routes as gateway_routes
-from signalbox.gateway import store as gateway_store
 from signalbox.gateway.cache_entry import Record, RecordCodec
 from signalbox.gateway.recorder import Recorder
 from signalbox.gateway.runtime import GatewayRuntime
+from signalbox.infra.broadcast import Broadcast
+from signalbox.infra.broadcast.memory import MemoryBroadcast
 from signalbox.infra.cache import Cache
 from signalbox.infra.cache.memory import MemoryCache
 from signalbox.infra.clock import Clock
@@ -38,19 +37,27 @@ from signalbox.infra.db.migrate import History, upgrade
 from signalbox.infra.db.postgresql import open_postgresql, postgresql_engine
 from signalbox.infra.db.sqlite import open_sqlite, sqlite_engine
 from signalbox.infra.db.writer import to_unavailable
-from signalbox.infra.events import delete_events
 from signalbox.infra.http.pool import PooledClient
 from signalbox.infra.http.recorded import RecordedClient
+from signalbox.infra.limits.budgets import Budgets
 from signalbox.infra.limits.memory import MemoryLimiter
 from signalbox.infra.telemetry import Metrics
 from signalbox.ops import health
-from signalbox.ops import routes as ops_routes
-from signalbox.ops.retention import Sweep, Sweeper
+from signalbox.ops.retention import Sweeper
 
 _log = logging.getLogger(__name__)
 
-RESTART = ("host", "port", "role", "workers", "root_path", "data_dir", "database_url", "drain_timeout", "cache")
-"""Settings that a running process does not take."""
+FEATURES: tuple[FeatureFactory, ...] = (
+    ops.build,
+    statistics.build,
+    criticality.build,
+    notifications.build,
+    tasks.build,
+)
+"""What each process but a mere gateway is made of."""
+
+LIVE = frozenset({"idle_timeout", "body_timeout", "drain_delay", "auth", "gateway", "log", "retention"})
+"""Settings that a running process takes, those of ``auth`` in part; all others need a restart."""
 
 SHARE_SECONDS = 1.0
 """How old the numbers of one worker are at most, where another shows them."""
@@ -73,12 +80,25 @@ class Hub:
         self.probe = health.ReadinessProbe(
             {"database": health.database_check(context.db)}, context.clock, tolerant=settings.role == "gateway"
         )
-        self.sweeper = Sweeper(self._sweeps(), context.clock)
-        self.features = self._features(Guard(self.auth), extra)
+        guard = Guard(self.auth)
+        self.features = [] if settings.role == "gateway" else self._build([*FEATURES, *extra], guard)
+        self.sweeper = Sweeper(
+            [
+                *build_sweeps(context, lambda: self.settings.retention),
+                *(sweep for feature in self.features for sweep in feature.sweeps),
+            ],
+            context.clock,
+        )
+        self.background: Background | None = None
+        if settings.role in ("all", "worker"):
+            self.background = Background(context, settings, self.features)
+        self.served = self._served(guard)
         self.front = self._front()
 
     async def open(self, stack: AsyncExitStack) -> None:
         """Start what runs in the background; ``stack`` ends it in reverse order."""
+        stack.push_async_callback(self.context.broadcast.close)
+        await self.context.broadcast.open()
         stack.push_async_callback(self.auth.close)
         await self.auth.open()
         stack.push_async_callback(self.recorder.close)
@@ -86,70 +106,62 @@ class Hub:
         if self.gateway is not None:
             stack.push_async_callback(self.gateway.close)
             self.gateway.open()
-        if self.settings.role in ("all", "worker"):
+        for runtime in (feature.runtime for feature in self.features):
+            if runtime is not None:
+                stack.push_async_callback(runtime.close)
+                await runtime.open()
+        if self.background is not None:
             stack.push_async_callback(self.sweeper.close)
             self.sweeper.open()
+            stack.push_async_callback(self.background.close)
+            await self.background.open()
         if self.settings.workers > 1:
             stack.push_async_callback(_cancel, asyncio.create_task(_share(self.context.metrics)))
 
+    def hurry(self) -> None:
+        """End at once: what is under way is not finished."""
+        self.context.drain.begin()
+        if self.background is not None:
+            self.background.hurry()
+
     def reload(self, settings: Settings) -> list[str]:
         """Take new settings while serving; returns the names of those that differ and need a restart."""
-        stale = [name for name in RESTART if getattr(settings, name) != getattr(self._started_with, name)]
+        names = (name for name in Settings.model_fields if name not in LIVE)
+        stale = [name for name in names if getattr(settings, name) != getattr(self._started_with, name)]
         stale += [f"auth.{name}" for name in self.auth.reload(settings.auth)]
         self.recorder.enabled = settings.gateway.statistics
         if self.gateway is not None:
             self.gateway.reload(settings.gateway)
         self.front.proxies = TrustedProxies(settings.gateway.trusted_proxies)
+        for feature in self.features:
+            if feature.reload is not None:
+                feature.reload(settings)
         self.settings = settings
         return stale
 
-    def _features(self, guard: Guard, extra: Sequence[FeatureFactory]) -> list[Feature]:
-        context = self.context
-        features = [Feature("operation", [health.build_router(self.probe, context.metrics)])]
+    def _build(self, factories: Sequence[FeatureFactory], guard: Guard) -> list[Feature]:
+        return [build(self.context, self.settings, guard) for build in factories]
+
+    def _served(self, guard: Guard) -> list[Feature]:
+        """What this process answers to requests."""
+        features = [Feature("operation", [health.build_router(self.probe, self.context.metrics)])]
         if self.settings.role in ("all", "api"):
-            features += [
-                Feature("sign-on", [auth_routes.build_router(self.auth, guard)]),
-                Feature("ops", [ops_routes.build_router(context, guard)]),
-                Feature("statistics", [gateway_routes.build_router(context, guard)]),
-                *(make(context, guard) for make in extra),
-            ]
+            features += [Feature("sign-on", [auth_routes.build_router(self.auth, guard)]), *self.features]
         if self.gateway is not None:
             features.append(Feature("gateway", [gateway_routes.build_upstream_router(self.gateway, guard)]))
         return features
 
     def _front(self) -> Front:
+        served = self.served
         return Front(
-            api=build_api(self.features),
-            own=OwnPaths(own_paths(self.features)),
-            doors={
-                (door.method, door.path): DoorRunner(door, self.context, self.auth) for door in all_doors(self.features)
-            },
+            api=build_api(served),
+            own=route(served, self.context, self.auth),
             proxy=None if self.gateway is None else self.gateway.proxy,
             respond=errors.respond,
             clock=self.context.clock,
             root_path=self.settings.root_path,
             proxies=TrustedProxies(self.settings.gateway.trusted_proxies),
         )
-
-    def _sweeps(self) -> list[Sweep]:
-        def calls(tx: Connection, now: int, limit: int) -> int:
-            kept = self.settings.retention
-            older_than = now - parse_span(kept.calls)
-            return gateway_store.delete_calls(tx, older_than=older_than, keep=kept.call_rows, limit=limit)
-
-        def events(tx: Connection, now: int, limit: int) -> int:
-            older_than = now - parse_span(self.settings.retention.events)
-            return delete_events(tx, older_than=older_than, limit=limit)
-
-        def hours(tx: Connection, now: int, _limit: int) -> int:
-            return rollup.roll_up_hours(tx, now=now, limit=1)  # thousands of rows: recorders wait meanwhile
-
-        context = self.context
-        return [
-            Sweep("calls", context.calls_db, calls),
-            Sweep("call_hour", context.calls_db, hours),
-            Sweep("event", context.db, events),
-        ]
 
 
 async def _share(metrics: Metrics) -> None:
@@ -186,7 +198,18 @@ async def open_context(settings: Settings, *, metrics: Metrics | None = None) ->
     http = PooledClient()
     outbound = RecordedClient(http, clock)
     answers = _open_answers(settings, clock)
-    context = Context(clock, db, calls_db, http, outbound, answers, MemoryLimiter(clock), metrics or Metrics())
+    context = Context(
+        clock=clock,
+        db=db,
+        calls_db=calls_db,
+        http=http,
+        outbound=outbound,
+        answers=answers,
+        limiter=MemoryLimiter(clock),
+        budgets=Budgets(settings.budgets, db, clock, margin=settings.budget_margin),
+        metrics=metrics or Metrics(),
+        broadcast=_open_broadcast(settings),
+    )
     try:
         yield context
     finally:
@@ -194,6 +217,15 @@ async def open_context(settings: Settings, *, metrics: Metrics | None = None) ->
         await context.answers.close()
         await calls_db.close()
         await db.close()
+
+
+def _open_broadcast(settings: Settings) -> Broadcast:
+    """How the processes of the hub tell each other; servers open it, commands only speak."""
+    if settings.sqlite_path is not None:
+        return MemoryBroadcast()
+    from signalbox.infra.broadcast.postgresql import PostgresqlBroadcast  # noqa: PLC0415 - its driver is an extra
+
+    return PostgresqlBroadcast(_url(settings))
 
 
 def _open_answers(settings: Settings, clock: Clock) -> Cache[Record]:

@@ -68,7 +68,8 @@ class _Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     def end(self) -> None:
-        """Take no more connections, finish the calls under way, then return from ``serve``."""
+        """Take no more connections, end streams, finish the calls under way, then return from ``serve``."""
+        self._hub.context.drain.begin()
         self.should_exit = True
 
     @contextlib.contextmanager
@@ -144,6 +145,7 @@ def _stop(hub: Hub, server: _Server, number: signal.Signals) -> None:
     if hub.probe.draining:
         if number == signal.SIGINT:
             server.force_exit = server.should_exit = True
+            hub.hurry()
         return
     hub.probe.draining = True
     _log.info("draining", extra={"delay": hub.settings.drain_delay})

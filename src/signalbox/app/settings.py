@@ -13,7 +13,11 @@ from signalbox.auth.settings import AuthSettings
 from signalbox.core.logging import LogSettings
 from signalbox.core.secrets import Secret
 from signalbox.core.times import parse_span
+from signalbox.criticality.settings import CriticalitySettings
 from signalbox.gateway.settings import GatewaySettings
+from signalbox.infra.limits.settings import BudgetSettings
+from signalbox.notifications.settings import NotificationSettings
+from signalbox.tasks.settings import TasksSettings
 
 PREFIX = "SIGNALBOX_"
 Role = Literal["all", "api", "gateway", "worker"]
@@ -62,6 +66,15 @@ def _check_redis(secret: Secret) -> Secret:
     return secret
 
 
+def _check_budgets(budgets: list[BudgetSettings]) -> list[BudgetSettings]:
+    hosts = [each.host for each in budgets]
+    twice = sorted({host for host in hosts if hosts.count(host) > 1})
+    if twice:
+        msg = f"the host {twice[0]} has two budgets; write all its limits into one"
+        raise ValueError(msg)
+    return budgets
+
+
 Span = Annotated[str, AfterValidator(_check_span)]
 
 
@@ -87,6 +100,18 @@ class RetentionSettings(BaseModel):
     """Number of recorded calls that are kept."""
     events: Span = "30d"
     """Age at which events are deleted."""
+    jobs: Span = "1d"
+    """Age at which jobs that are done or cancelled are deleted."""
+    dead_jobs: Span = "30d"
+    """Age at which dead jobs are deleted."""
+    notifications: Span = "30d"
+    """Age at which messages are deleted, with their deliveries, where none of these waits any more."""
+    criticality_changes: Span = "90d"
+    """Age at which reports of levels are deleted; what is current stays."""
+    tasks: Span = "365d"
+    """Age at which tasks that have ended are deleted, with their history; by when they last changed."""
+    criticality_asks: Span = "90d"
+    """Age at which counts of asks for levels are deleted."""
 
 
 class Settings(BaseSettings):
@@ -125,9 +150,16 @@ class Settings(BaseSettings):
     """Seconds that calls under way have to end."""
     auth: AuthSettings = AuthSettings()
     gateway: GatewaySettings = GatewaySettings()
+    criticality: CriticalitySettings = CriticalitySettings()
     log: LogSettings = LogSettings()
     cache: CacheStoreSettings = CacheStoreSettings()
     retention: RetentionSettings = RetentionSettings()
+    tasks: TasksSettings = TasksSettings()
+    notifications: NotificationSettings = NotificationSettings()
+    budgets: Annotated[list[BudgetSettings], AfterValidator(_check_budgets)] = []
+    """How often third-party hosts may be called by everything together, ``[[budgets]]``."""
+    budget_margin: Annotated[float, Field(ge=0, le=10)] = 0.1
+    """Seconds by which windows of budgets are longer at our end, for calls that take unevenly long to arrive."""
 
     @property
     def sqlite_path(self) -> Path | None:

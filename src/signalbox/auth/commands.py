@@ -3,10 +3,7 @@
 What a script wants (a table, JSON, the bare token) goes to stdout, everything else to stderr.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final
 
 import typer
 
@@ -14,14 +11,10 @@ from signalbox.auth import service, terminal, users
 from signalbox.auth.models import AppToken, HashedPassword, User
 from signalbox.auth.passwords import Passwords
 from signalbox.auth.scopes import SCOPES, Role
+from signalbox.auth.terminal import Opener, run
 from signalbox.core.errors import InvalidError
 from signalbox.core.times import DAY, parse_span
 from signalbox.infra.context import Context
-
-R = TypeVar("R")
-
-Opener = Callable[[], AbstractAsyncContextManager[Context]]
-"""Opens the seams for the time of one command."""
 
 LONGEST_EXPIRY: Final = 36_500 * DAY
 
@@ -39,14 +32,6 @@ class InvalidExpiryError(InvalidError):
 def build_commands(open_context: Opener) -> tuple[typer.Typer, typer.Typer]:
     """The command groups ``users`` and ``tokens``; expected failures are raised as SignalboxError."""
     return _build_users(open_context), _build_tokens(open_context)
-
-
-def _run(open_context: Opener, work: Callable[[Context], Awaitable[R]]) -> R:
-    async def opened() -> R:
-        async with open_context() as context:
-            return await work(context)
-
-    return asyncio.run(opened())
 
 
 async def _hash(password: str) -> HashedPassword:
@@ -84,7 +69,7 @@ def _add_user_commands(group: typer.Typer, open_context: Opener) -> None:
             hashed, actor, at = await _hash(password), terminal.actor(), context.clock.now()
             return await context.db.write(users.add_user, name=name, password=hashed, role=role, actor=actor, at=at)
 
-        _tell_user(_run(open_context, work), "is added", as_json=as_json)
+        _tell_user(run(open_context, work), "is added", as_json=as_json)
 
     @group.command()
     def password(name: Name, *, password_stdin: FromStdin = False, as_json: Json = False) -> None:
@@ -96,7 +81,7 @@ def _add_user_commands(group: typer.Typer, open_context: Opener) -> None:
             hashed, actor, at = await _hash(chosen), terminal.actor(), context.clock.now()
             return await context.db.write(users.set_password, name=name, password=hashed, actor=actor, at=at)
 
-        _tell_user(_run(open_context, work), "has a new password", as_json=as_json)
+        _tell_user(run(open_context, work), "has a new password", as_json=as_json)
 
     @group.command("list")
     def list_users(*, as_json: Json = False) -> None:
@@ -105,7 +90,7 @@ def _add_user_commands(group: typer.Typer, open_context: Opener) -> None:
         async def work(context: Context) -> list[User]:
             return await context.db.read(users.list_users)
 
-        found = _run(open_context, work)
+        found = run(open_context, work)
         if as_json:
             terminal.print_json([terminal.user_json(user) for user in found])
         else:
@@ -121,7 +106,7 @@ def _add_state_commands(group: typer.Typer, open_context: Opener) -> None:
             actor, at = terminal.actor(), context.clock.now()
             return await context.db.write(users.disable_user, name=name, actor=actor, at=at)
 
-        _tell_user(_run(open_context, work), "is disabled", as_json=as_json)
+        _tell_user(run(open_context, work), "is disabled", as_json=as_json)
 
     @group.command()
     def enable(name: Name, *, as_json: Json = False) -> None:
@@ -131,7 +116,7 @@ def _add_state_commands(group: typer.Typer, open_context: Opener) -> None:
             actor, at = terminal.actor(), context.clock.now()
             return await context.db.write(users.enable_user, name=name, actor=actor, at=at)
 
-        _tell_user(_run(open_context, work), "is enabled", as_json=as_json)
+        _tell_user(run(open_context, work), "is enabled", as_json=as_json)
 
 
 def _tell_user(user: User, what: str, *, as_json: bool) -> None:
@@ -172,7 +157,7 @@ def _add_create(group: typer.Typer, open_context: Opener) -> None:
                 service.create_token, app=app, any_app=any_app, scopes=scope, expires_at=ends, actor=actor, at=at
             )
 
-        _tell_token(_run(open_context, work), as_json=as_json)
+        _tell_token(run(open_context, work), as_json=as_json)
 
 
 def _add_token_commands(group: typer.Typer, open_context: Opener) -> None:
@@ -183,7 +168,7 @@ def _add_token_commands(group: typer.Typer, open_context: Opener) -> None:
         async def work(context: Context) -> tuple[list[AppToken], int]:
             return await context.db.read(service.list_tokens), context.clock.now()
 
-        found, at = _run(open_context, work)
+        found, at = run(open_context, work)
         if as_json:
             terminal.print_json([terminal.token_json(token) for token in found])
         else:
@@ -201,7 +186,7 @@ def _add_token_commands(group: typer.Typer, open_context: Opener) -> None:
             actor, at = terminal.actor(), context.clock.now()
             return await context.db.write(service.revoke_token, which=token, actor=actor, at=at)
 
-        revoked = _run(open_context, work)
+        revoked = run(open_context, work)
         if as_json:
             terminal.print_json(terminal.token_json(revoked))
         terminal.say(f"The token {revoked.prefix}… is revoked.")

@@ -24,6 +24,11 @@ class Guard:
         self._people = OAuth2PasswordBearer(tokenUrl="auth/token", scopes=dict(SCOPES), auto_error=False)
         self._apps = APIKeyHeader(name=TOKEN_HEADER, description="An app token, as it was shown", auto_error=False)
 
+    @property
+    def runtime(self) -> AuthRuntime:
+        """Who tells callers apart, for doors and polls that find out by themselves who is asking."""
+        return self._runtime
+
     def require(self, scope: str) -> Dependency:
         """A dependency that yields the ``Principal`` of a caller with this scope.
 

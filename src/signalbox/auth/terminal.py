@@ -1,11 +1,13 @@
-"""How the commands of sign-on talk: results to stdout, everything else to stderr."""
+"""How commands run and talk: results to stdout, everything else to stderr."""
 
+import asyncio
 import getpass
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import typer
 from rich.console import Console
@@ -16,6 +18,12 @@ from signalbox.auth.models import AppToken, User
 from signalbox.auth.passwords import check_strength
 from signalbox.core.errors import InvalidError
 from signalbox.core.times import to_datetime, to_rfc3339
+from signalbox.infra.context import Context
+
+R = TypeVar("R")
+
+Opener = Callable[[], AbstractAsyncContextManager[Context]]
+"""Opens the seams for the time of one command."""
 
 _PIPED_WIDTH: Final = 200
 
@@ -33,6 +41,16 @@ class Listing:
     headings: Sequence[str]
     rows: Sequence[Sequence[str]]
     hint: str
+
+
+def run(open_context: Opener, work: Callable[[Context], Awaitable[R]]) -> R:
+    """Do the work of a command with the seams open."""
+
+    async def opened() -> R:
+        async with open_context() as context:
+            return await work(context)
+
+    return asyncio.run(opened())
 
 
 def actor() -> str:

@@ -45,3 +45,23 @@ class ErrorResponder(Protocol):
     ) -> int:
         """Send the answer and return its status; ``close`` ends the connection, for unread request bodies."""
         ...
+
+
+def answer(
+    scope: Scope, send: Send, *, status: int, headers: list[tuple[bytes, bytes]], body: bytes
+) -> Awaitable[None]:
+    """Send an answer whose body is at hand, in one message where the server takes it; ``headers`` are complete."""
+    if WHOLE_ANSWER in scope.get("extensions", ()):
+        return send({"type": WHOLE_ANSWER, "status": status, "headers": headers, "body": body})
+    return _answer_in_parts(send, status, headers, body)
+
+
+async def _answer_in_parts(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def until_gone(receive: Receive) -> None:
+    """Return when the client has left, or has its answer; what is left of the request's body is thrown away."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -138,7 +138,7 @@ class Dispatcher:
 
 def _to_request(call: Outgoing, target: Target, timeouts: Timeouts) -> Request:
     method, path, headers, body, length, upgrade = call
-    return _new_request((target.origin, method, target.base + path, headers, body, length, timeouts, upgrade))
+    return _new_request((target.origin, method, target.base + path, headers, body, length, timeouts, upgrade, None))
 
 
 def _is_repeatable(exchange: Exchange, call: Outgoing, error: HttpClientError) -> bool:

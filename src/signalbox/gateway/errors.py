@@ -7,6 +7,7 @@ from signalbox.core.errors import (
     InvalidError,
     NotFoundError,
     TooLargeError,
+    TooManyError,
     UnavailableError,
 )
 
@@ -75,3 +76,15 @@ class UpstreamBusyError(UnavailableError):
     """As many calls to the upstream are under way as may be; the upstream itself may be well."""
 
     code = "upstream_busy"
+
+
+class BudgetExhaustedError(TooManyError):
+    """The budget of the upstream's host is used up, by the gateway or by other features."""
+
+    code = "budget_exhausted"
+
+
+class HostPausedError(UnavailableError):
+    """The upstream's host has asked to be left alone for a while; nobody calls it until then."""
+
+    code = "host_paused"

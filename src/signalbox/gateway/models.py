@@ -4,31 +4,27 @@ from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, String, 
 
 from signalbox.infra.db.tables import BigId, Micros, calls
 
-call = Table(
-    "call",
+call_block = Table(
+    "call_block",
     calls,
     Column("id", BigId, primary_key=True),
-    Column("created_at", Micros, nullable=False),
-    Column("path", String, nullable=False),
-    Column("route", String, nullable=False),
-    Column("upstream", String, nullable=False),
-    Column("method", String, nullable=False),
-    Column("status", Integer, nullable=False),
-    Column("micros", Micros, nullable=False),
-    Column("request_bytes", BigInteger, nullable=False),
-    Column("response_bytes", BigInteger, nullable=False),
-    Column("client", String, nullable=False),
-    Column("app", String),
-    Column("request_id", String, nullable=False),
-    Index(None, "created_at"),
+    Column("first_at", Micros, nullable=False),
+    Column("last_at", Micros, nullable=False),
+    Column("calls", Integer, nullable=False),
+    Column("failed_from", Integer),
+    Column("failed_to", Integer),
+    Column("content", LargeBinary, nullable=False),
+    Index(None, "last_at", "calls"),
     Index(
-        "ix_call_failed",
+        "ix_call_block_failed",
         "id",
-        sqlite_where=text("status >= 400"),
-        postgresql_where=text("status >= 400"),
+        sqlite_where=text("failed_to IS NOT NULL"),
+        postgresql_where=text("failed_to IS NOT NULL"),
     ),
+    sqlite_autoincrement=True,  # else SQLite gives the id of a swept block again once the table is empty
 )
-"""One row for each call; swept by age and number."""
+"""Packed calls, see ``call_blocks.py``: when the first and the last of them came, how many they are, and the lowest and
+the highest status from 400 among them; swept by age and number."""
 
 call_minute = Table(
     "call_minute",

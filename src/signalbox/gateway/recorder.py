@@ -25,7 +25,7 @@ OWN_APP = "signalbox"
 """The app of calls that the hub itself makes."""
 
 AT_ONCE = 500
-"""Calls that are added up at once: a fifth of a millisecond's work."""
+"""Calls that are added up at once: some 0.2 milliseconds' work."""
 
 Rows = list[dict[str, Any]]
 
@@ -44,9 +44,9 @@ class Recorder:
         self.enabled = enabled
         self._context = context
         self._writer = random.SystemRandom().getrandbits(62)
-        self._sink: BatchSink[CallRow] = BatchSink(self._write)
+        self._sink: BatchSink[CallRow] = BatchSink(self._write, fill=self._sum_up)
         self._fresh: list[CallRow] = []
-        """Calls that are in no sums yet: to add up hundreds at once costs a fifth of adding each for itself."""
+        """Calls that are in no sums yet, nor wait to be written: to take hundreds at once costs less for each."""
         self._minute = 0
         self._now: dict[Key, Sums] = {}
         self._unwritten: dict[int, dict[Key, Sums]] = {}
@@ -60,7 +60,6 @@ class Recorder:
             self._fresh.append(call)
             if len(self._fresh) >= AT_ONCE:
                 self._sum_up()
-            self._sink.record(call)
 
     def record_own(self, call: OwnCall) -> None:
         """Take one finished call that the hub itself made; statistics name whom it called as the upstream."""
@@ -111,6 +110,7 @@ class Recorder:
 
     def _sum_up(self) -> None:
         fresh, self._fresh = self._fresh, []
+        self._sink.record_all(fresh)
         start = 0
         while start < len(fresh):
             end = self._end_of_minute(fresh, start)
@@ -127,7 +127,10 @@ class Recorder:
         if ended >= self._minute + MINUTE:
             self._turn(ended - ended % MINUTE)
         following = self._minute + MINUTE
-        return next((place for place in range(start, len(calls)) if _ended(calls[place]) >= following), len(calls))
+        ends = [call[CREATED_AT] + call[MICROS] for call in calls]
+        if max(ends[start:]) < following:
+            return len(calls)
+        return next(place for place in range(start, len(calls)) if ends[place] >= following)
 
     def _turn(self, minute: int) -> None:
         _merge(self._past, self._now)
@@ -140,7 +143,6 @@ class Recorder:
             self._encoded.pop(late, None)
 
     async def _write(self, calls: list[CallRow]) -> None:
-        self._sum_up()
         await self._write_some(calls)
         with contextlib.suppress(UnavailableError):  # minutes that are left wait for the next time
             while len(self._unwritten) > 1:

@@ -98,6 +98,7 @@ class GatewayRuntime:
             if parts.cached is not None:
                 await parts.cached.cache.close()
         await asyncio.gather(*self._endings)
+        await self._bin.close()
         await self._alarms.close()
 
     def reload(self, settings: GatewaySettings) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from signalbox.core.pagination import Page, decode_cursor, to_page
 from signalbox.core.times import DAY, HOUR, MICROSECONDS, MINUTE, to_datetime, to_micros
-from signalbox.gateway import store
+from signalbox.gateway import call_blocks, store
 from signalbox.gateway.errors import InvalidStatusFilterError, RangeTooLongError
 from signalbox.gateway.schemas import Call, CallOut, Dimension, Filters, Point, Series, Step, Summary, Totals
 from signalbox.gateway.store import Part
@@ -51,7 +51,7 @@ def list_calls(tx: Connection, filters: Filters, *, cursor: str | None, limit: i
         InvalidCursorError: the cursor is not of this list.
     """
     before = None if cursor is None else decode_cursor(cursor)
-    rows = store.find_calls(tx, filters, before=before, limit=limit + 1)
+    rows = call_blocks.find_calls(tx, filters, before=before, limit=limit + 1)
     page = to_page(rows, limit, lambda row: row[0])
     return Page([_call_out(number, call) for number, call in page.items], page.next_cursor)
 
@@ -125,7 +125,7 @@ def _grouped(parts: Iterable[Part], size: int, name_of: Callable[[Part], str]) -
     for part in parts:
         points = groups.setdefault(name_of(part), {})
         tally = points.setdefault(part.start // size * size, _Tally())
-        tally.merge(part.sums, succeeded=part.sums.count if part.status < store.FAILED else 0)
+        tally.merge(part.sums, succeeded=part.sums.count if part.status < call_blocks.FAILED else 0)
     return groups
 
 

@@ -1,4 +1,4 @@
-"""Queries of statistics."""
+"""Queries of statistics; those of single calls are in ``call_blocks.py``."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -6,20 +6,13 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Select, Table, and_, delete, false, func, literal, select, text
 
 from signalbox.core.times import HOUR
-from signalbox.gateway.models import call, call_hour, call_hour_due, call_minute
-from signalbox.gateway.schemas import Call, CallRow, Filters
+from signalbox.gateway.call_blocks import insert_calls
+from signalbox.gateway.models import call_hour, call_hour_due, call_minute
+from signalbox.gateway.schemas import CallRow, Filters
 from signalbox.gateway.sums import Key, Sums
-from signalbox.infra.db.bulk import insert_rows, upsert_rows
-
-FAILED = 400
-"""Lowest status of a failed call."""
+from signalbox.infra.db.bulk import upsert_rows
 
 _KIND = ("upstream", "route", "method", "status")
-
-
-_PAUSE = 0.001
-"""Seconds between two statements with some 256 calls each, which take the event loop half a millisecond: without, the
-loop would halt for ten milliseconds twice a second, and one call of a hundred with it."""
 
 _ROWS_AT_ONCE = 1_000
 """Rows of sums that are Python's at a time. SQLite's driver holds no more; PostgreSQL's holds the answer packed, some
@@ -44,18 +37,9 @@ class Part(NamedTuple):
 
 def write_batch(tx: Connection, calls: Sequence[CallRow], minutes: list[dict[str, Any]]) -> None:
     """Keep calls, and write this process's sums over its older ones of the same minutes, whose hours become due."""
-    insert_rows(tx, call, Call._fields, calls, pause=_PAUSE)
+    insert_calls(tx, calls)
     _make_due(tx, sorted({row["minute"] // HOUR * HOUR for row in minutes}))
     upsert_rows(tx, call_minute, keys=("minute", *_KIND, "writer"), rows=minutes)
-
-
-def find_calls(tx: Connection, filters: Filters, *, before: int | None, limit: int) -> list[tuple[int, Call]]:
-    """Calls with their ids, newest first, at most ``limit``, with ids below ``before``."""
-    query = select(call.c.id, *(call.c[name] for name in Call._fields)).where(*_call_conditions(filters))
-    if before is not None:
-        query = query.where(call.c.id < before)
-    rows = tx.execute(query.order_by(call.c.id.desc()).limit(limit))
-    return [(row[0], Call._make(row[1:])) for row in rows]
 
 
 def find_sums(tx: Connection, filters: Filters, *, hours: bool = False) -> Iterator[Part]:
@@ -99,18 +83,6 @@ def replace_hour(tx: Connection, hour: int, sums: Mapping[Key, Sums]) -> None:
     upsert_rows(tx, call_hour, keys=("hour", *_KIND), rows=rows)
 
 
-def delete_calls(tx: Connection, *, older_than: int, keep: int, limit: int) -> int:
-    """Delete at most ``limit`` of the oldest calls that are too old or over ``keep`` in number; how many it were."""
-    newest = tx.execute(select(func.max(call.c.id))).scalar_one()
-    if newest is None:
-        return 0
-    oldest = select(call.c.id).order_by(call.c.id).limit(limit).subquery()
-    doomed = select(oldest.c.id).where(oldest.c.id <= newest - keep)
-    aged = select(call.c.id).where(call.c.created_at < older_than).order_by(call.c.created_at).limit(limit)
-    done = tx.execute(delete(call).where(call.c.id.in_(doomed))).rowcount
-    return done or tx.execute(delete(call).where(call.c.id.in_(aged))).rowcount
-
-
 def _make_due(tx: Connection, hours: Sequence[int]) -> None:
     """Remember that hours have new minutes. Locks are taken in order of time, so that writers never wait in a ring."""
     for hour in hours:
@@ -152,15 +124,6 @@ def _due_spans(tx: Connection, filters: Filters) -> list[tuple[int, int]]:
         begin = spans.pop()[0] if spans and spans[-1][1] == start else start
         spans.append((begin, start + HOUR))
     return spans
-
-
-def _call_conditions(filters: Filters) -> list[ColumnElement[bool]]:
-    conditions = _shared_conditions(call, filters)
-    if filters.status is not None and filters.status[0] >= FAILED:
-        conditions.append(call.c.status >= FAILED)  # lets the partial index of failed calls serve
-    if filters.path_prefix is not None:
-        conditions.append(_equals(func.substr(call.c.path, 1, len(filters.path_prefix)), filters.path_prefix))
-    return conditions + _within(call.c.created_at, filters)
 
 
 def _within(moment: ColumnElement[int], filters: Filters) -> list[ColumnElement[bool]]:

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection
@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from signalbox.auth import audit
 from signalbox.core.pagination import Page, decode_cursor, to_page
 from signalbox.core.times import to_datetime
-from signalbox.infra.jobs import State, StoredJob, cancel, find_job, find_jobs, retry
+from signalbox.infra.jobs import State, StoredJob, cancel, find_job, find_jobs, find_schedules, retry, retry_many
 
 
 class JobOut(BaseModel):
@@ -33,6 +33,21 @@ class JobOut(BaseModel):
     cancel_at: datetime | None = Field(description="When somebody asked for its end")
     error: str | None = Field(description="Why its last attempt failed, or what it waits for")
     traceparent: str | None
+
+
+class Replayed(BaseModel):
+    """How many jobs run again."""
+
+    retried: int
+
+
+class ScheduleOut(BaseModel):
+    """A job that is enqueued again and again."""
+
+    name: str
+    rule: str = Field(description="`every N+M`: at multiples of N microseconds, moved by M; or cron in UTC")
+    next_at: datetime
+    last_at: datetime | None = Field(description="When its job was last enqueued")
 
 
 _TIMES = ("due_at", "created_at", "started_at", "ended_at", "lease_until", "cancel_at")
@@ -66,6 +81,46 @@ def retry_job(tx: Connection, number: int, *, actor: str, now: int, request_id: 
     after = retry(tx, number, now=now)
     _audit(tx, "job.retry", before, after, actor=actor, now=now, request_id=request_id)
     return _to_out(after)
+
+
+def retry_jobs(
+    tx: Connection,
+    *,
+    state: Literal["dead", "cancelled"],
+    kind: str | None,
+    ended_before: int | None = None,
+    limit: int,
+    actor: str,
+    now: int,
+    request_id: str | None = None,
+) -> int:
+    """Run many again at once; see ``infra.jobs.retry_many`` for which, and for the errors. How many it were."""
+    count = retry_many(tx, state=state, kind=kind, ended_before=ended_before, limit=limit, now=now)
+    if count:
+        audit.record(
+            tx,
+            actor=actor,
+            action="job.retry_many",
+            target=f"job:{kind or '*'}",
+            before={"state": state},
+            after={"state": "waiting", "count": count},
+            at=now,
+            request_id=request_id,
+        )
+    return count
+
+
+def list_schedules(tx: Connection) -> list[ScheduleOut]:
+    """Everything that is enqueued again and again, by name."""
+    return [
+        ScheduleOut(
+            name=each.name,
+            rule=each.spec,
+            next_at=to_datetime(each.next_at),
+            last_at=None if each.last_at is None else to_datetime(each.last_at),
+        )
+        for each in find_schedules(tx)
+    ]
 
 
 def cancel_job(tx: Connection, number: int, *, actor: str, now: int, request_id: str | None = None) -> JobOut:

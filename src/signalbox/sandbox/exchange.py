@@ -12,6 +12,9 @@ from starlette.types import Receive, Scope, Send
 
 JSON_TYPE = (b"content-type", b"application/json")
 
+DROP = "signalbox.drop"
+"""The extension of the scope by which a server lets an app break the connection."""
+
 Headers = Sequence[tuple[bytes, bytes]]
 
 
@@ -39,6 +42,7 @@ class Exchange:
         self._send = send
         self._tally = tally
         self._gone: asyncio.Task[None] | None = None
+        self._drop = scope.get("extensions", {}).get(DROP)
 
     async def __aenter__(self) -> Self:
         self._tally.requests += 1
@@ -102,6 +106,10 @@ class Exchange:
             self._tally.aborted += 1
             return False
         return True
+
+    def drop(self) -> None:
+        """Break the connection, whatever has been sent; on a server that offers it, as ``LoopbackServer`` does."""
+        self._drop()
 
     async def _until_gone(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":

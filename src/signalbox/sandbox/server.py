@@ -10,6 +10,8 @@ from typing import Self
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from signalbox.sandbox.exchange import DROP
+
 
 class LoopbackServer:
     """``async with LoopbackServer(app) as server: ... server.url ...``; ``server.url`` has no slash at its end.
@@ -52,12 +54,19 @@ class LoopbackServer:
         await self._serving
 
     async def _call(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope.setdefault("extensions", {})[DROP] = lambda: self._abort(scope)
         try:
             await self._app(scope, receive, send)
         except asyncio.CancelledError:
             # uvicorn reports what a request raises as a fault of the app; a dropped request is none.
             if not self._server.should_exit:
                 raise
+
+    def _abort(self, scope: Scope) -> None:
+        """Break the connection of one request."""
+        for connection in self._server.server_state.connections:
+            if getattr(connection, "scope", None) is scope:
+                connection.transport.abort()
 
     async def _drop(self) -> None:
         for connection in list(self._server.server_state.connections):

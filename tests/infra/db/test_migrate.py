@@ -163,7 +163,7 @@ def test_the_schema_of_statistics_is_what_the_models_say(place: Place) -> None:
     def known(_object: Any, name: str | None, kind: str, _reflected: bool, _compare_to: Any) -> bool:
         return kind != "table" or name in calls.tables
 
-    assert models.call.metadata is calls
+    assert models.call_block.metadata is calls
     engine = sqlite_engine(place.folder / "calls.db") if isinstance(place, SqlitePlace) else place.engine()
     options = {"version_table": "alembic_version_calls", "include_object": known, "compare_type": True}
     assert set(calls.tables) <= tables(engine)
@@ -176,8 +176,8 @@ def test_the_index_of_failed_calls_holds_only_those(empty: Empty) -> None:
     """Comparing schemas does not compare conditions of indexes."""
     engine = empty.engine()
     upgrade(engine, "calls")
-    (index,) = (each for each in sa.inspect(engine).get_indexes("call") if each["name"] == "ix_call_failed")
-    assert "status >= 400" in str(list(map(str, index["dialect_options"].values())))
+    (index,) = (each for each in sa.inspect(engine).get_indexes("call_block") if each["name"] == "ix_call_block_failed")
+    assert "failed_to IS NOT NULL" in str(list(map(str, index["dialect_options"].values())))
 
 
 @pytest.mark.parametrize("history", HISTORIES)

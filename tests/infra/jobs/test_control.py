@@ -10,12 +10,12 @@ from signalbox.infra.jobs import (
     KeyInUseError,
     NewJob,
     Report,
-    count_jobs,
     delete_ended,
     enqueue,
     enqueue_many,
     find_jobs,
     retry,
+    retry_many,
 )
 from signalbox.infra.jobs.queue import claim, record
 from tests.support.databases import Place
@@ -51,13 +51,6 @@ async def test_lists(database: Database) -> None:
     assert await ids(database, state="dead", kind="test.b", before=given[6] + 1) == [given[6]]
 
 
-async def test_counts_of_what_is_not_over(database: Database) -> None:
-    assert await database.read(count_jobs) == {}
-    await fill(database)
-    expected = {(kind, state): 1 for kind in ("test.a", "test.b") for state in ("waiting", "running", "dead")}
-    assert await database.read(count_jobs) == expected
-
-
 async def test_what_has_ended_is_swept_by_age(database: Database) -> None:
     given = await fill(database)
     assert await database.write(delete_ended, state="dead", older_than=NOW + 1, limit=9) == 0
@@ -87,4 +80,49 @@ async def test_a_key_that_comes_into_use_meanwhile_is_told(place: Place, databas
         with pytest.raises(KeyInUseError):
             await database.write(retry_while_the_other_is_not_committed)
         timer.join()
+    engine.dispose()
+
+
+async def test_many_run_again_those_that_ended_first_before_others(database: Database) -> None:
+    await fill(database)
+    assert await database.write(retry_many, state="dead", kind="test.c", limit=9, now=NOW + 9) == 0
+    assert await database.write(retry_many, state="dead", ended_before=NOW + 1, limit=9, now=NOW + 9) == 0
+    assert await database.write(retry_many, state="dead", kind="test.b", limit=9, now=NOW + 9) == 1
+    assert await database.write(retry_many, state="dead", limit=1, now=NOW + 9) == 1
+    assert await database.write(retry_many, state="dead", limit=9, now=NOW + 9) == 0
+    assert await database.write(retry_many, state="cancelled", limit=9, now=NOW + 9) == 2
+    again = [job for job in await database.read(find_jobs, state="waiting", limit=99) if job.due_at == NOW + 9]
+    assert [(job.attempts, job.ended_at, job.cancel_at) for job in again] == [(0, None, None)] * 4
+    for state in ("done", "waiting", "running"):
+        with pytest.raises(JobEndedError):
+            await database.write(retry_many, state=state, limit=9, now=NOW)
+
+
+async def test_of_many_with_one_key_one_runs_again(database: Database) -> None:
+    async def die(key: str | None) -> int:
+        number = await database.write(enqueue, "test.work", {}, now=NOW, key=key)
+        (job,) = await database.write(claim, "test.work", worker="w", limit=1, now=NOW, lease=9)
+        await database.write(record, [Report(job, "dead", NOW)], now=NOW)
+        assert number == job.id
+        return number
+
+    numbers = [await die(key) for key in ("a", "a", "b", "b", None, None)]
+    live = await database.write(enqueue, "test.work", {}, now=NOW, key="b")
+    assert await database.write(retry_many, state="dead", limit=9, now=NOW) == 3
+    assert await ids(database, state="waiting") == [live, numbers[5], numbers[4], numbers[0]]
+    assert await database.write(retry_many, state="dead", limit=9, now=NOW) == 0
+
+
+async def test_what_runs_again_wakes_its_workers(place: Place) -> None:
+    engine = place.engine()
+    with engine.begin() as tx:
+        enqueue(tx, "test.work", {}, now=NOW)
+        record(
+            tx,
+            [Report(job, "dead", NOW) for job in claim(tx, "test.work", worker="w", limit=1, now=NOW, lease=9)],
+            now=NOW,
+        )
+        tx.info.clear()
+        retry_many(tx, state="dead", limit=9, now=NOW + 1)
+        assert tx.info["signalbox_jobs"] == {"test.work": NOW + 1}
     engine.dispose()

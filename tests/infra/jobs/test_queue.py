@@ -1,35 +1,15 @@
 """What only databases have; what every version does is in ``tests/contracts/test_jobs.py``."""
 
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
 import sqlalchemy as sa
 
-from signalbox.infra.jobs import DEAD, NewJob, enqueue_many
+from signalbox.infra.jobs import DEAD
 from signalbox.infra.jobs.outcomes import of_outcome
 from signalbox.infra.jobs.queue import claim, dead_event, next_due, record
 from tests.infra.jobs.test_outcomes import make
-from tests.support.databases import Place
 
 NOW = 1_767_225_600_000_000
-BACKLOG = 20_000
-
-
-@pytest.fixture
-def full(place: Place) -> Iterator[sa.Engine]:
-    """A database with many done jobs, many that are due, and many more urgent ones that are due later."""
-    engine = place.engine()
-    with engine.begin() as tx:
-        enqueue_many(tx, [NewJob("test.work", {})] * BACKLOG, now=NOW)
-        tx.exec_driver_sql(f"UPDATE job SET state = 'done', ended_at = {NOW}")
-        enqueue_many(tx, [NewJob("test.work", {})] * BACKLOG, now=NOW)
-        enqueue_many(tx, [NewJob("test.work", {}, NOW + 1, None, 1)] * BACKLOG, now=NOW)
-    if place.dialect == "postgresql":
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as tx:
-            tx.exec_driver_sql("ANALYZE job")
-    yield engine
-    engine.dispose()
 
 
 def steps(tx: sa.Connection, run: Any) -> list[str]:

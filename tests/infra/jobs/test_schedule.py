@@ -5,7 +5,7 @@ import sqlalchemy as sa
 
 from signalbox.core.errors import InvalidError
 from signalbox.infra.db import Database
-from signalbox.infra.jobs import Every, Schedule, every, find_jobs, parse_cron
+from signalbox.infra.jobs import Every, Schedule, StoredSchedule, every, find_jobs, find_schedules, parse_cron
 from signalbox.infra.jobs.schedule import fire
 from tests.support.databases import Place
 
@@ -83,3 +83,14 @@ def test_who_comes_second_fires_nothing_even_if_the_job_is_done_by_then(place: P
         assert [job.state for job in find_jobs(tx, limit=9)] == ["done"]
     engine.dispose()
     others.dispose()
+
+
+async def test_schedules_are_listed_with_their_moments(database: Database) -> None:
+    schedules = [Schedule("b", "test.work", Every(SECOND)), Schedule("a", "test.work", parse_cron("0 0 * * *"))]
+    assert await database.read(find_schedules) == []
+    await database.write(fire, schedules, now=START)
+    await database.write(fire, schedules, now=START + SECOND)
+    assert await database.read(find_schedules) == [
+        StoredSchedule("a", "0 0 * * *", START + 86_400 * SECOND, None),
+        StoredSchedule("b", "every 1000000+0", START + 2 * SECOND, START + SECOND),
+    ]

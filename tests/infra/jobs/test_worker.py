@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from signalbox.core.errors import ConflictError, InvalidError, UnavailableError
 from signalbox.infra.clock.system import SystemClock
 from signalbox.infra.db import DatabaseUnavailableError
+from signalbox.infra.db.wake import mark
 from signalbox.infra.events import Event, find_events, publish
 from signalbox.infra.jobs import (
     Backoff,
@@ -321,6 +322,59 @@ async def test_what_does_not_finish_in_time_is_given_back_and_runs_at_once_elsew
     async with working(desk, {"test.work": Kind(work)}, name="another"):
         await until(lambda: len(work.jobs) == 3)
     assert {job.attempt for job in work.jobs} == {1}
+
+
+async def test_a_worker_that_stops_takes_no_more_and_finishes_what_runs(desk: Desk) -> None:
+    held = Held()
+    async with working(desk, {"test.work": Kind(held, concurrency=3)}) as worker:
+        await put(desk, 2)
+        await until(lambda: held.now == 2)
+        worker.stop()
+        await put(desk, 1)
+        await asyncio.sleep(0.1)
+        assert held.now == 2
+        held.gate.set()
+        await until(lambda: worker.reporter.ended["test.work", "done"] == 2)
+    assert [job.state for job in await desk.find_all()] == ["waiting", "done", "done"]
+
+
+async def test_what_is_given_back_waits_for_the_next(desk: Desk) -> None:
+    held = Held()
+    async with working(desk, {"test.work": Kind(held)}, drain=60) as worker:
+        await put(desk, 2)
+        await until(lambda: held.now == 2)
+        worker.stop()
+        worker.give_back()
+        worker.give_back()
+        await until(lambda: held.now == 0)
+    assert {(job.state, job.attempts) for job in await desk.find_all()} == {("waiting", 0)}
+
+
+async def test_how_long_jobs_had_been_due_is_measured(memory: Desk) -> None:
+    work = Work()
+    await memory.enqueue(NewJob("test.work", {}), CLOCK.now() - 3 * SECOND)
+    async with working(memory, {"test.work": Kind(work), "test.other": Kind(work)}) as worker:
+        await until(lambda: work.jobs)
+        histogram, total = worker.lags["test.work"]
+        assert (histogram.count, worker.lags["test.other"][1]) == (1, 0)
+        assert 3 * SECOND <= total < 13 * SECOND
+
+
+async def test_wake_ups_by_other_names_go_to_their_listeners(desk: Desk) -> None:
+    called: list[str] = []
+    listeners = {"news": lambda: called.append("news"), "test.work": lambda: called.append("never")}
+    if isinstance(desk.queue, MemoryQueue):
+        pytest.skip("its wake-ups do not come from a database")
+    async with working(desk, {"test.work": Kind(Work())}, listeners=listeners):
+        await put(desk, 1)
+
+        def tell(tx: sa.Connection) -> None:
+            mark(tx, "news", 0)
+            mark(tx, "unknown", 0)
+
+        await desk.database.write(tell)
+        await until(lambda: called)
+    assert called == ["news"]
 
 
 async def test_a_job_whose_handler_has_not_begun_is_given_back_too(memory: Desk) -> None:

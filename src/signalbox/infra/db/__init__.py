@@ -30,6 +30,24 @@ class CommitUnknownError(UnavailableError):
     code = "commit_unknown"
 
 
+_AFTER_COMMIT = "signalbox.after_commit"
+
+
+def after_commit(tx: Connection, call: Callable[[], None]) -> None:
+    """Have ``call`` run once ``tx`` is committed, in the thread of the writer, before ``Database.write`` returns.
+
+    It must be quick and not raise, and is dropped where the transaction or the function that asked for it fails. It is
+    for hints only: nothing runs it when the process dies right after COMMIT.
+    """
+    after_commit_calls(tx).append(call)
+
+
+def after_commit_calls(tx: Connection) -> list[Callable[[], None]]:
+    """What is to be run after ``tx``; whoever runs transactions empties it before each."""
+    calls: list[Callable[[], None]] = tx.info.setdefault(_AFTER_COMMIT, [])
+    return calls
+
+
 class Database(Protocol):
     """Runs functions of a transaction."""
 

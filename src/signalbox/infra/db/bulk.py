@@ -5,7 +5,6 @@ loop every hand-over waits for the switch interval (5 ms). One statement for hun
 """
 
 import itertools
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,13 +17,8 @@ SQLITE_PARAMETERS = 4_096
 keep the interpreter from others for twice as long."""
 
 
-def insert_rows(
-    tx: Connection, table: Table, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, pause: float = 0.0
-) -> None:
-    """Insert rows given as sequences in the order of ``columns``; no defaults of Python's side are applied.
-
-    On SQLite, ``pause`` seconds pass between statements, in which other threads get their turn.
-    """
+def insert_rows(tx: Connection, table: Table, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Insert rows given as sequences in the order of ``columns``; no defaults of Python's side are applied."""
     if not rows:
         return
     if tx.dialect.name == "postgresql":
@@ -35,8 +29,6 @@ def insert_rows(
         size = _statement_size(len(rows) - start, most=SQLITE_PARAMETERS // len(columns))
         _insert_values(tx, table, columns, rows[start : start + size])
         start += size
-        if pause and start < len(rows):
-            time.sleep(pause)
 
 
 def _statement_size(rows: int, *, most: int) -> int:

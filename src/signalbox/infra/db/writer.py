@@ -5,6 +5,7 @@ because more callers arrive while a commit is under way.
 """
 
 import asyncio
+import logging
 import os
 import queue
 import sqlite3
@@ -19,7 +20,9 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from signalbox.core.errors import SignalboxError
-from signalbox.infra.db import CommitUnknownError, DatabaseUnavailableError
+from signalbox.infra.db import CommitUnknownError, DatabaseUnavailableError, after_commit_calls
+
+_log = logging.getLogger(__name__)
 
 MAX_BATCH = 256
 LOW_PRIORITY = 10
@@ -140,8 +143,10 @@ class Writer(threading.Thread):
                 transaction = tx.begin()  # said outright: COPY goes past SQLAlchemy, which would not see it
             except Exception as error:
                 raise _NotBegunError(error) from error
+            calls = after_commit_calls(tx)
+            calls.clear()  # of a transaction before on this connection, which failed
             for write in batch:
-                self._run(tx, write)
+                self._run(tx, write, calls)
             try:
                 transaction.commit()
             except DBAPIError as error:
@@ -150,16 +155,20 @@ class Writer(threading.Thread):
                     raise
                 msg = "the connection to the database broke during COMMIT; the change may or may not have been made"
                 raise CommitUnknownError(msg) from error
+            for call in calls:
+                _call(call)
 
-    def _run(self, tx: Connection, write: Write) -> None:
+    def _run(self, tx: Connection, write: Write, calls: list[Callable[[], None]]) -> None:
         write.value = write.error = None
         before = self._change_count(tx) if self._change_count else 0
+        called_before = len(calls)
         try:
             write.value = write.fn(tx)
         except SignalboxError as error:
             if self._change_count is None or self._change_count(tx) != before:
                 raise
             write.error = error
+            del calls[called_before:]
 
 
 class _NotBegunError(Exception):
@@ -168,6 +177,13 @@ class _NotBegunError(Exception):
     def __init__(self, error: Exception) -> None:
         super().__init__(str(error))
         self.told = _unavailable(error) if isinstance(error, DBAPIError) else error
+
+
+def _call(call: Callable[[], None]) -> None:
+    try:
+        call()
+    except Exception:  # noqa: BLE001 - what is committed stays so, and its callers are told
+        _log.exception("what was to follow a transaction failed")
 
 
 def to_unavailable(error: BaseException, *, reading: bool = False) -> BaseException:

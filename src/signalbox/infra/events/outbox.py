@@ -1,23 +1,39 @@
 """Events in the main database: written with the change they tell of, handed on later (transactional outbox)."""
 
 import json
-import re
 from collections.abc import Iterable
+from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, func, select, update
+from sqlalchemy import Connection, Insert, RowMapping, Select, bindparam, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from signalbox.core.errors import InvalidError
+from signalbox.infra.db import Dialect
+from signalbox.infra.db.wake import CHANNEL, mark
+from signalbox.infra.events.subscriber import PATTERN
 from signalbox.infra.events.tables import Event, StoredEvent, event
-
-_PATTERN = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*(\.\*)?|\*")
 
 _COLUMNS = [event.c[name] for name in StoredEvent.__slots__]
 
-_INSERTS = {  # built once: to build a statement costs several times what running it does
-    dialect: insert(event).on_conflict_do_nothing(index_elements=["dedup_key"]).returning(event.c.id)
-    for dialect, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
-}
+NEWS = "events"
+"""By this name ``infra.db.wake`` tells of new events."""
+
+
+def _insert(dialect: Dialect) -> Insert | Select[Any]:
+    make = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    names = ("topic", "severity", "dedup_key", "data", "created_at")
+    values = {name: bindparam(name, type_=event.c[name].type) for name in names}
+    made = make(event).values(values).on_conflict_do_nothing(index_elements=["dedup_key"]).returning(event.c.id)
+    if dialect == "sqlite":
+        return made
+    new = made.cte("new")
+    return select(new.c.id, func.pg_notify(CHANNEL, NEWS))
+
+
+# built once: to build a statement costs several times what running it does
+_INSERTS: dict[str, Insert | Select[Any]] = {"sqlite": _insert("sqlite"), "postgresql": _insert("postgresql")}
+_FIND = select(*_COLUMNS).where(event.c.id == bindparam("wanted"))
+_HAS_NEW = select(event.c.id).where(event.c.taken_at.is_(None)).limit(1)
 
 
 class InvalidTopicError(InvalidError):
@@ -43,7 +59,14 @@ def publish(tx: Connection, what: Event, *, now: int) -> int | None:
         "created_at": now,
     }
     found: int | None = tx.execute(_INSERTS[tx.dialect.name], row).scalar_one_or_none()
+    if found is not None:
+        mark(tx, NEWS, now)
     return found
+
+
+def find_event(tx: Connection, number: int) -> StoredEvent | None:
+    """One event; None where it was swept."""
+    return next(iter(_to_events(tx.execute(_FIND, {"wanted": number}).mappings())), None)
 
 
 def find_events(
@@ -57,7 +80,7 @@ def find_events(
         InvalidTopicError: ``topic`` is neither.
     """
     query = select(*_COLUMNS).order_by(event.c.id.desc()).limit(limit)
-    if topic is not None and _PATTERN.fullmatch(topic) is None:
+    if topic is not None and PATTERN.fullmatch(topic) is None:
         msg = f"{topic!r} is no topic; write one as in gateway.upstream_down, or the beginning of some as in gateway.*"
         raise InvalidTopicError(msg)
     if topic is not None and topic.endswith("*"):
@@ -68,6 +91,11 @@ def find_events(
     if before is not None:
         query = query.where(event.c.id < before)
     return _to_events(tx.execute(query).mappings())
+
+
+def has_new(tx: Connection) -> bool:
+    """Whether there are events that nobody took yet."""
+    return tx.execute(_HAS_NEW).first() is not None
 
 
 def take_new(tx: Connection, *, now: int, limit: int) -> list[StoredEvent]:

@@ -8,7 +8,7 @@ import asyncio
 import functools
 import re
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
 
@@ -33,6 +33,12 @@ class ConnectionsBusyError(ConnectError):
     """All connections to the server that may be open at once carry calls."""
 
     code = "connections_busy"
+
+
+class TooLateError(ConnectError):
+    """There was no connection before the moment up to which the request might be sent; nothing was sent."""
+
+    code = "too_late"
 
 
 class ConnectionBrokenError(HttpClientError):
@@ -66,11 +72,18 @@ class Origin:
     scheme: str
     host: str
     port: int
+    address: str | None = None
+    """IP address to connect to, which was checked before; None: what the name of the host stands for by then."""
 
     @functools.cached_property
     def key(self) -> str:
         """The origin as text, quicker to look up than the origin itself."""
-        return f"{self.scheme}://{self.host}:{self.port}"
+        pin = "" if self.address is None else f"@{self.address}"
+        return f"{self.scheme}://{self.host}:{self.port}{pin}"
+
+    def pinned(self, address: str) -> "Origin":
+        """The same origin, reached at this IP address; certificates and the ``host`` header still name the host."""
+        return replace(self, address=address)
 
     @functools.cached_property
     def authority(self) -> bytes:
@@ -106,6 +119,9 @@ class Request(NamedTuple):
     timeouts: Timeouts = Timeouts()
     upgrade: bytes = b""
     """The protocol to change to, such as ``websocket``: the answer may then be 101, and its connection detached."""
+    send_by: float | None = None
+    """Moment of the event loop's clock from which on it is not sent any more. It is sent once: a kept connection that
+    turns out to be closed is then not replaced, for the server may have counted the call."""
 
 
 class Detached(NamedTuple):

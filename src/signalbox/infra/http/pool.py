@@ -17,6 +17,7 @@ from signalbox.infra.http import (
     ConnectTimeoutError,
     Request,
     Response,
+    TooLateError,
 )
 from signalbox.infra.http.connection import Connection
 
@@ -69,11 +70,14 @@ class PooledClient:
         kept = self._take_idle(request)
         while True:
             connection = kept or await self._acquire(request, expires)
+            if request.send_by is not None:
+                self._check_in_time(request.send_by, connection, request)
             self._active.add(connection)
             try:
                 return await connection.exchange(request, expires=expires)
             except ConnectionBrokenError:
                 repeatable = request.method in _IDEMPOTENT and isinstance(request.body, bytes)
+                repeatable = repeatable and request.send_by is None
                 if not connection.reused or connection.got_bytes or not repeatable:
                     raise
             kept = None
@@ -90,6 +94,14 @@ class PooledClient:
                 connection.abort()
         for connection in list(self._active):
             connection.abort()
+
+    def _check_in_time(self, send_by: float, connection: Connection, request: Request) -> None:
+        """Keep the connection, which the next call finds, where it is too late for this one."""
+        if asyncio.get_running_loop().time() < send_by:
+            return
+        self._on_idle(self._pools[request.origin.key])(connection)
+        msg = f"no connection to {request.origin.host} was there before the call's time was over"
+        raise TooLateError(msg)
 
     # -- getting a connection -----------------------------------------------------------------------------------
 
@@ -154,9 +166,10 @@ class PooledClient:
             async with asyncio.timeout_at(_connect_by(request, expires)):
                 await asyncio.get_running_loop().create_connection(
                     lambda: connection,
-                    origin.host,
+                    origin.address or origin.host,
                     origin.port,
                     ssl=self._context() if origin.scheme == "https" else None,
+                    server_hostname=origin.host if origin.scheme == "https" else None,
                 )
         except TimeoutError:
             connection.give_up()
@@ -232,6 +245,12 @@ class PooledClient:
             for pool in self._pools.values():
                 while pool.idle and (pool.idle[0].is_closed or self._sweeps - pool.idle[0].idle_since > IDLE_SWEEPS):
                     pool.idle.popleft().abort()
+            self._forget_unused()
+
+    def _forget_unused(self) -> None:
+        """Let go of pools without connections: the origins that messages name are without number."""
+        for key in [key for key, pool in self._pools.items() if not pool.open and not pool.waiting]:
+            del self._pools[key]
 
 
 def _connect_by(request: Request, expires: float) -> float:

@@ -48,13 +48,15 @@ class RecordedClient:
         """Tell of each call from now on; the listener neither blocks nor raises."""
         self._listener = listener
 
-    async def send(self, request: Request, *, service: str, route: str) -> Response:
+    async def send(self, request: Request, *, service: str, route: str, path: str | None = None) -> Response:
         """Send a call and wait for the head of its answer, which must be read to its end or closed.
+
+        ``path`` is told to the listener instead of the request's own, where that holds a secret.
 
         Raises:
             HttpClientError: as ``HttpClient.send``.
         """
-        watch = _Stopwatch(request, service, route, self)
+        watch = _Stopwatch(request, service, route, self, path)
         try:
             response = await self._client.send(request)
         except HttpClientError as error:
@@ -84,9 +86,10 @@ def status_of(error: HttpClientError) -> int:
 class _Stopwatch:
     """Measures one call, and tells of it once."""
 
-    def __init__(self, request: Request, service: str, route: str, client: RecordedClient) -> None:
+    def __init__(self, request: Request, service: str, route: str, client: RecordedClient, path: str | None) -> None:
         self.received = 0
         self._request, self._service, self._route, self._client = request, service, route, client
+        self._path = request.target.partition(b"?")[0].decode("ascii") if path is None else path
         self._started_at, self._started = client.clock.now(), client.clock.monotonic()
         self._ended = False
 
@@ -102,7 +105,7 @@ class _Stopwatch:
                 service=self._service,
                 route=self._route,
                 method=request.method.decode("ascii"),
-                path=request.target.partition(b"?")[0][:_MAX_PATH].decode("ascii"),
+                path=self._path[:_MAX_PATH],
                 status=status,
                 micros=int((self._client.clock.monotonic() - self._started) * MICROSECONDS),
                 request_bytes=sent,

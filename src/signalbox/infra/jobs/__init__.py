@@ -8,21 +8,25 @@ enqueued is run at least once, never twice at the same time, and recorded by nob
 from collections.abc import Sequence
 from typing import Protocol
 
+from signalbox.infra.db.wake import Wake
+from signalbox.infra.jobs.backlog import Backlog, read_backlog
 from signalbox.infra.jobs.backoff import Backoff
 from signalbox.infra.jobs.control import (
     JobEndedError,
     JobNotFoundError,
     KeyInUseError,
     cancel,
-    count_jobs,
     delete_ended,
     find_job,
     find_jobs,
+    free_key,
     retry,
+    retry_many,
 )
 from signalbox.infra.jobs.cron import Cron, parse_cron
 from signalbox.infra.jobs.intake import enqueue, enqueue_many
 from signalbox.infra.jobs.job import (
+    ABOUT,
     Done,
     Fail,
     Handler,
@@ -39,11 +43,12 @@ from signalbox.infra.jobs.job import (
 )
 from signalbox.infra.jobs.leases import Held
 from signalbox.infra.jobs.queue import DEAD
-from signalbox.infra.jobs.schedule import Every, Schedule, every
-from signalbox.infra.jobs.wake import Wake
+from signalbox.infra.jobs.schedule import Every, Schedule, StoredSchedule, every, find_schedules
 
 __all__ = [
+    "ABOUT",
     "DEAD",
+    "Backlog",
     "Backoff",
     "Cron",
     "Done",
@@ -65,18 +70,22 @@ __all__ = [
     "Snooze",
     "State",
     "StoredJob",
+    "StoredSchedule",
     "Then",
     "Wake",
     "cancel",
-    "count_jobs",
     "delete_ended",
     "enqueue",
     "enqueue_many",
     "every",
     "find_job",
     "find_jobs",
+    "find_schedules",
+    "free_key",
     "parse_cron",
+    "read_backlog",
     "retry",
+    "retry_many",
 ]
 
 

@@ -7,8 +7,10 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Row,
+    Text,
     bindparam,
     case,
+    cast,
     delete,
     func,
     literal_column,
@@ -19,9 +21,9 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from signalbox.core.errors import ConflictError, NotFoundError
-from signalbox.infra.jobs.job import State, StoredJob
+from signalbox.infra.db.wake import mark, notify
+from signalbox.infra.jobs.job import Job, State, StoredJob
 from signalbox.infra.jobs.tables import RUNNING, WAITING, job
-from signalbox.infra.jobs.wake import mark, notify
 
 _c = job.c
 _COLUMNS = [_c[name] for name in StoredJob.__slots__]
@@ -82,15 +84,6 @@ def find_job(tx: Connection, number: int) -> StoredJob:
     return _to_stored(row)
 
 
-_COUNTS = select(_c.kind, _c.state, func.count()).where(WAITING | RUNNING | (_DEAD & _c.ended_at.is_not(None)))
-
-
-def count_jobs(tx: Connection) -> dict[tuple[str, State], int]:
-    """How many jobs of each kind wait, run and are dead. It reads them all: for status pages and metrics."""
-    rows = tx.execute(_COUNTS.group_by(_c.kind, _c.state))
-    return {(row[0], row[1]): row[2] for row in rows}
-
-
 _CANCEL = (
     update(job)
     .where(_c.id == bindparam("wanted"), WAITING | RUNNING)
@@ -120,9 +113,8 @@ def cancel(tx: Connection, number: int, *, now: int) -> StoredJob:
     return found
 
 
-_RETRY = (
+_REPLAY = (
     update(job)
-    .where(_c.id == bindparam("wanted"), WAITING | _DEAD | _CANCELLED)
     .values(
         state=literal_column("'waiting'"),
         due_at=bindparam("now", type_=_c.due_at.type),
@@ -132,6 +124,12 @@ _RETRY = (
         ended_at=null(),
     )
     .returning(_c.kind)
+)
+_RETRY = _REPLAY.where(_c.id == bindparam("wanted"), WAITING | _DEAD | _CANCELLED)
+_FIRST_OF_KEY = (
+    func.row_number()
+    .over(partition_by=[_c.kind, func.coalesce(_c.key, cast(_c.id, Text))], order_by=_c.id)
+    .label("place")
 )
 
 
@@ -160,9 +158,74 @@ def retry(tx: Connection, number: int, *, now: int) -> StoredJob:
     return find_job(tx, number)
 
 
+_OTHER = job.alias("other")
+_OTHER_LIVES = (
+    select(_OTHER.c.id)
+    .where(
+        _OTHER.c.kind == _c.kind,
+        _OTHER.c.key == _c.key,
+        _OTHER.c.key.is_not(None),
+        _OTHER.c.state.in_([literal_column("'waiting'"), literal_column("'running'")]),
+    )
+    .exists()
+)
+
+
+def retry_many(
+    tx: Connection, *, state: State, kind: str | None = None, ended_before: int | None = None, limit: int, now: int
+) -> int:
+    """Run at most ``limit`` of the jobs that are dead or cancelled again, those that ended first before others.
+
+    Jobs whose key is in use are left as they are; of several with the same key one runs.
+
+    Returns:
+        How many it were; 0 once nothing is left to run again.
+
+    Raises:
+        JobEndedError: ``state`` is another than ``dead`` and ``cancelled``.
+        KeyInUseError: another transaction enqueued a job with the key of one of them meanwhile; nothing was changed.
+    """
+    if state not in ("dead", "cancelled"):
+        msg = f"jobs that are {state} cannot be run again; those that are dead or cancelled can"
+        raise JobEndedError(msg)
+    ended = select(_c.id, _c.ended_at, _FIRST_OF_KEY).where(*_IN_STATE[state], ~_OTHER_LIVES)
+    if kind is not None:
+        ended = ended.where(_c.kind == kind)
+    if ended_before is not None:
+        ended = ended.where(_c.ended_at < ended_before)
+    firsts = ended.subquery("ended")
+    wanted = select(firsts.c.id).where(firsts.c.place == 1).order_by(firsts.c.ended_at, firsts.c.id).limit(limit)
+    try:
+        kinds = tx.execute(_REPLAY.where(_c.id.in_(wanted)), {"now": now}).scalars().all()
+    except IntegrityError as error:
+        msg = "jobs with the same keys are being enqueued; try again"
+        raise KeyInUseError(msg) from error
+    for each in set(kinds):
+        mark(tx, each, now)
+    notify(tx, set(kinds))
+    return len(kinds)
+
+
 def _is_key_in_use(tx: Connection, of: StoredJob) -> bool:
     others = select(_c.id).where(_c.kind == of.kind, _c.key == of.key, _c.id != of.id, WAITING | RUNNING)
     return tx.execute(others.limit(1)).first() is not None
+
+
+_FREE = (
+    update(job)
+    .where(_c.id == bindparam("wanted"), _c.claim == bindparam("claimed"), RUNNING)
+    .values(key=null())
+    .returning(_c.id)
+)
+
+
+def free_key(tx: Connection, of: Job) -> bool:
+    """Let another job with the key of a running one be enqueued while that one ends; False where its claim has gone.
+
+    For a handler that has looked for work in this transaction and found none: whoever adds some enqueues a job again.
+    If the job runs once more because its process died, its ``key`` is None, and there is nothing left to do.
+    """
+    return tx.execute(_FREE, {"wanted": of.id, "claimed": of.claim}).first() is not None
 
 
 def delete_ended(tx: Connection, *, state: State, older_than: int, limit: int) -> int:

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 from signalbox.core.times import MICROSECONDS
 from signalbox.infra.db import Database
+from signalbox.infra.db.wake import CommitWatch, Wake
 from signalbox.infra.jobs import leases, queue
 from signalbox.infra.jobs.job import Job, Report, State
 from signalbox.infra.jobs.leases import Held
 from signalbox.infra.jobs.schedule import Schedule, fire
-from signalbox.infra.jobs.wake import CommitWatch, Wake
 
 LEASE = 10 * MICROSECONDS
 RECOVERED_AT_ONCE = 500

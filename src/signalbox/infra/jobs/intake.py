@@ -8,10 +8,10 @@ from sqlalchemy import Connection, Insert, Select, bindparam, func, literal_colu
 from sqlalchemy.dialects import postgresql, sqlite
 
 from signalbox.infra.db import Dialect
+from signalbox.infra.db.wake import CHANNEL, mark, notify
 from signalbox.infra.jobs.job import MAX_AGE, MAX_ATTEMPTS, NewJob, Priority
 from signalbox.infra.jobs.rows import DIALECTS, bound_rows, encode_rows
 from signalbox.infra.jobs.tables import job
-from signalbox.infra.jobs.wake import CHANNEL, mark, notify
 
 _encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 _c = job.c

@@ -19,6 +19,9 @@ Priority = Literal[-1, 0, 1]
 
 PRIORITIES: tuple[Priority, ...] = (1, 0, -1)
 
+ABOUT = "about"
+"""Key of the payload under which a job that tells people of an event says which topic that has."""
+
 MAX_ATTEMPTS = 20
 MAX_AGE = 7 * DAY
 
@@ -50,7 +53,11 @@ class NewJob:
     kind: str
     """Feature and verb, such as ``tasks.submit``: the name that its handler is registered by."""
     payload: Mapping[str, Any]
-    """What the handler needs; JSON-safe, better ids than contents, no secrets."""
+    """What the handler needs; JSON-safe, better ids than contents, no secrets.
+
+    A job that tells people of an event has its topic under ``ABOUT``: where that is ``job.dead``, nobody is told of the
+    death of the job itself, which might fail for the same reason for ever.
+    """
     due_at: int | None = None
     """Microseconds UTC before which it does not run; None: at once."""
     key: str | None = None

@@ -12,6 +12,7 @@ from signalbox.infra.db import DatabaseUnavailableError
 from signalbox.infra.jobs import JobQueue, outcomes
 from signalbox.infra.jobs.job import Job, Kind, Outcome, Report
 from signalbox.infra.jobs.reporter import Reporter
+from signalbox.infra.telemetry import Histogram
 
 NEVER = 2**63 - 1
 AWAY_PAUSE = MICROSECONDS
@@ -54,6 +55,8 @@ class Lane:
         self.name = name
         self.running: dict[int, Running] = {}
         """By job id."""
+        self.lag, self.lag_sum = Histogram(), 0
+        """How long jobs had been due when they began, in microseconds."""
         self._kind, self._queue, self._clock, self._reporter, self._worker = kind, queue, clock, reporter, worker
         self._due = 0
         self._changed = asyncio.Event()
@@ -120,7 +123,12 @@ class Lane:
                 self._reporter.put(outcomes.of_release(job, now=now + STOPPING_PAUSE))
             elif now < job.lease_until:  # else this process was stopped meanwhile, and another may have it by now
                 running = self.running[job.id] = Running(job, job.lease_until)
+                self._note_lag(now - job.due_at)
                 running.task = asyncio.create_task(self._attempt(running))
+
+    def _note_lag(self, micros: int) -> None:
+        self.lag.add(max(0, micros))
+        self.lag_sum += max(0, micros)
 
     async def _attempt(self, running: Running) -> None:
         running.begun = True

@@ -9,14 +9,14 @@ from typing import Any
 
 from signalbox.core.times import MICROSECONDS
 from signalbox.infra.db import Database
+from signalbox.infra.db.wake import Wake
 from signalbox.infra.events import Event
 from signalbox.infra.jobs import outcomes
 from signalbox.infra.jobs.control import JobEndedError, JobNotFoundError, KeyInUseError
 from signalbox.infra.jobs.job import Job, NewJob, Report, State, StoredJob
 from signalbox.infra.jobs.leases import Held
-from signalbox.infra.jobs.queue import dead_event
+from signalbox.infra.jobs.queue import dead_event, is_told
 from signalbox.infra.jobs.schedule import Schedule
-from signalbox.infra.jobs.wake import Wake
 
 LEASE = 10 * MICROSECONDS
 _LIVE = ("waiting", "running")
@@ -245,7 +245,7 @@ class MemoryQueue:
             lease_until=None,
             ended_at=None if state == "waiting" else now,
         )
-        if state == "dead":
+        if state == "dead" and is_told(report.job):
             self.events.append(dead_event(report))
         elif state == "waiting":
             self._tell(job.kind, report.due_at)

@@ -7,8 +7,8 @@ import psycopg
 from psycopg import sql
 
 from signalbox.infra.db import Database
+from signalbox.infra.db.wake import CHANNEL, Wake
 from signalbox.infra.jobs.database import LEASE, DatabaseQueue
-from signalbox.infra.jobs.wake import CHANNEL, Wake
 
 PAUSE = 2.0
 """Seconds before a listening connection that broke is opened again; jobs are found by polling meanwhile."""

@@ -24,11 +24,11 @@ from sqlalchemy import (
 )
 
 from signalbox.infra.db import Dialect
+from signalbox.infra.db.wake import mark, notify
 from signalbox.infra.events import Event, publish
-from signalbox.infra.jobs.job import PRIORITIES, Job, Priority, Report, State
+from signalbox.infra.jobs.job import ABOUT, PRIORITIES, Job, Priority, Report, State
 from signalbox.infra.jobs.rows import DIALECTS, bound_rows, encode_rows
 from signalbox.infra.jobs.tables import RUNNING, WAITING, job
-from signalbox.infra.jobs.wake import mark, notify
 
 DEAD = "job.dead"
 """The topic of the event that is published in the transaction in which a job dies."""
@@ -158,7 +158,8 @@ _RECORD: dict[str, Update] = {dialect: _record(dialect) for dialect in DIALECTS}
 def record(tx: Connection, reports: Sequence[Report], *, now: int) -> list[State | None]:
     """Write down what became of claims, with what their handlers want recorded beside it.
 
-    A job whose end was asked for meanwhile does not run again. A job that dies publishes ``job.dead``.
+    A job whose end was asked for meanwhile does not run again. A job that dies publishes ``job.dead``,
+    unless it was about such an event.
 
     Returns:
         For each report the state of its job; None where the claim was not current any more, or has been reported
@@ -173,7 +174,7 @@ def record(tx: Connection, reports: Sequence[Report], *, now: int) -> list[State
             continue
         if report.then is not None:
             report.then(tx)
-        if state == "dead":
+        if state == "dead" and is_told(report.job):
             publish(tx, dead_event(report), now=now)
         elif state == "waiting":
             mark(tx, report.job.kind, report.due_at)
@@ -200,6 +201,11 @@ def _write(tx: Connection, reports: Collection[Report], now: int) -> dict[tuple[
         found = tx.execute(_RECORD[dialect], {"rows": encode_rows(other), "now": now})
         kept.update(((row[0], row[1]), row[2]) for row in found)
     return kept
+
+
+def is_told(job: Job) -> bool:
+    """Whether others are told when it dies: not if it was to tell them of such a death."""
+    return job.payload.get(ABOUT) != DEAD
 
 
 def dead_event(report: Report) -> Event:

@@ -74,6 +74,18 @@ def every(name: str, kind: str, span: int, payload: Mapping[str, Any] | None = N
     return Schedule(name, kind, Every(span, zlib.crc32(name.encode()) * MICROSECONDS % max(span, 1)), payload or {})
 
 
+@dataclass(frozen=True, slots=True)
+class StoredSchedule:
+    """A schedule as the database knows it. Times are microseconds UTC."""
+
+    name: str
+    spec: str
+    next_at: int
+    last_at: int | None
+    """When it last enqueued its job."""
+
+
+_ALL = select(*(table.c[name] for name in StoredSchedule.__slots__)).order_by(table.c.name)
 _NEXT = select(table.c.spec, table.c.next_at).where(table.c.name == bindparam("wanted"))
 _MOVE = (
     update(table)
@@ -94,6 +106,11 @@ def fire(tx: Connection, schedules: Sequence[Schedule], *, now: int) -> int | No
         The next moment of any of them, in microseconds UTC; None where there are none.
     """
     return min((_fire_one(tx, each, now) for each in sorted(schedules, key=lambda each: each.name)), default=None)
+
+
+def find_schedules(tx: Connection) -> list[StoredSchedule]:
+    """All that were ever run, by name; one whose next moment has long passed is run by nobody any more."""
+    return [StoredSchedule(*row) for row in tx.execute(_ALL)]
 
 
 def _fire_one(tx: Connection, schedule: Schedule, now: int) -> int:

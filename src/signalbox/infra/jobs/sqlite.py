@@ -1,8 +1,8 @@
 """Jobs on SQLite: one process runs them, so whatever a predecessor left running is free at once."""
 
+from signalbox.infra.db.wake import Wake
 from signalbox.infra.jobs import leases
 from signalbox.infra.jobs.database import DatabaseQueue
-from signalbox.infra.jobs.wake import Wake
 
 
 class SqliteQueue(DatabaseQueue):

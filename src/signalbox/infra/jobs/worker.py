@@ -15,6 +15,7 @@ from signalbox.infra.jobs.lane import Lane, Running
 from signalbox.infra.jobs.leases import Held
 from signalbox.infra.jobs.reporter import Reporter
 from signalbox.infra.jobs.schedule import Schedule
+from signalbox.infra.telemetry import Histogram
 
 HEARTBEAT = 2.5
 """Seconds between two extensions of leases: a quarter of a lease."""
@@ -44,12 +45,13 @@ class Worker:
         name: str,
         schedules: Sequence[Schedule] = (),
         heartbeat: float = HEARTBEAT,
+        listeners: Mapping[str, Callable[[], None]] | None = None,
     ) -> None:
-        """``name`` is unlike that of any other process, now or earlier."""
+        """``name`` is unlike that of any other process, now or earlier; ``listeners`` hear wake-ups by other names."""
         _check(kinds, schedules)
         self.reporter = Reporter(queue, clock, self._fail)
         self._queue, self._clock, self._name, self._schedules = queue, clock, name, tuple(schedules)
-        self._heartbeat = heartbeat
+        self._heartbeat, self._listeners = heartbeat, dict(listeners or {})
         self._lanes = {
             each: Lane(each, kind, queue=queue, clock=clock, reporter=self.reporter, worker=name)
             for each, kind in kinds.items()
@@ -61,6 +63,11 @@ class Worker:
     def running(self) -> dict[str, int]:
         """How many jobs of each kind run at present in this process."""
         return {name: len(lane.running) for name, lane in self._lanes.items()}
+
+    @property
+    def lags(self) -> dict[str, tuple[Histogram, int]]:
+        """How long jobs of each kind had been due when they began here, and the sum of that, in microseconds."""
+        return {name: (lane.lag, lane.lag_sum) for name, lane in self._lanes.items()}
 
     async def open(self) -> None:
         """Begin to work.
@@ -77,23 +84,32 @@ class Worker:
         if self._schedules:
             self._repeat("schedules", self._fire)
 
+    def stop(self) -> None:
+        """Take no more jobs; those under way go on until ``close``."""
+        for lane in self._lanes.values():
+            lane.close()
+
     async def close(self, *, drain: float = 10.0) -> None:
         """Take no more jobs; finish those under way within ``drain`` seconds, give the rest back, record it all.
 
         What was given back runs at once elsewhere, and its attempt does not count.
         """
-        for lane in self._lanes.values():
-            lane.close()
+        self.stop()
         if self._lane_tasks:
             await asyncio.wait(self._lane_tasks)
         await _wait(self._attempts(), drain)
-        for lane in self._lanes.values():
-            for running in list(lane.running.values()):
-                lane.end(running, "released")
+        self.give_back()
         if left := await _wait(self._attempts(), GRACE):
             _log.error("handlers do not stop; their jobs run again when the leases end", extra={"jobs": left})
         await self.reporter.close(within=LAST_WRITE)
         await self._stack.aclose()
+
+    def give_back(self) -> None:
+        """Stop the jobs under way; they run again at once elsewhere, or in the next process."""
+        for lane in self._lanes.values():
+            for running in list(lane.running.values()):
+                if running.ending is None:
+                    lane.end(running, "released")
 
     def _attempts(self) -> list[asyncio.Task[None]]:
         """The tasks of all jobs under way."""
@@ -103,6 +119,8 @@ class Worker:
     def _wake(self, kind: str, due_at: int) -> None:
         if (lane := self._lanes.get(kind)) is not None:
             lane.wake(due_at)
+        elif (listener := self._listeners.get(kind)) is not None:
+            listener()
 
     def _fail(self, job: Job, error: Exception) -> Report:
         return self._lanes[job.kind].fail(job, error)

@@ -6,7 +6,7 @@ An absent database costs rows, never speed or memory.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from signalbox.core.errors import UnavailableError
@@ -23,14 +23,21 @@ class BatchSink(Generic[T]):
     """Hands what was recorded to ``flush`` every ``interval`` seconds, and on ``close``.
 
     ``flush`` is called again with the same items when it raises UnavailableError. While it fails, up to
-    ``capacity`` items wait; more are dropped and counted.
+    ``capacity`` items wait; more are dropped and counted. ``fill`` is called before each flush, so that whoever gathers
+    items can hand in the last ones.
     """
 
     def __init__(
-        self, flush: Callable[[list[T]], Awaitable[None]], *, capacity: int = CAPACITY, interval: float = INTERVAL
+        self,
+        flush: Callable[[list[T]], Awaitable[None]],
+        *,
+        fill: Callable[[], None] = lambda: None,
+        capacity: int = CAPACITY,
+        interval: float = INTERVAL,
     ) -> None:
         self.dropped = 0
         """How many items were lost because ``capacity`` waited already."""
+        self._fill = fill
         self._flush, self._capacity, self._interval = flush, capacity, interval
         self._items: list[T] = []
         self._failing = False
@@ -49,6 +56,12 @@ class BatchSink(Generic[T]):
             self._items.append(item)
         else:
             self.dropped += 1
+
+    def record_all(self, items: Sequence[T]) -> None:
+        """Take many items; never blocks."""
+        room = max(0, self._capacity - len(self._items))
+        self._items += items[:room] if room < len(items) else items
+        self.dropped += max(0, len(items) - room)
 
     def open(self) -> None:
         """Begin to flush; needs a running event loop."""
@@ -69,6 +82,7 @@ class BatchSink(Generic[T]):
 
     async def _flush_in_turn(self) -> None:
         async with self._turn:  # one batch at a time, so that one that is put back stays before newer ones
+            self._fill()
             if not self._items:
                 return
             batch, self._items = self._items, []

@@ -5,7 +5,7 @@ import sqlalchemy as sa
 
 from signalbox.core.errors import ConflictError
 from signalbox.infra.db import Database
-from signalbox.infra.jobs.wake import CommitWatch, mark, notify
+from signalbox.infra.db.wake import CommitWatch, mark, notify
 from tests.support.jobs import until
 
 

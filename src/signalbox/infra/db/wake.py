@@ -1,8 +1,8 @@
-"""Tells waiting workers that there may be something to do: always a hint, never the truth.
+"""Tells those who wait for rows that there may be some: always a hint, never the truth.
 
-Whoever makes a job due says so to its transaction. After COMMIT the connection goes back to its pool, which is where
-``CommitWatch`` hears of it, so that a worker in the same process looks at once. Other processes on PostgreSQL are told
-by NOTIFY, which the server sends on at COMMIT.
+Whoever writes what somebody waits for says so to its transaction, by a name: a kind of job, or ``events``. After COMMIT
+the connection goes back to its pool, which is where ``CommitWatch`` hears of it, so that a worker in the same process
+looks at once. Other processes on PostgreSQL are told by NOTIFY, which the server sends on at COMMIT.
 """
 
 import asyncio
@@ -10,36 +10,36 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event, func, select
+from sqlalchemy import Connection, Engine, bindparam, event, func, select
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.types import Text
 
 from signalbox.infra.db import Database
-from signalbox.infra.jobs.rows import bound_rows, encode_rows
-from signalbox.infra.jobs.tables import job
 
 CHANNEL = "signalbox_jobs"
 
 Wake = Callable[[str, int], None]
-"""Called with a kind and the moment, in microseconds UTC, from which one of its jobs may be due."""
+"""Called with a name and the moment, in microseconds UTC, from which there may be something to do."""
 
-_KINDS = bound_rows("postgresql", "rows", {"kind": job.c.kind.type}, "kinds")
-_NOTIFY = select(func.pg_notify(CHANNEL, _KINDS.c.kind))
+_NAME = func.unnest(bindparam("names", type_=ARRAY(Text))).column_valued("name")
+_NOTIFY = select(func.pg_notify(CHANNEL, _NAME))
 
 
-def mark(tx: Connection, kind: str, due_at: int) -> None:
-    """Wake the workers of this process when ``tx`` has ended."""
+def mark(tx: Connection, name: str, due_at: int) -> None:
+    """Wake those in this process who wait for ``name`` when ``tx`` has ended."""
     marks = tx.info.setdefault(CHANNEL, {})
-    if due_at < marks.get(kind, due_at + 1):
-        marks[kind] = due_at
+    if due_at < marks.get(name, due_at + 1):
+        marks[name] = due_at
 
 
-def notify(tx: Connection, kinds: Iterable[str]) -> None:
-    """Wake the workers of other processes too when ``tx`` is committed; on SQLite there are none."""
+def notify(tx: Connection, names: Iterable[str]) -> None:
+    """Wake those in other processes too when ``tx`` is committed; on SQLite there are none."""
     if tx.dialect.name == "postgresql":
-        tx.execute(_NOTIFY, {"rows": encode_rows([[kind] for kind in kinds])})
+        tx.execute(_NOTIFY, {"names": list(names)})
 
 
 class CommitWatch:
-    """Calls ``wake`` in the event loop after each transaction in this process that made jobs due."""
+    """Calls ``wake`` in the event loop after each transaction in this process that marked something."""
 
     def __init__(self, db: Database, wake: Wake) -> None:
         self._db, self._wake = db, wake
@@ -72,8 +72,8 @@ class CommitWatch:
         record.info.pop(CHANNEL, None)
 
     def _tell(self, marks: dict[str, int]) -> None:
-        for kind, due_at in marks.items():
-            self._wake(kind, due_at)
+        for name, due_at in marks.items():
+            self._wake(name, due_at)
 
 
 def _engine_of(tx: Connection) -> Engine:

@@ -1,0 +1,165 @@
+"""What criticality keeps in memory in each process, and how it stays as new as the database."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+
+import msgspec
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from sqlalchemy import Connection
+
+from signalbox.core.errors import UnavailableError
+from signalbox.core.waiters import Waiters
+from signalbox.criticality.claims import Claimer
+from signalbox.criticality.counter import AskCounter
+from signalbox.criticality.models import Current
+from signalbox.criticality.service import ask
+from signalbox.criticality.settings import CriticalitySettings
+from signalbox.criticality.store import Pair
+from signalbox.criticality.view import Known, View
+from signalbox.criticality.wire import from_message, to_message
+from signalbox.infra.context import Context
+
+CHANNEL = "criticality"
+
+POLL = 0.5
+"""Seconds between looks at the database, for what no broadcast tells: changes by commands, and messages that got lost."""
+PATIENCE = 3.0
+"""Seconds that such a look may take; then memory may be old, and the database is asked each time."""
+
+_log = logging.getLogger(__name__)
+
+
+class CriticalityRuntime:
+    """Answers asks. Only "nothing new" comes from memory; who is told of a change is decided by the database."""
+
+    def __init__(self, context: Context, settings: CriticalitySettings, *, serves: bool = True) -> None:
+        """``serves``: whether this process answers asks; one that only runs jobs speaks, and knows nothing itself."""
+        self.context, self.settings = context, settings
+        self.view = View()
+        self.counter = AskCounter(context)
+        self.waiters: Waiters[str, int] = Waiters(context.drain)
+        self.streams = 0
+        """Streams that are open."""
+        self.is_fresh = False
+        """Whether memory is known to be as new as the database, but for a moment."""
+        self._serves, self._claimer = serves, Claimer(context)
+        self._told = 0
+        self._look = asyncio.Event()
+        self._forget: Callable[[], None] = _nothing
+        self._task: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Begin to follow changes. With the database away too: asks are then refused until it is back."""
+        if not self._serves:
+            return
+        self._forget = self.context.broadcast.subscribe(CHANNEL, self._hear)
+        await self.synchronise()
+        await self.counter.open()
+        self._task = asyncio.create_task(self._follow())
+        self.context.metrics.register(self)
+
+    async def close(self) -> None:
+        """Write what was counted."""
+        if self._task is None:
+            return
+        self._forget()
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        await self._claimer.close()
+        await self.counter.close()
+
+    # -- asking -------------------------------------------------------------------------------------------------------
+
+    def has_nothing_for(self, pair: Pair) -> bool:
+        """Whether ``{}`` can be answered at once: no I/O, less than a microsecond."""
+        return self.is_fresh and self.view.has_nothing_for(pair)
+
+    async def ask(self, pair: Pair, *, since: int | None = None) -> Known | None:
+        """What to tell an app, whose ask is answered with it; None: nothing new.
+
+        With ``since``, the revision that the app says it has: whatever is newer, told before or not.
+
+        Raises:
+            DatabaseUnavailableError: there may be something new, and the database is away.
+        """
+        if self.is_fresh:
+            known = self.view.known.get(pair[1])
+            if known is None:
+                return None
+            if self.view.has_nothing_for(pair) if since is None else since >= known.revision:
+                return None
+        current, won = await self._claimer.claim(pair)
+        if current is None:
+            return None
+        self._take(current)
+        self.view.note_told(pair, current.revision)
+        if not won and (since is None or since >= current.revision):
+            return None
+        self._told += 1
+        return Known.of(current)
+
+    # -- following ----------------------------------------------------------------------------------------------------
+
+    def announce(self, tx: Connection, current: Current) -> None:
+        """Tell all processes, once ``tx`` is committed, what a signal stands at."""
+        self.context.broadcast.publish(tx, CHANNEL, to_message(current))
+
+    async def synchronise(self) -> None:
+        """Look at the database now; whether that worked is in ``is_fresh``."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                levels = await self.context.db.read(ask.read_levels)
+        except (UnavailableError, TimeoutError) as error:
+            if self.is_fresh:
+                _log.warning("levels cannot be read; asks go to the database", extra={"reason": str(error)})
+            self.is_fresh = False
+            return
+        for current in levels:
+            self._take(current)
+        self.is_fresh = True
+
+    def collect(self) -> Iterator[Metric]:
+        """Prometheus families."""
+        levels = GaugeMetricFamily("signalbox_criticality_level", "What signals stand at.", labels=("signal",))
+        for name, known in self.view.known.items():
+            levels.add_metric((name,), known.current.level)
+        yield levels
+        yield CounterMetricFamily("signalbox_criticality_told", "Asks answered with a change.", self._told)
+        yield GaugeMetricFamily("signalbox_criticality_waiting", "Asks that wait for a change.", len(self.waiters))
+        yield GaugeMetricFamily("signalbox_criticality_streams", "Streams that are open.", self.streams)
+        yield from self.counter.collect()
+
+    def _take(self, current: Current) -> None:
+        if self.view.apply(current):
+            self.waiters.wake(current.signal, current.revision)
+
+    def _hear(self, message: str | None) -> None:
+        """A change in some process; None: maybe many, which the next look finds."""
+        if message is None:
+            self.is_fresh = False
+            self._look.set()
+            return
+        try:
+            self._take(from_message(message))
+        except msgspec.MsgspecError:
+            _log.exception("a message of another release was not understood")
+            self.is_fresh = False
+            self._look.set()
+
+    async def _follow(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(POLL):
+                    await self._look.wait()
+            self._look.clear()
+            try:
+                await self.synchronise()
+            except Exception:  # noqa: BLE001 - whatever it was, the next look must come
+                _log.exception("levels cannot be read")
+                self.is_fresh = False
+
+
+def _nothing() -> None:
+    """What there is to take back before anything was begun."""

@@ -1,0 +1,54 @@
+"""How much waits, and how much is dead: counted as far as a status page needs, so that a look stays cheap."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Select, bindparam, func, literal_column, select
+
+from signalbox.infra.db import Dialect
+from signalbox.infra.jobs.queue import next_due
+from signalbox.infra.jobs.rows import DIALECTS, bound_rows, encode_rows
+from signalbox.infra.jobs.tables import WAITING, job
+
+_c = job.c
+
+
+class Backlog(NamedTuple):
+    """What there is of one kind."""
+
+    waiting: int
+    """Jobs that wait, due or not."""
+    dead: int
+    first_due: int | None
+    """When the first waiting job is due, maybe long ago; microseconds UTC."""
+
+
+def _waiting(dialect: Dialect) -> Select[Any]:
+    kinds = bound_rows(dialect, "rows", {"kind": _c.kind.type}, "kinds")
+    some = select(_c.id).where(WAITING, _c.kind == kinds.c.kind).limit(bindparam("most")).correlate(kinds).subquery()
+    return select(kinds.c.kind, select(func.count()).select_from(some).scalar_subquery())
+
+
+_WAITING: dict[str, Select[Any]] = {dialect: _waiting(dialect) for dialect in DIALECTS}
+_SOME_DEAD = (
+    select(_c.kind)
+    .where(_c.state == literal_column("'dead'"), _c.ended_at.is_not(None))  # the second lets the planner use the index
+    .limit(bindparam("most"))
+    .subquery()
+)
+_DEAD = select(_SOME_DEAD.c.kind, func.count()).group_by(_SOME_DEAD.c.kind)
+
+
+def read_backlog(tx: Connection, kinds: Sequence[str], *, most: int) -> dict[str, Backlog]:
+    """What there is of these kinds, and of others that have dead jobs; at most ``most`` are counted of anything."""
+    waiting = {row[0]: row[1] for row in tx.execute(_WAITING[tx.dialect.name], _bound(kinds, most))}
+    dead = {row[0]: row[1] for row in tx.execute(_DEAD, {"most": most}).tuples()}
+    due = next_due(tx, kinds)
+    return {
+        kind: Backlog(waiting.get(kind, 0), dead.get(kind, 0), due.get(kind))
+        for kind in sorted(waiting.keys() | dead.keys())
+    }
+
+
+def _bound(kinds: Sequence[str], most: int) -> dict[str, Any]:
+    return {"rows": encode_rows([[kind] for kind in kinds]), "most": most}

@@ -1,0 +1,1 @@
+"""Notifications: an event has a topic, routes send it to channels, and nothing is lost."""

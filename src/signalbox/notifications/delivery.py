@@ -1,0 +1,256 @@
+"""Making deliveries: what the job of a delivery does, step by step.
+
+Look at it, wait for its turn, render it, send it, write down what came of it. The provider has accepted a message
+before it is recorded as sent, so that a crash in between repeats it, under the same id, and loses nothing.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+from sqlalchemy import Connection
+
+from signalbox.core.times import MICROSECONDS, parse_span
+from signalbox.infra.context import Context
+from signalbox.infra.events import Event, publish
+from signalbox.infra.jobs import Done, Job, Kind, Outcome, Snooze
+from signalbox.notifications import channel_states, pacing, store
+from signalbox.notifications.channel_settings import DeliverySettings
+from signalbox.notifications.channels import Channel, ChannelError, Notice, Sent, Summary
+from signalbox.notifications.claims import MAX_CARRIED, Pace, Wait, begin
+from signalbox.notifications.errors import RenderError
+from signalbox.notifications.intake import FAILURES
+from signalbox.notifications.routing import rank
+from signalbox.notifications.schemas import Attempt, StoredMessage
+from signalbox.notifications.store import Due
+from signalbox.notifications.templates import Member, Subject, default_title, render, summary
+
+DEAD = "notification.dead"
+"""Topic of the event that a delivery was given up."""
+
+HANG = 30.0
+"""Seconds beyond a channel's own timeout after which it is not waited for any more."""
+_LINE = 150
+"""Characters of one message in a digest."""
+_SHORTEST_DIGEST = 2_000
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of sending."""
+
+    sent: Sent | None
+    error: ChannelError | None
+    at: int
+    micros: int
+
+    def to_attempt(self) -> Attempt:
+        """As it is kept."""
+        if self.sent is not None:
+            return Attempt(self.at, self.micros, "sent", self.sent.status, self.sent.excerpt, None)
+        error = self.error
+        if error is None:
+            msg = "neither sent nor failed"
+            raise ValueError(msg)
+        outcome: Literal["failed", "refused"] = "failed" if error.retry_after is None or error.permanent else "refused"
+        return Attempt(self.at, self.micros, outcome, error.status, error.excerpt, error.message)
+
+
+class Deliverer:
+    """Makes the deliveries of one channel."""
+
+    def __init__(self, context: Context, channel: Channel, settings: DeliverySettings, *, restart_spread: int) -> None:
+        self.channel, self.settings = channel, settings
+        self._context, self._restart_spread = context, restart_spread
+        self._retries = [parse_span(wait) for wait in settings.retries]
+        self._max_age = parse_span(settings.max_age)
+        room = channel.max_length or MAX_CARRIED * _LINE
+        self.pace = Pace(channel.rate, settings.digest, max(2, min(MAX_CARRIED, room // _LINE)))
+
+    def to_kind(self) -> Kind:
+        """How workers run its jobs."""
+        return Kind(self.deliver, concurrency=1 if self.pace.rate is not None else self.settings.concurrency)
+
+    async def deliver(self, job: Job) -> Outcome:
+        """Make the delivery that a job is for."""
+        context, now = self._context, self._context.clock.now()
+        due = await context.db.read(store.find_due, int(job.payload["delivery"]))
+        if due is None or due.state not in {"pending", "sending"}:
+            return Done()  # swept, sent by an earlier attempt, or told of within another
+        if (obstacle := self._obstacle(due, now=now)) is not None:
+            return obstacle
+        carried: list[StoredMessage] = []
+        if self._needs_turn(due):
+            turn = await context.db.write(begin, due, pace=self.pace, permit=self._permit, now=now)
+            if turn is None:
+                return Done()
+            if isinstance(turn, Wait):
+                return Snooze(turn.until, turn.reason)
+            carried = turn.carried
+        try:
+            notice = self._render(due, carried)
+        except RenderError as error:
+            return self._dead(due, str(error), attempts=due.attempts, attempt=None)
+        return self._record(due, await self.send(notice))
+
+    async def send(self, notice: Notice) -> Result:
+        """Send once; whatever the channel raises is a failure of it."""
+        clock = self._context.clock
+        at, begun = clock.now(), clock.monotonic()
+        sent, failure = None, None
+        try:
+            async with asyncio.timeout(self.settings.timeout + HANG):
+                sent = await self.channel.send(notice)
+        except ChannelError as error:
+            failure = error
+        except TimeoutError:
+            failure = ChannelError("the channel did not come to an end")
+        except Exception as error:  # noqa: BLE001 - one broken channel is a failed delivery, not a failed worker
+            _log.exception("a channel failed unexpectedly", extra={"channel": self.channel.name})
+            failure = ChannelError(f"the channel failed unexpectedly: {type(error).__name__}")
+        return Result(sent, failure, at, round((clock.monotonic() - begun) * MICROSECONDS))
+
+    # -- before it is sent --------------------------------------------------------------------------------------------
+
+    def _obstacle(self, due: Due, *, now: int) -> Outcome | None:
+        """What keeps it from being sent now."""
+        if due.disabled_reason is not None:
+            reason = f"the channel is disabled: {due.disabled_reason}"
+            return self._dead(due, reason, attempts=due.attempts, attempt=None)
+        if due.attempts > 0 and now > due.since + self._max_age:
+            return self._dead(due, f"older than {self.settings.max_age}", attempts=due.attempts, attempt=None)
+        if due.paused_until is not None and due.paused_until > now:
+            return Snooze(due.paused_until, "the provider asked to be left alone for a while")
+        if due.attempts == 0:
+            return None
+        due_at = pacing.spread(due.due_at, now=now, over=self._restart_spread, fraction=random.random())
+        if due_at <= now:
+            return None
+        reason = "overdue, as many may be: they are spread"
+        then = partial(store.set_waiting, number=due.number, due_at=due_at, attempts=due.attempts, reason=reason)
+        return Snooze(due_at, reason, then)
+
+    def _needs_turn(self, due: Due) -> bool:
+        """Whether it must be taken first: others may go with it, or something counts how often is sent."""
+        has_budget = self.channel.host is not None and self._context.budgets.name_of(self.channel.host) is not None
+        return self.pace.rate is not None or due.group_key is not None or due.state == "sending" or has_budget
+
+    def _permit(self, tx: Connection, now: int) -> int | None:
+        """A permit of the budget of the channel's host; None, or when to ask again."""
+        host, budgets = self.channel.host, self._context.budgets
+        if host is None or budgets.name_of(host) is None:
+            return None
+        grant = budgets.take(tx, host, now=now)
+        return None if grant.count else grant.retry_at or now + MICROSECONDS
+
+    def _render(self, due: Due, carried: Sequence[StoredMessage]) -> Notice:
+        """The message as the channel gets it.
+
+        Raises:
+            RenderError: a template failed.
+        """
+        of = due.message
+        whole = sorted([of, *carried], key=lambda each: each.number) if carried else []
+        template = self.settings.template
+        look = render(to_subject(of, whole), title=template.title, text=template.text, html=template.html)
+        severity = max([of.severity, *(each.severity for each in carried)], key=rank)
+        return Notice(
+            id=of.id,
+            topic=of.topic,
+            severity=severity,
+            title=look.title,
+            text=look.text,
+            html=look.html,
+            app=of.app,
+            customer=of.customer,
+            metadata=of.metadata,
+            created_at=of.created_at,
+            group=tuple(Summary(each.id, default_title(to_subject(each)), each.created_at) for each in whole),
+        )
+
+    # -- after it was sent --------------------------------------------------------------------------------------------
+
+    def _record(self, due: Due, result: Result) -> Outcome:
+        attempt, now, error = result.to_attempt(), self._context.clock.now(), result.error
+        if result.sent is not None:
+            carries = self._needs_turn(due)
+            return Done(partial(_write_sent, due=due, sent=result.sent, attempt=attempt, carries=carries, now=now))
+        if error is None or error.permanent:
+            reason = attempt.error or ""
+            disable = error is not None and error.disable
+            return self._dead(due, reason, attempts=due.attempts + 1, attempt=attempt, disable=disable)
+        if error.retry_after is not None:
+            until = pacing.pause_end(error.retry_after, now=now)
+            if until > due.since + self._max_age:
+                return self._dead(due, error.message, attempts=due.attempts, attempt=attempt)
+            # the place in the queue is kept: among what is due together the oldest goes first
+            return Snooze(until, error.message, partial(_write_pause, due=due, until=until, attempt=attempt))
+        failures = due.attempts + 1
+        wait = pacing.retry_delay(self._retries, failures, random.random())
+        if wait is None or now + wait > due.since + self._max_age:
+            return self._dead(due, error.message, attempts=failures, attempt=attempt)
+        due_at = now + wait
+        return Snooze(due_at, error.message, partial(_write_failed, due=due, due_at=due_at, attempt=attempt))
+
+    def _dead(self, due: Due, reason: str, *, attempts: int, attempt: Attempt | None, disable: bool = False) -> Done:
+        now = self._context.clock.now()
+        _log.warning(
+            "a notification was given up",
+            extra={"channel": due.channel, "notification": due.message.id, "reason": reason},
+        )
+
+        def write(tx: Connection) -> None:
+            _note(tx, due, attempt)
+            store.set_dead(tx, due.number, attempts=attempts, reason=reason, now=now)
+            store.set_carried(tx, due.number, state="dead", reason=reason, now=now)
+            tells = due.message.topic not in FAILURES
+            if disable:
+                channel_states.disable(tx, due.channel, reason=reason, tell=tells, now=now)
+            if tells:
+                publish(tx, _to_event(due, reason), now=now)
+
+        return Done(write)
+
+
+def to_subject(of: StoredMessage, group: Sequence[StoredMessage] = ()) -> Subject:
+    """A message as templates see it."""
+    members = [Member(each.id, each.topic, each.severity, each.description, each.created_at) for each in group]
+    return Subject(
+        of.id, of.topic, of.severity, of.description, of.app, of.customer, of.metadata, of.created_at, members
+    )
+
+
+def _note(tx: Connection, due: Due, attempt: Attempt | None) -> None:
+    if attempt is not None:
+        store.insert_attempt(tx, due.number, due.channel, attempt)
+
+
+def _write_sent(tx: Connection, *, due: Due, sent: Sent, attempt: Attempt, carries: bool, now: int) -> None:
+    _note(tx, due, attempt)
+    store.set_sent(tx, due.number, provider_id=sent.provider_id, now=now)
+    if carries:
+        store.set_carried(tx, due.number, state="sent", reason=f"told of within {due.message.id}", now=now)
+
+
+def _write_pause(tx: Connection, *, due: Due, until: int, attempt: Attempt) -> None:
+    _note(tx, due, attempt)
+    reason = attempt.error or ""
+    store.set_waiting(tx, due.number, due_at=due.due_at, attempts=due.attempts, reason=reason)
+    channel_states.pause(tx, due.channel, until=until)
+
+
+def _write_failed(tx: Connection, *, due: Due, due_at: int, attempt: Attempt) -> None:
+    _note(tx, due, attempt)
+    store.set_waiting(tx, due.number, due_at=due_at, attempts=due.attempts + 1, reason=attempt.error or "")
+
+
+def _to_event(due: Due, reason: str) -> Event:
+    of = due.message
+    data = {"channel": due.channel, "message": of.id, "topic": of.topic, "reason": reason}
+    return Event(DEAD, {**data, "description": summary(of.description)}, severity="error")

@@ -1,0 +1,314 @@
+"""Notifications over HTTP: what comes in by ``/api/assistance`` and ``/api/hooks``, and what became of it."""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import AwareDatetime
+from sqlalchemy import Connection
+
+from signalbox.auth.doors import Accepted, Asked, Door, Parameter
+from signalbox.auth.principal import Principal
+from signalbox.auth.scopes import MANAGER, USER
+from signalbox.auth.security import Guard
+from signalbox.core.pagination import DEFAULT_LIMIT, MAX_LIMIT, next_link
+from signalbox.core.times import to_datetime, to_micros
+from signalbox.notifications import hooks, intake, listing, service, silences
+from signalbox.notifications.delivery import Deliverer
+from signalbox.notifications.listing import ChannelFigures, MessageFilter
+from signalbox.notifications.routing import Labels
+from signalbox.notifications.runtime import NotificationRuntime
+from signalbox.notifications.schemas import (
+    AssistanceIn,
+    AssistanceOut,
+    ChannelOut,
+    ChannelTestOut,
+    MessageDetail,
+    MessageOut,
+    NewMessage,
+    Retried,
+    RetryIn,
+    RouteTestIn,
+    RouteTestOut,
+    SilenceIn,
+    SilenceOut,
+    State,
+)
+from signalbox.notifications.settings import Severity
+
+Word = Annotated[str | None, Query(max_length=300, pattern=r"^[^\x00]*$")]  # PostgreSQL takes no NUL
+Cursor = Annotated[str | None, Query(max_length=100, description="From the `Link` header of the page before.")]
+Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT)]
+
+
+# -- intake -----------------------------------------------------------------------------------------------------------
+
+
+def build_doors(runtime: NotificationRuntime) -> list[Door[Any]]:
+    """What accepts messages."""
+    return [_assistance(runtime), _hook(runtime)]
+
+
+def _assistance(runtime: NotificationRuntime) -> Door[AssistanceIn]:
+    def handle(tx: Connection, body: AssistanceIn, caller: Principal, now: int) -> Accepted:
+        new = NewMessage(
+            intake.fold_topic(body.topic),
+            body.description,
+            "api",
+            severity=body.severity,
+            app=caller.app,
+            customer=body.customer,
+            metadata=body.metadata,
+            dedup_key=body.dedup_key,
+        )
+        return _to_answer(intake.accept(tx, new, routing=runtime.routing, now=now))
+
+    return Door(
+        method="POST",
+        path="/api/assistance",
+        scope="assistance",
+        body=AssistanceIn,
+        handle=handle,
+        summary="Ask for assistance",
+        answer=AssistanceOut,
+        idempotent=True,
+        status=202,
+        responses={400: "The description is empty, or no route takes the topic: the answer names those that are known"},
+        tags=("notifications",),
+    )
+
+
+def _hook(runtime: NotificationRuntime) -> Door[Any]:
+    async def prepare(asked: Asked) -> hooks.HookCall:
+        hook = runtime.hook(asked.path["name"])
+        return hooks.read_call(hook, asked.body, headers=asked.headers, query=asked.query, now=asked.now)
+
+    def handle(tx: Connection, call: hooks.HookCall, _caller: Principal, now: int) -> Accepted:
+        return _to_answer(hooks.accept_call(tx, call, routing=runtime.routing, now=now))
+
+    return Door(
+        method="POST",
+        path="/api/hooks/{name}",
+        scope=None,
+        body=bytes,
+        handle=handle,
+        prepare=prepare,
+        summary="Call an inbound webhook of the settings",
+        answer=AssistanceOut,
+        parameters=[
+            Parameter("X-Hook-Token", "header", "The token of a hook with auth = token"),
+            Parameter("token", "query", "The same, for senders that can set no header"),
+            Parameter("webhook-signature", "header", "With webhook-id and webhook-timestamp: auth = standard"),
+            Parameter("X-Hub-Signature-256", "header", "auth = github"),
+        ],
+        status=202,
+        responses={
+            400: "The body lacks what the settings take from it, or no route takes the topic",
+            401: "No token or signature",
+            403: "The token or signature is wrong, or the request too old",
+            404: "There is no such hook",
+        },
+        tags=("notifications",),
+    )
+
+
+def _to_answer(accepted: intake.Accepted) -> Accepted:
+    body = AssistanceOut(accepted.id, "accepted", accepted.topic, accepted.channels)
+    return Accepted(202, body, location=f"/api/notifications/{accepted.id}")
+
+
+# -- messages ---------------------------------------------------------------------------------------------------------
+
+
+def build_router(runtime: NotificationRuntime, guard: Guard) -> APIRouter:
+    """Everything about notifications that is looked at or changed by people."""
+    router = APIRouter(tags=["notifications"])
+    router.include_router(_messages(runtime, guard))
+    router.include_router(_actions(runtime, guard))
+    router.include_router(_channels(runtime, guard))
+    router.include_router(_silences(runtime, guard))
+    return router
+
+
+def _filter(
+    *,
+    topic: Word = None,
+    state: Annotated[State | None, Query(description="Of one of its deliveries.")] = None,
+    channel: Word = None,
+    severity: Severity | None = None,
+    app: Word = None,
+    customer: Word = None,
+    since: Annotated[AwareDatetime | None, Query(description="First moment, RFC 3339.")] = None,
+    until: Annotated[AwareDatetime | None, Query(description="Moment behind the last, RFC 3339.")] = None,
+) -> MessageFilter:
+    return MessageFilter(
+        topic=None if topic is None else topic.strip().lower(),
+        state=state,
+        channel=channel,
+        severity=severity,
+        app=app,
+        customer=customer,
+        since=None if since is None else to_micros(since),
+        until=None if until is None else to_micros(until),
+    )
+
+
+def _messages(runtime: NotificationRuntime, guard: Guard) -> APIRouter:
+    router = APIRouter(prefix="/api/notifications", dependencies=[Depends(guard.require(USER))])
+    db = runtime.context.db
+
+    @router.get("", summary="Messages")
+    async def list_messages(
+        request: Request,
+        response: Response,
+        wanted: Annotated[MessageFilter, Depends(_filter)],
+        limit: Limit = DEFAULT_LIMIT,
+        cursor: Cursor = None,
+    ) -> list[MessageOut]:
+        """Messages and where they went, newest first; the header Link leads to older ones."""
+        page = await db.read(listing.list_messages, wanted, limit=limit, cursor=cursor)
+        _link(request, response, page.next_cursor)
+        return page.items
+
+    @router.get("/{id}", summary="Where is my request?")
+    async def show_message(id: str) -> MessageDetail:  # noqa: A002 - its name on the wire
+        """A message, the routes that took it, and every attempt of each of its deliveries."""
+        return await db.read(listing.show_message, id)
+
+    @router.post("/route-test", summary="Show the way of a message without sending it")
+    async def route_test(body: RouteTestIn) -> RouteTestOut:
+        """Which channels it would go to, by which routes, and what would keep it from them now."""
+        topic = intake.fold_topic(body.topic)
+        labels = Labels(topic, body.severity, body.app, body.customer, body.metadata)
+        return await db.read(service.test_route, labels, routing=runtime.routing, now=runtime.context.clock.now())
+
+    return router
+
+
+def _actions(runtime: NotificationRuntime, guard: Guard) -> APIRouter:
+    router = APIRouter(prefix="/api/notifications")
+    context, manager = runtime.context, guard.require(MANAGER)
+
+    @router.post("/retry", summary="Try dead deliveries again")
+    async def retry_many(request: Request, body: RetryIn, caller: Annotated[Principal, Depends(manager)]) -> Retried:
+        """Those of a channel, of a topic or all, the oldest first, at most 1,000; needs the scope manager."""
+        return await context.db.write(service.retry_many, body, hand=_hand(request, caller, runtime))
+
+    @router.post("/{id}/retry", summary="Try the dead deliveries of a message again")
+    async def retry_message(
+        request: Request,
+        id: str,  # noqa: A002 - its name on the wire
+        caller: Annotated[Principal, Depends(manager)],
+        channel: Word = None,
+    ) -> MessageDetail:
+        """All of them, or the one to a channel; attempts and age begin anew. Needs the scope manager."""
+        hand = _hand(request, caller, runtime)
+        return await context.db.write(service.retry_message, id, channel=channel, hand=hand)
+
+    return router
+
+
+# -- channels ---------------------------------------------------------------------------------------------------------
+
+
+def _channels(runtime: NotificationRuntime, guard: Guard) -> APIRouter:
+    router = APIRouter(prefix="/api/channels")
+    context, manager = runtime.context, guard.require(MANAGER)
+
+    @router.get("", dependencies=[Depends(guard.require(USER))], summary="All channels")
+    async def list_channels() -> list[ChannelOut]:
+        """State, rate, last success and backlog of each channel, in the order of the settings."""
+        figures = await context.db.read(listing.channel_figures, list(runtime.channels))
+        now = context.clock.now()
+        return [_to_channel_out(each, figures[name], now) for name, each in runtime.channels.items()]
+
+    @router.post("/{name}/test", summary="Send a test message")
+    async def test_channel(
+        request: Request, name: str, caller: Annotated[Principal, Depends(manager)]
+    ) -> ChannelTestOut:
+        """Now and once, past routes, rate and queue, even where the channel is disabled; needs the scope manager."""
+        id_, result = await runtime.test(name, actor=caller.actor)
+        made, hand = result.to_attempt(), _hand(request, caller, runtime)
+        sent = made.outcome == "sent"
+        await context.db.write(service.note_test, name, id_=id_, sent=sent, hand=hand)
+        seconds = made.micros / 1_000_000
+        return ChannelTestOut(
+            id=id_, sent=sent, status=made.status, excerpt=made.excerpt, error=made.error, seconds=seconds
+        )
+
+    @router.post("/{name}/enable", status_code=204, summary="Send through a channel again")
+    async def enable_channel(request: Request, name: str, caller: Annotated[Principal, Depends(manager)]) -> None:
+        """That was disabled or is paused; what had died stays dead until it is tried again. Needs the scope manager."""
+        runtime.channel(name)
+        await context.db.write(service.enable_channel, name, hand=_hand(request, caller, runtime))
+
+    return router
+
+
+def _to_channel_out(of: Deliverer, figures: ChannelFigures, now: int) -> ChannelOut:
+    paused = figures.paused_until if figures.paused_until and figures.paused_until > now else None
+    state: Literal["ok", "paused", "disabled"] = (
+        "disabled" if figures.disabled_reason is not None else "ok" if paused is None else "paused"
+    )
+    return ChannelOut(
+        name=of.channel.name,
+        kind=of.settings.kind,
+        state=state,
+        reason=figures.disabled_reason,
+        paused_until=None if paused is None else to_datetime(paused),
+        rate=None if of.channel.rate is None else str(of.channel.rate),
+        last_success=None if figures.last_success is None else to_datetime(figures.last_success),
+        backlog=figures.backlog,
+        dead=figures.dead,
+    )
+
+
+# -- silences ---------------------------------------------------------------------------------------------------------
+
+
+def _silences(runtime: NotificationRuntime, guard: Guard) -> APIRouter:
+    router = APIRouter(prefix="/api/silences")
+    context, manager = runtime.context, guard.require(MANAGER)
+
+    @router.get("", dependencies=[Depends(guard.require(USER))], summary="Silences")
+    async def list_silences(
+        request: Request,
+        response: Response,
+        *,
+        active: Annotated[bool, Query(description="Only those that have not ended.")] = True,
+        limit: Limit = DEFAULT_LIMIT,
+        cursor: Cursor = None,
+    ) -> list[SilenceOut]:
+        """Newest first; the header Link leads to older ones."""
+        now = context.clock.now()
+        page = await context.db.read(silences.list_silences, active=active, now=now, limit=limit, cursor=cursor)
+        _link(request, response, page.next_cursor)
+        return page.items
+
+    @router.post("", status_code=201, summary="Silence messages for a time")
+    async def add_silence(
+        request: Request, body: SilenceIn, caller: Annotated[Principal, Depends(manager)]
+    ) -> SilenceOut:
+        """Messages that come in that time and fit are kept and not told; needs the scope manager."""
+        hand = _hand(request, caller, runtime)
+        return await context.db.write(
+            silences.add_silence, body, author=hand.actor, now=hand.at, request_id=hand.request_id
+        )
+
+    @router.delete("/{number}", summary="End a silence")
+    async def end_silence(request: Request, number: int, caller: Annotated[Principal, Depends(manager)]) -> SilenceOut:
+        """At once; needs the scope manager."""
+        hand = _hand(request, caller, runtime)
+        return await context.db.write(
+            silences.end_silence, number, actor=hand.actor, now=hand.at, request_id=hand.request_id
+        )
+
+    return router
+
+
+def _link(request: Request, response: Response, cursor: str | None) -> None:
+    if cursor is not None:
+        response.headers["Link"] = next_link(request.url.path, request.url.query, cursor)
+
+
+def _hand(request: Request, caller: Principal, runtime: NotificationRuntime) -> service.Hand:
+    return service.Hand(caller.actor, runtime.context.clock.now(), request.state.request_id)

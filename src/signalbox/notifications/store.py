@@ -1,0 +1,333 @@
+"""Queries of messages and deliveries, each a plain function of ``tx``. Statements of the hot path are built once."""
+
+import json
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    Connection,
+    String,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    literal,
+    literal_column,
+    null,
+    select,
+    union_all,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from signalbox.notifications.models import attempt, channel_state, delivery, mark, message, silence
+from signalbox.notifications.schemas import Attempt, NewMessage, State, StoredMessage
+
+_m, _d, _s = message.c, delivery.c, channel_state.c
+
+MESSAGE_COLUMNS = [_m[name] for name in StoredMessage._fields]
+PENDING = _d.state == literal_column("'pending'")
+"""Written out, not bound: a planner uses a partial index only where it can see its condition in the statement."""
+OPEN = _d.state != literal_column("'sent'")
+"""Always true of other states; SQLite wants to read it where it is to use the index."""
+
+
+class Due(NamedTuple):
+    """A delivery that a job is about to make, with what is known of its channel."""
+
+    number: int
+    channel: str
+    state: State
+    attempts: int
+    due_at: int
+    since: int
+    group_key: str | None
+    message: StoredMessage
+    disabled_reason: str | None
+    paused_until: int | None
+
+
+class Obstacle(NamedTuple):
+    """Something that may keep a message from a channel: a silence, or that the channel is disabled."""
+
+    kind: str
+    """``silence`` or ``disabled``."""
+    name: str
+    detail: str
+    """The matcher of a silence as JSON; why the channel is disabled."""
+    author: str | None
+    reason: str | None
+
+
+# -- accept -----------------------------------------------------------------------------------------------------------
+
+_OBSTACLES = union_all(
+    select(literal("silence"), silence.c.id.cast(String), silence.c.matcher, silence.c.author, silence.c.reason).where(
+        silence.c.ends_at > bindparam("now"), silence.c.starts_at <= bindparam("now")
+    ),
+    select(
+        literal("disabled"),
+        _s.name,
+        func.coalesce(_s.disabled_reason, literal("")),
+        null().cast(String),
+        null().cast(String),
+    ).where(_s.disabled_at.is_not(None)),
+)
+_INSERT_MESSAGE = insert(message).returning(_m.number)
+_INSERT_DELIVERY = insert(delivery).returning(_d.number)
+
+
+def find_obstacles(tx: Connection, *, now: int) -> list[Obstacle]:
+    """The silences in force and the disabled channels."""
+    return [Obstacle(*row) for row in tx.execute(_OBSTACLES, {"now": now})]
+
+
+def insert_message(tx: Connection, new: NewMessage, *, id_: str, routes: Sequence[str], now: int) -> int:
+    """Write a message; its number."""
+    row = {
+        "id": id_,
+        "topic": new.topic,
+        "severity": new.severity,
+        "source": new.source,
+        "app": new.app,
+        "customer": new.customer,
+        "description": new.description,
+        "metadata": json.dumps(dict(new.metadata), allow_nan=False),
+        "dedup_key": new.dedup_key,
+        "routes": json.dumps(list(routes)),
+        "created_at": now,
+    }
+    number: int = tx.execute(_INSERT_MESSAGE, row).scalar_one()
+    return number
+
+
+def insert_delivery(
+    tx: Connection,
+    *,
+    of: int,
+    channel: str,
+    route: str,
+    state: State,
+    due_at: int,
+    now: int,
+    group_key: str | None = None,
+    reason: str | None = None,
+) -> int:
+    """Write a delivery of the message ``of``; its number."""
+    row = {
+        "message": of,
+        "channel": channel,
+        "route": route,
+        "state": state,
+        "attempts": 0,
+        "due_at": due_at,
+        "since": now,
+        "group_key": group_key,
+        "reason": reason,
+        "ended_at": None if state == "pending" else now,
+    }
+    number: int = tx.execute(_INSERT_DELIVERY, row).scalar_one()
+    return number
+
+
+def find_channels(tx: Connection, id_: str) -> list[str]:
+    """The channels that a message goes or went to."""
+    kept = _d.state != literal_column("'suppressed'")
+    wanted = select(_d.channel).join(message).where(_m.id == id_, kept).order_by(_d.number)
+    return list(tx.execute(wanted).scalars())
+
+
+# -- marks ------------------------------------------------------------------------------------------------------------
+
+_k = mark.c
+_FIND_MARK = select(_k.message_id).where(
+    _k.scope == bindparam("of"), _k.key == bindparam("name"), _k.until > bindparam("now")
+)
+
+
+def _take_mark(dialect: Any) -> Any:
+    new = dialect.insert(mark)
+    return new.on_conflict_do_update(
+        index_elements=["scope", "key"],
+        set_={"until": new.excluded.until, "message_id": new.excluded.message_id},
+        where=_k.until <= bindparam("now", type_=_k.until.type),
+    ).returning(_k.until)
+
+
+def _raise_mark(dialect: Any) -> Any:
+    new = dialect.insert(mark)
+    values = {"until": new.excluded.until, "message_id": new.excluded.message_id}
+    return new.on_conflict_do_update(index_elements=["scope", "key"], set_=values)
+
+
+def _group_mark(dialect: Any) -> Any:
+    now, interval = bindparam("now", type_=_k.until.type), bindparam("interval", type_=_k.until.type)
+    new = dialect.insert(mark)
+    following = case(
+        (_k.until > now, _k.until), (_k.until + interval > now, _k.until + interval), else_=new.excluded.until
+    )
+    return new.on_conflict_do_update(index_elements=["scope", "key"], set_={"until": following}).returning(_k.until)
+
+
+_DIALECTS = (("sqlite", sqlite), ("postgresql", postgresql))
+_TAKE_MARK = {name: _take_mark(dialect) for name, dialect in _DIALECTS}
+_RAISE_MARK = {name: _raise_mark(dialect) for name, dialect in _DIALECTS}
+_GROUP_MARK = {name: _group_mark(dialect) for name, dialect in _DIALECTS}
+
+
+def take_mark(tx: Connection, scope: str, key: str, *, until: int, message_id: str, now: int) -> str | None:
+    """Set a mark until a moment, unless one is set; None, or the id of the message that has set it.
+
+    Of several that come at the same time, in whatever process, one gets None.
+    """
+    row = {"scope": scope, "key": key, "until": until, "message_id": message_id, "now": now}
+    if tx.execute(_TAKE_MARK[tx.dialect.name], row).first() is not None:
+        return None
+    return find_mark(tx, scope, key, now=now)
+
+
+def find_mark(tx: Connection, scope: str, key: str, *, now: int) -> str | None:
+    """The id of the message that a mark was set by; None where none is set."""
+    found: str | None = tx.execute(_FIND_MARK, {"of": scope, "name": key, "now": now}).scalar_one_or_none()
+    return found
+
+
+def raise_mark(tx: Connection, scope: str, key: str, *, until: int, message_id: str) -> None:
+    """Set a mark, or move it on."""
+    row = {"scope": scope, "key": key, "until": until, "message_id": message_id}
+    tx.execute(_RAISE_MARK[tx.dialect.name], row)
+
+
+def clear_mark(tx: Connection, scope: str, key: str) -> None:
+    """Take a mark away."""
+    tx.execute(delete(mark).where(_k.scope == scope, _k.key == key))
+
+
+def group_moment(tx: Connection, scope: str, key: str, *, wait: int, interval: int, message_id: str, now: int) -> int:
+    """When a group is told of next: ``wait`` after its first message, ``interval`` after it was last told of."""
+    row = {"scope": scope, "key": key, "until": now + wait, "message_id": message_id, "now": now, "interval": interval}
+    moment: int = tx.execute(_GROUP_MARK[tx.dialect.name], row).scalar_one()
+    return moment
+
+
+# -- deliver ----------------------------------------------------------------------------------------------------------
+
+_DUE = (
+    select(
+        _d.number,
+        _d.channel,
+        _d.state,
+        _d.attempts,
+        _d.due_at,
+        _d.since,
+        _d.group_key,
+        _s.disabled_reason,
+        _s.paused_until,
+        *MESSAGE_COLUMNS,
+    )
+    .select_from(delivery.join(message).outerjoin(channel_state, _s.name == _d.channel))
+    .where(_d.number == bindparam("wanted"))
+)
+_UPDATE = update(delivery).where(_d.number == bindparam("wanted"))
+_SENT = _UPDATE.values(
+    state=literal_column("'sent'"), reason=null(), provider_id=bindparam("provider"), ended_at=bindparam("now")
+)
+_INSERT_ATTEMPT = insert(attempt)
+
+
+def find_due(tx: Connection, number: int) -> Due | None:
+    """A delivery with its message; None where it was swept."""
+    row = tx.execute(_DUE, {"wanted": number}).first()
+    if row is None:
+        return None
+    number_, channel, state, attempts, due_at, since, group_key, disabled, paused, *of = row
+    return Due(number_, channel, state, attempts, due_at, since, group_key, to_message(of), disabled, paused)
+
+
+def to_message(row: Sequence[Any]) -> StoredMessage:
+    """A message of a row of ``MESSAGE_COLUMNS``."""
+    made = StoredMessage._make(row)
+    return made._replace(metadata=json.loads(str(made.metadata)), routes=json.loads(str(made.routes)))
+
+
+def insert_attempt(tx: Connection, number: int, channel: str, made: Attempt) -> None:
+    """Write down that something was sent or tried."""
+    tx.execute(_INSERT_ATTEMPT, {"delivery": number, "channel": channel, **made._asdict()})
+
+
+def set_sent(tx: Connection, number: int, *, provider_id: str | None, now: int) -> None:
+    """The provider has accepted a delivery, and those that it carries."""
+    tx.execute(_SENT, {"wanted": number, "provider": provider_id, "now": now})
+
+
+def set_carried(tx: Connection, number: int, *, state: State, reason: str, now: int) -> None:
+    """What became of the deliveries that one carries."""
+    carried = (_d.carried_by == number) & (_d.state == literal_column("'collapsed'"))
+    tx.execute(update(delivery).where(carried).values(state=state, reason=reason, ended_at=now))
+
+
+def set_waiting(tx: Connection, number: int, *, due_at: int, attempts: int, reason: str) -> None:
+    """A delivery is tried again later."""
+    values = {"state": "pending", "due_at": due_at, "attempts": attempts, "reason": reason}
+    tx.execute(update(delivery).where(_d.number == number).values(values))
+
+
+def set_dead(tx: Connection, number: int, *, attempts: int, reason: str, now: int) -> None:
+    """A delivery is given up."""
+    values = {"state": "dead", "attempts": attempts, "reason": reason, "ended_at": now}
+    tx.execute(update(delivery).where(_d.number == number).values(values))
+
+
+# -- retry and sweep --------------------------------------------------------------------------------------------------
+
+
+def revive(
+    tx: Connection, *, of: int | None, channel: str | None, topic: str | None, limit: int, now: int
+) -> list[tuple[int, str, str]]:
+    """Have dead deliveries wait again, oldest first; number, channel and topic of each."""
+    wanted = select(_d.number).where(OPEN, _d.state == literal_column("'dead'")).order_by(_d.number).limit(limit)
+    if of is not None:
+        wanted = wanted.where(_d.message == of)
+    if channel is not None:
+        wanted = wanted.where(_d.channel == channel)
+    if topic is not None:
+        wanted = wanted.where(_d.message.in_(select(_m.number).where(_m.topic == topic)))
+    values = {
+        "state": "pending",
+        "attempts": 0,
+        "due_at": now,
+        "since": now,
+        "group_key": None,
+        "carried_by": None,
+        "reason": None,
+        "ended_at": None,
+    }
+    topic_of = select(_m.topic).where(_m.number == _d.message).scalar_subquery()
+    changed = update(delivery).where(_d.number.in_(wanted)).values(values)
+    rows = tx.execute(changed.returning(_d.number, _d.channel, topic_of))
+    return sorted((row[0], row[1], row[2]) for row in rows)
+
+
+def delete_messages(tx: Connection, *, older_than: int, limit: int) -> int:
+    """Delete at most ``limit`` messages from before ``older_than`` of which nothing waits; how many it were."""
+    waits = select(_d.number).where(_d.message == _m.number, _d.state.in_(["pending", "sending", "collapsed"]))
+    aged = select(_m.number).where(_m.created_at < older_than, ~waits.exists()).order_by(_m.created_at).limit(limit)
+    numbers = list(tx.execute(aged).scalars())
+    if not numbers:
+        return 0
+    tx.execute(delete(attempt).where(attempt.c.delivery.in_(select(_d.number).where(_d.message.in_(numbers)))))
+    tx.execute(delete(delivery).where(_d.message.in_(numbers)))
+    return tx.execute(delete(message).where(_m.number.in_(numbers))).rowcount
+
+
+def delete_marks(tx: Connection, *, older_than: int, limit: int) -> int:
+    """Delete at most ``limit`` marks that ended before ``older_than``; how many it were."""
+    aged = select(_k.scope, _k.key).where(_k.until < older_than).order_by(_k.until).limit(limit)
+    rows = [tuple(row) for row in tx.execute(aged)]
+    if rows:
+        tx.execute(
+            delete(mark).where(_k.scope == bindparam("of"), _k.key == bindparam("name")),
+            [{"of": scope, "name": key} for scope, key in rows],
+        )
+    return len(rows)

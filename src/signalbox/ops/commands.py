@@ -1,0 +1,158 @@
+"""Background jobs on the command line."""
+
+from typing import Annotated
+
+import typer
+
+from signalbox.auth import terminal
+from signalbox.auth.terminal import Listing, Opener, run
+from signalbox.core.errors import InvalidError
+from signalbox.core.pagination import DEFAULT_LIMIT, MAX_LIMIT
+from signalbox.infra.context import Context
+from signalbox.infra.jobs import State
+from signalbox.ops import background
+from signalbox.ops.background import JobOut
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Number = Annotated[int, typer.Argument(help="Its id, as `jobs list` shows it.", min=1, max=2**63 - 1, metavar="ID")]
+KindOption = Annotated[str | None, typer.Option(help="Only of this kind, such as tasks.submit.", show_default=False)]
+
+AT_ONCE = 1_000
+"""Jobs that are run again in one transaction."""
+
+
+class WhichJobsError(InvalidError):
+    """It was not said which jobs are meant."""
+
+    code = "which_jobs"
+
+
+def build_commands(open_context: Opener) -> typer.Typer:
+    """The command group ``jobs``; expected failures are raised as SignalboxError."""
+    group = typer.Typer(no_args_is_help=True, help="Work that the hub does in the background.")
+    _add_lists(group, open_context)
+    _add_changes(group, open_context)
+    return group
+
+
+def _add_lists(group: typer.Typer, open_context: Opener) -> None:
+    @group.command("list")
+    def list_jobs(
+        *,
+        state: Annotated[State | None, typer.Option(help="Only in this state.", show_default=False)] = None,
+        kind: KindOption = None,
+        limit: Annotated[int, typer.Option(min=1, max=MAX_LIMIT, help="How many at most.")] = DEFAULT_LIMIT,
+        as_json: Json = False,
+    ) -> None:
+        """List jobs, newest first."""
+
+        async def work(context: Context) -> list[JobOut]:
+            page = await context.db.read(background.list_jobs, state=state, kind=kind, limit=limit)
+            return page.items
+
+        found = run(open_context, work)
+        if as_json:
+            terminal.print_json([job.model_dump(mode="json") for job in found])
+        else:
+            terminal.print_listing(_listing(found))
+
+    @group.command()
+    def show(job: Number, *, as_json: Json = False) -> None:
+        """Show all that is known of a job."""
+
+        async def work(context: Context) -> JobOut:
+            return await context.db.read(background.show_job, job)
+
+        _print_job(run(open_context, work), as_json=as_json)
+
+
+def _add_changes(group: typer.Typer, open_context: Opener) -> None:
+    @group.command()
+    def retry(
+        job: Annotated[
+            int | None, typer.Argument(help="Its id.", min=1, max=2**63 - 1, metavar="ID", show_default=False)
+        ] = None,
+        *,
+        all_dead: Annotated[bool, typer.Option("--all-dead", help="All that are dead.")] = False,
+        kind: KindOption = None,
+        as_json: Json = False,
+    ) -> None:
+        """Run a dead or cancelled job again from the start, or a waiting one now."""
+        if (job is None) != all_dead or (kind is not None and not all_dead):
+            msg = "say which: signalbox jobs retry ID, or jobs retry --all-dead, with --kind KIND for those of one kind"
+            raise WhichJobsError(msg)
+        if job is None:
+            _tell_count(run(open_context, lambda context: _retry_all(context, kind)), as_json=as_json)
+            return
+        number = job
+
+        async def work(context: Context) -> JobOut:
+            actor, now = terminal.actor(), context.clock.now()
+            return await context.db.write(background.retry_job, number, actor=actor, now=now)
+
+        _tell_job(run(open_context, work), "runs again", as_json=as_json)
+
+    @group.command()
+    def cancel(job: Number, *, as_json: Json = False) -> None:
+        """End a waiting job at once, a running one within seconds."""
+
+        async def work(context: Context) -> JobOut:
+            actor, now = terminal.actor(), context.clock.now()
+            return await context.db.write(background.cancel_job, job, actor=actor, now=now)
+
+        ended = run(open_context, work)
+        _tell_job(ended, "is cancelled" if ended.state == "cancelled" else "is told to stop", as_json=as_json)
+
+
+async def _retry_all(context: Context, kind: str | None) -> int:
+    """All that are dead now; what dies meanwhile is left, or this would go on for ever."""
+    total, now = 0, context.clock.now()
+    while True:
+        count = await context.db.write(
+            background.retry_jobs,
+            state="dead",
+            kind=kind,
+            ended_before=now,
+            limit=AT_ONCE,
+            actor=terminal.actor(),
+            now=context.clock.now(),
+        )
+        total += count
+        if count < AT_ONCE:
+            return total
+
+
+def _tell_count(count: int, *, as_json: bool) -> None:
+    if as_json:
+        terminal.print_json({"retried": count})
+    terminal.say(f"{count} jobs run again." if count != 1 else "1 job runs again.")
+
+
+def _tell_job(job: JobOut, what: str, *, as_json: bool) -> None:
+    if as_json:
+        terminal.print_json(job.model_dump(mode="json"))
+    terminal.say(f"The job {job.id} ({job.kind}) {what}.")
+
+
+def _print_job(job: JobOut, *, as_json: bool) -> None:
+    if as_json:
+        terminal.print_json(job.model_dump(mode="json"))
+        return
+    rows = [(name, str(value)) for name, value in job.model_dump(mode="json").items() if value is not None]
+    terminal.print_listing(Listing(["Job", str(job.id)], rows[1:], ""))
+
+
+def _listing(found: list[JobOut]) -> Listing:
+    rows = [
+        (
+            str(job.id),
+            job.kind,
+            job.state,
+            f"{job.attempts}/{job.max_attempts}",
+            f"{job.due_at:%Y-%m-%d %H:%M:%S} UTC",
+            job.error or "",
+        )
+        for job in found
+    ]
+    hint = "There are no such jobs. Those that are done are kept for a day: see [retention] in the settings."
+    return Listing(["Id", "Kind", "State", "Attempts", "Due", "Error"], rows, hint)

@@ -1,0 +1,78 @@
+"""The tables of tasks."""
+
+from sqlalchemy import Column, Index, Integer, Table, Text, literal_column, text
+
+from signalbox.infra.db.tables import BigId, Micros, main
+
+_QUEUED = text("phase = 'queued'")
+_OPEN = text("phase IN ('submitting', 'unclear')")
+_SUBMITTED = text("phase = 'submitted'")
+
+task = Table(
+    "task",
+    main,
+    Column("id", BigId, primary_key=True),
+    Column("app", Text, nullable=False),  # whose it is: providers serve apps by turns
+    Column("provider", Text, nullable=False),  # empty where a task is tracked only
+    Column("status", Text, nullable=False),
+    Column("phase", Text, nullable=False),
+    Column("validation_error", Text),
+    Column("raw_status", Text),  # the provider's word, where it is none of ours
+    Column("flag", Text),
+    Column("external_id", Text),
+    Column("poll_key", Text),  # what answers of polls call it; set once it is submitted
+    Column("reference", Text, nullable=False),
+    Column("payload", Text, nullable=False),  # not Json: nothing is sought in it, and it comes back as it was
+    Column("attempts", Integer, nullable=False),
+    Column("missed_polls", Integer, nullable=False),
+    Column("next_at", Micros, nullable=False),  # not submitted, resolved or asked for by itself before
+    Column("sent_at", Micros),  # when a permit for its last submission was taken
+    Column("created_at", Micros, nullable=False),
+    Column("updated_at", Micros, nullable=False),
+    Index(None, "status", "id"),
+    Index(None, "provider", "id"),
+    Index(None, "updated_at"),
+    Index("ix_task_queued", "provider", "app", "next_at", "id", sqlite_where=_QUEUED, postgresql_where=_QUEUED),
+    Index("ix_task_open", "provider", "phase", "next_at", sqlite_where=_OPEN, postgresql_where=_OPEN),
+    Index("ix_task_submitted_key", "provider", "poll_key", "id", sqlite_where=_SUBMITTED, postgresql_where=_SUBMITTED),
+    Index("ix_task_submitted_next", "provider", "next_at", sqlite_where=_SUBMITTED, postgresql_where=_SUBMITTED),
+    sqlite_autoincrement=True,  # else the id of a deleted task would be given again
+)
+"""One row for each task; ``docs/state-machines.md`` shows the phases."""
+
+history = Table(
+    "task_history",
+    main,
+    Column("id", BigId, primary_key=True),
+    Column("task", Micros, nullable=False),
+    Column("at", Micros, nullable=False),
+    Column("status_from", Text, nullable=False),
+    Column("status_to", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("detail", Text),
+    Index(None, "task", "id"),
+    sqlite_autoincrement=True,  # readers go on behind the highest id they have seen
+)
+"""One row for each change of a task; how it began is in ``task`` itself."""
+
+provider = Table(
+    "task_provider",
+    main,
+    Column("name", Text, primary_key=True),
+    Column("last_app", Text, nullable=False),  # whose turn it was last
+    Column("polled_at", Micros),
+    Column("poll_error", Text),  # why the last poll failed
+    Column("found", Integer, nullable=False),
+    Column("changed", Integer, nullable=False),
+    Column("unknown", Integer, nullable=False),
+    Column("bad", Integer, nullable=False),
+    Column("failures", Integer, nullable=False),  # polls in a row that failed
+    Column("unchanged", Integer, nullable=False),  # polls in a row that changed nothing
+)
+"""One row for each provider that has been used: whose turn it was, and how its last poll went."""
+
+# Written out, not bound: a planner uses a partial index only where it can see its condition in the statement.
+QUEUED = task.c.phase == literal_column("'queued'")
+SUBMITTING = task.c.phase == literal_column("'submitting'")
+UNCLEAR = task.c.phase == literal_column("'unclear'")
+SUBMITTED = task.c.phase == literal_column("'submitted'")

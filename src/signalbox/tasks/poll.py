@@ -1,0 +1,288 @@
+"""The transactions of the poll pump: whom to ask about, and what answers change.
+
+Only what differs is written. Answers are compared with the tasks under way a page at a time, in the order of their
+keys, so that no transaction is long and memory holds one page.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Connection, Update, bindparam, case, func, literal_column, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from signalbox.infra.db import Dialect
+from signalbox.infra.jobs import Job
+from signalbox.infra.jobs.rows import DIALECTS, bound_rows, encode_rows
+from signalbox.infra.limits.budgets import Budgets, Grant
+from signalbox.tasks import pump
+from signalbox.tasks.journal import Journal
+from signalbox.tasks.models import SUBMITTED, task
+from signalbox.tasks.models import provider as table
+from signalbox.tasks.providers import Provider, Sighting
+from signalbox.tasks.schemas import TERMINAL, Change, Flag, Phase, Status, to_text
+from signalbox.tasks.submit import publish_failures
+from signalbox.tasks.verdicts import FAILED, translate
+
+_c = task.c
+
+PAGE: Final = 2_000
+"""Tasks that are compared and written in one transaction."""
+
+
+class Watched(NamedTuple):
+    """A task under way, as far as a poll concerns it."""
+
+    id: int
+    app: str
+    provider: str
+    key: str
+    status: Status
+    raw_status: str | None
+    flag: Flag | None
+    missed: int
+    since: int
+    """When it was sent, or handed over where it is tracked only: earlier answers cannot have it."""
+
+
+class Difference(NamedTuple):
+    """What an answer changes of a task."""
+
+    of: Watched
+    status: Status
+    phase: Phase
+    error: str | None
+    raw_status: str | None
+    flag: Flag | None
+    missed: int
+
+    @property
+    def is_visible(self) -> bool:
+        """Whether clients can see it: more than a number of polls that missed it."""
+        return (self.status, self.raw_status, self.flag) != (self.of.status, self.of.raw_status, self.of.flag)
+
+
+class Tally(NamedTuple):
+    """How a poll went."""
+
+    found: int = 0
+    changed: int = 0
+    unknown: int = 0
+    bad: int = 0
+
+
+# -- compare ----------------------------------------------------------------------------------------------------------
+
+
+def merge(sightings: Iterable[Sighting]) -> dict[str, Sighting]:
+    """One sighting for each key: of several the first that is terminal, else the last."""
+    merged: dict[str, Sighting] = {}
+    for each in sightings:
+        before = merged.get(each.key)
+        if before is None or before.status not in TERMINAL:
+            merged[each.key] = each
+    return merged
+
+
+def compare(of: Watched, seen: Sighting | None, *, missing_after: int) -> Difference | None:
+    """What a sighting changes of a task, or that it was missed; None where it changes nothing."""
+    if seen is None:
+        return _missed(of, missing_after)
+    status, raw = translate(seen.status, otherwise=of.status)
+    phase: Phase = "done" if status in TERMINAL else "submitted"
+    error = to_text(seen.message or "failed at the provider") if status == "Error" else None
+    found = Difference(of, status, phase, error, raw, None if raw is None else "unknown_status", 0)
+    return found if found.is_visible or of.missed else None
+
+
+def _missed(of: Watched, missing_after: int) -> Difference | None:
+    if of.missed >= missing_after:
+        return None
+    missed = of.missed + 1
+    flag: Flag | None = "missing" if missed >= missing_after else of.flag
+    return Difference(of, of.status, "submitted", None, of.raw_status, flag, missed)
+
+
+# -- read -------------------------------------------------------------------------------------------------------------
+
+_WATCHED: Final = (
+    _c.id,
+    _c.app,
+    _c.provider,
+    _c.poll_key,
+    _c.status,
+    _c.raw_status,
+    _c.flag,
+    _c.missed_polls,
+    func.coalesce(_c.sent_at, _c.created_at),
+)
+_MINE: Final = (SUBMITTED, _c.provider == bindparam("provider"))
+_PAGE: Final = (
+    select(*_WATCHED)
+    .where(*_MINE, tuple_(_c.poll_key, _c.id) > tuple_(bindparam("key", type_=_c.poll_key.type), bindparam("after")))
+    .order_by(_c.poll_key, _c.id)
+    .limit(PAGE)
+)
+_DUE: Final = (
+    select(*_WATCHED).where(*_MINE, _c.next_at <= bindparam("now")).order_by(_c.next_at).limit(bindparam("limit"))
+)
+_FIRST: Final = select(func.min(_c.next_at)).where(*_MINE)
+
+
+def find_page(tx: Connection, provider: str, *, after: tuple[str, int]) -> list[Watched]:
+    """The next tasks under way by key and id, behind ``after``."""
+    values = {"provider": provider, "key": after[0], "after": after[1]}
+    return [Watched._make(row) for row in tx.execute(_PAGE, values)]
+
+
+def find_due(tx: Connection, providers: Sequence[str], *, now: int, limit: int) -> list[Watched]:
+    """The tasks under way that were not asked for the longest, of those whose turn has come; at most ``limit``."""
+    found: list[Watched] = []
+    for name in providers:
+        values = {"provider": name, "now": now, "limit": limit - len(found)}
+        found += [Watched._make(row) for row in tx.execute(_DUE, values)]
+    return found
+
+
+def first_due(tx: Connection, providers: Sequence[str]) -> int | None:
+    """When the first task under way is to be asked for; None where none is under way."""
+    found = [tx.execute(_FIRST, {"provider": name}).scalar() for name in providers]
+    return min((each for each in found if each is not None), default=None)
+
+
+def begin(tx: Connection, provider: Provider, *, job: Job, budgets: Budgets, count: int, now: int) -> Grant:
+    """Permits for so many polls.
+
+    Raises:
+        LeaseLostError: another process has the job by now.
+    """
+    pump.lease_of(tx, job, now=now)
+    return budgets.take(tx, provider.host, purpose="poll", count=count, extra=provider.limits, now=now)
+
+
+# -- write ------------------------------------------------------------------------------------------------------------
+
+
+def _apply(dialect: Dialect) -> Update:
+    columns = {
+        "id": _c.id.type,
+        "old": _c.status.type,
+        "status": _c.status.type,
+        "phase": _c.phase.type,
+        "error": _c.validation_error.type,
+        "raw_status": _c.raw_status.type,
+        "flag": _c.flag.type,
+        "missed": _c.missed_polls.type,
+        "visible": _c.missed_polls.type,
+    }
+    said = bound_rows(dialect, "rows", columns, "said")
+    now = bindparam("now", type_=_c.updated_at.type)
+    return (
+        update(task)
+        .where(_c.id == said.c.id, _c.status == said.c.old, SUBMITTED)
+        .values(
+            status=said.c.status,
+            phase=said.c.phase,
+            validation_error=said.c.error,
+            raw_status=said.c.raw_status,
+            flag=said.c.flag,
+            missed_polls=said.c.missed,
+            updated_at=case((said.c.visible == literal_column("1"), now), else_=_c.updated_at),
+        )
+        .returning(_c.id)
+    )
+
+
+_APPLY: Final[dict[str, Update]] = {dialect: _apply(dialect) for dialect in DIALECTS}
+
+
+def apply(
+    tx: Connection, provider: Provider, found: Sequence[Difference], *, job: Job, journal: Journal, now: int
+) -> int:
+    """Write what answers change, in one statement; how many tasks changed so that clients can see it.
+
+    Raises:
+        LeaseLostError: another process has the job by now.
+    """
+    pump.lease_of(tx, job, now=now)
+    rows = [
+        (d.of.id, d.of.status, d.status, d.phase, d.error, d.raw_status, d.flag, d.missed, int(d.is_visible))
+        for d in found
+    ]
+    kept = set(tx.execute(_APPLY[tx.dialect.name], {"rows": encode_rows(rows), "now": now}).scalars())
+    visible = [each for each in found if each.of.id in kept and each.is_visible]
+    changes = [Change(each.of.id, now, each.of.status, each.status, "poll", _detail(each)) for each in visible]
+    journal.write(tx, changes)
+    failed = [(each.of.id, each.of.app, each.error) for each in visible if each.status == "Error"]
+    if failed:
+        publish_failures(tx, FAILED, provider.name, failed, now=now)
+    return len(visible)
+
+
+def _detail(of: Difference) -> str | None:
+    if of.error is not None:
+        return of.error
+    if of.flag == "missing":
+        return f"{of.missed} polls in a row have missed it"
+    if of.raw_status is not None:
+        return f"the provider says {of.raw_status!r}"
+    return None
+
+
+_NEXT: Final[dict[str, Update]] = {
+    dialect: update(task)
+    .where(_c.id.in_(select(bound_rows(dialect, "rows", {"id": _c.id.type}, "asked").c.id)), SUBMITTED)
+    .values(next_at=bindparam("next"))
+    for dialect in DIALECTS
+}
+
+
+def put_off(tx: Connection, asked: Sequence[int], *, until: int) -> None:
+    """Ask for these tasks no sooner than ``until``."""
+    tx.execute(_NEXT[tx.dialect.name], {"rows": encode_rows([[each] for each in asked]), "next": until})
+
+
+_TOLD: Final = ("poll_error", "found", "changed", "unknown", "bad", "failures", "unchanged")
+_NOTE: Final = {
+    dialect: insert(table)
+    .values(
+        name=bindparam("provider"), last_app="", polled_at=bindparam("now"), **{name: bindparam(name) for name in _TOLD}
+    )
+    .on_conflict_do_update(
+        index_elements=["name"], set_={name: bindparam(name) for name in _TOLD} | {"polled_at": bindparam("now")}
+    )
+    for dialect, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+}
+_STREAKS: Final = select(table.c.failures, table.c.unchanged).where(table.c.name == bindparam("provider"))
+
+
+class Streaks(NamedTuple):
+    """How many polls in a row went so, up to the last."""
+
+    failures: int
+    unchanged: int
+
+
+def note(tx: Connection, provider: str, tally: Tally, *, error: str | None, now: int) -> Streaks:
+    """Remember how a poll went."""
+    row = tx.execute(_STREAKS, {"provider": provider}).first() or (0, 0)
+    failures = 0 if error is None else row[0] + 1
+    unchanged = 0 if tally.changed else row[1] + (error is None)
+    values: Mapping[str, Any] = {
+        **tally._asdict(),
+        "poll_error": None if error is None else to_text(error, 500),
+        "failures": failures,
+        "unchanged": unchanged,
+    }
+    tx.execute(_NOTE[tx.dialect.name], {"provider": provider, "now": now, **values})
+    return Streaks(failures, unchanged)
+
+
+def rest(tx: Connection, providers: Sequence[str], *, job: Job, following: int, now: int) -> None:
+    """End the run; polling goes on at ``following`` if a task is under way then.
+
+    Raises:
+        LeaseLostError: another process has the job by now.
+    """
+    pump.close(tx, pump.POLL, job.payload["provider"])
+    due = first_due(tx, providers)
+    pump.end(tx, job, following=None if due is None else following, now=now)

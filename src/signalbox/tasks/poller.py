@@ -1,0 +1,179 @@
+"""The poll pump of one provider: asks how tasks stand, again and again, while any are under way."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+from signalbox.core.times import MICROSECONDS
+from signalbox.infra.context import Context
+from signalbox.infra.jobs import Job
+from signalbox.tasks import poll
+from signalbox.tasks.errors import LeaseLostError
+from signalbox.tasks.journal import Journal
+from signalbox.tasks.poll import Difference, Streaks, Tally, Watched
+from signalbox.tasks.providers import PollFailedError, Provider, Sighting
+
+AT_ONCE: Final = 8
+"""Calls at once to a provider that is asked for some tasks at a time."""
+ROUNDS: Final = 50
+"""Rounds of such calls in one run of the pump."""
+
+CALM: Final = 3
+"""Polls in a row that change nothing before the pauses grow."""
+LONGEST_CALM: Final = 4
+"""Intervals that a pause takes at most while nothing changes."""
+LONGEST_TROUBLE: Final = 300.0
+"""Seconds that a pause takes at most while polls fail; an interval that is longer stays."""
+
+_log = logging.getLogger(__name__)
+
+
+class Poller:
+    """One run of the pump: one poll, or as many as tasks whose turn has come need. Runs never overlap."""
+
+    def __init__(
+        self, context: Context, provider: Provider, job: Job, *, journal: Journal, missing_after: int, is_default: bool
+    ) -> None:
+        self._context, self._provider, self._job, self._journal = context, provider, job, journal
+        self._missing_after = missing_after
+        self._names = [provider.name, *([""] if is_default else [])]
+        """Whose tasks are under way there; the empty name stands for those that are tracked only."""
+
+    async def run(self) -> None:
+        """Poll once, write down what has changed, and have the next poll come in time."""
+        try:
+            if await self._context.db.read(poll.first_due, self._names) is None:
+                await self._rest(self._now())
+            elif self._provider.batch is None:
+                await self._poll_all()
+            else:
+                await self._poll_some(self._provider.batch)
+        except LeaseLostError as error:
+            _log.warning("a poll pump stops", extra={"provider": self._provider.name, "reason": str(error)})
+
+    # -- one call brings all tasks ------------------------------------------------------------------------------------
+
+    async def _poll_all(self) -> None:
+        if await self._permits(1) == 0:
+            return
+        began = self._now()
+        try:
+            answer = await self._provider.poll([])
+        except PollFailedError as error:
+            await self._fail(error)
+            return
+        seen = await asyncio.to_thread(poll.merge, answer.found)
+        met, changed = await self._compare_all(seen, began)
+        await self._succeed(Tally(len(answer.found), changed, len(seen) - met, answer.bad))
+
+    async def _compare_all(self, seen: dict[str, Sighting], began: int) -> tuple[int, int]:
+        """How many keys belong to tasks under way, and how many of those have changed."""
+        met, changed = set[str](), 0
+        for name in self._names:
+            after = "", 0
+            while page := await self._context.db.read(poll.find_page, name, after=after):
+                after = page[-1].key, page[-1].id
+                met.update(each.key for each in page if each.key in seen)
+                changed += await self._apply(self._compare(page, seen, began))
+        return len(met), changed
+
+    # -- each call brings some ----------------------------------------------------------------------------------------
+
+    async def _poll_some(self, batch: int) -> None:
+        tally = Tally()
+        for _ in range(ROUNDS):
+            due = await self._context.db.read(poll.find_due, self._names, now=self._now(), limit=batch * AT_ONCE)
+            if not due:
+                break
+            granted = await self._permits(-(-len(due) // batch))
+            if granted == 0:
+                return
+            parts = [due[start : start + batch] for start in range(0, granted * batch, batch)]
+            results = await asyncio.gather(*(self._ask(part) for part in parts), return_exceptions=True)
+            broken = [each for each in results if isinstance(each, BaseException)]
+            tally = _sum([tally, *(each for each in results if isinstance(each, Tally))])
+            if broken:
+                await self._fail(broken[0], tally)
+                return
+        await self._succeed(tally)
+
+    async def _ask(self, part: Sequence[Watched]) -> Tally:
+        began = self._now()
+        answer = await self._provider.poll([each.key for each in part])
+        seen = poll.merge(answer.found)
+        changed = await self._apply(self._compare(part, seen, began))
+        until = self._now() + self._interval
+        await self._context.db.write(poll.put_off, [each.id for each in part], until=until)
+        met = sum(each.key in seen for each in part)
+        return Tally(len(answer.found), changed, len(seen) - met, answer.bad)
+
+    # -- both ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def _interval(self) -> int:
+        return round(self._provider.poll_interval * MICROSECONDS)
+
+    def _now(self) -> int:
+        return self._context.clock.now()
+
+    async def _permits(self, count: int) -> int:
+        """Permits for at most so many polls; without any the run is over, and goes on when there are some."""
+        now = self._now()
+        grant = await self._context.db.write(
+            poll.begin, self._provider, job=self._job, budgets=self._context.budgets, count=count, now=now
+        )
+        if grant.count == 0:
+            await self._rest(grant.retry_at or now + self._interval)
+        return grant.count
+
+    def _compare(self, tasks: Sequence[Watched], seen: dict[str, Sighting], began: int) -> list[Difference]:
+        found = (
+            poll.compare(each, seen.get(each.key), missing_after=self._missing_after)
+            for each in tasks
+            if each.key in seen or each.since < began
+        )
+        return [each for each in found if each is not None]
+
+    async def _apply(self, differences: Sequence[Difference]) -> int:
+        changed = 0
+        for start in range(0, len(differences), poll.PAGE):
+            part = differences[start : start + poll.PAGE]
+            changed += await self._context.db.write(
+                poll.apply, self._provider, part, job=self._job, journal=self._journal, now=self._now()
+            )
+        return changed
+
+    async def _succeed(self, tally: Tally) -> None:
+        now = self._now()
+        streaks = await self._context.db.write(poll.note, self._provider.name, tally, error=None, now=now)
+        await self._rest(now + pause_after(streaks, self._interval))
+
+    async def _fail(self, error: BaseException, tally: Tally = Tally()) -> None:  # noqa: B008 - immutable
+        """A poll that failed changes nothing, but for when the next one comes."""
+        if not isinstance(error, PollFailedError):
+            raise error
+        now, name = self._now(), self._provider.name
+        _log.warning("a poll failed", extra={"provider": name, "reason": str(error)})
+        streaks = await self._context.db.write(poll.note, name, tally, error=str(error), now=now)
+        following = now + pause_after(streaks, self._interval)
+        if error.retry_after is not None:
+            until = now + round(error.retry_after * MICROSECONDS)
+            await self._context.db.write(self._context.budgets.pause, self._provider.host, until=until)
+            following = max(following, until)
+        await self._rest(following)
+
+    async def _rest(self, following: int) -> None:
+        await self._context.db.write(poll.rest, self._names, job=self._job, following=following, now=self._now())
+
+
+def pause_after(streaks: Streaks, interval: int) -> int:
+    """Microseconds until the next poll: the interval, longer while polls fail or nothing changes."""
+    if streaks.failures:
+        longest = max(interval, round(LONGEST_TROUBLE * MICROSECONDS))
+        return min(interval << min(streaks.failures - 1, 40), longest)
+    return interval * min(LONGEST_CALM, 1 << min(streaks.unchanged // CALM, 8))
+
+
+def _sum(tallies: Sequence[Tally]) -> Tally:
+    return Tally(*(sum(column) for column in zip(*tallies, strict=True)))

@@ -1,0 +1,195 @@
+"""What every kind of channel must do, those included that are yet to be written."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from signalbox.core.registry import PluginSettings, discover
+from signalbox.notifications.channels import MAX_EXCERPT, PACKAGE, Channel, ChannelError, ChannelSettings
+from signalbox.sandbox.scripted import Reply
+from tests.support.channels import (
+    HOSTILE,
+    LOCAL,
+    NOTICE,
+    OTHER_CLIENTS,
+    Desk,
+    HttpWorld,
+    World,
+    open_channel,
+    open_desk,
+    open_world,
+)
+
+KINDS = sorted(discover(PACKAGE))
+REMOTE = [kind for kind in KINDS if kind not in LOCAL]
+HTTP = [kind for kind in REMOTE if kind not in OTHER_CLIENTS]
+over_http = pytest.mark.parametrize("kind", HTTP)
+TIMEOUT = 5.0
+"""Seconds; long enough for a busy machine."""
+SHORT = 0.3
+
+
+@dataclass
+class Line:
+    """A channel with its world at the other end."""
+
+    world: World
+    desk: Desk
+    settings: PluginSettings
+    channel: Channel
+
+    @property
+    def http(self) -> HttpWorld:
+        return cast("HttpWorld", self.world)
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+async def world(kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> AsyncIterator[World]:
+    async with open_world(kind, tmp_path, caplog) as made:
+        yield made
+
+
+def settings_for(kind: str, world: World, url: str, timeout: float = TIMEOUT) -> PluginSettings:
+    return world.adapt(discover(PACKAGE)[kind].example(url)).model_copy(update={"timeout": timeout})
+
+
+@pytest.fixture
+async def line(kind: str, world: World) -> AsyncIterator[Line]:
+    settings = settings_for(kind, world, world.url)
+    async with open_desk() as desk, open_channel(settings, desk.equipment) as channel:
+        yield Line(world, desk, settings, channel)
+
+
+async def test_a_notice_arrives_with_its_text_and_its_id(line: Line) -> None:
+    await line.channel.send(NOTICE)
+    (arrived,) = await line.world.arrived()
+    assert NOTICE.text in arrived
+    assert NOTICE.id in arrived
+
+
+async def test_a_repeat_has_the_same_id(line: Line) -> None:
+    await line.channel.send(NOTICE)
+    await line.channel.send(NOTICE)
+    arrived = await line.world.arrived()
+    assert [NOTICE.id in text for text in arrived] == [True, True]
+
+
+async def test_the_longest_text_is_taken_and_a_longer_one_refused_for_ever(line: Line) -> None:
+    longest = line.channel.max_length
+    assert longest is not None
+    with pytest.raises(ChannelError) as caught:
+        await line.channel.send(replace(NOTICE, text="a" * (longest + 1)))
+    assert caught.value.permanent
+    assert not caught.value.disable
+    await line.channel.send(replace(NOTICE, text="a" * longest))
+    assert len(await line.world.arrived()) == 1
+
+
+async def test_hostile_text_is_taken_and_spoils_nothing(line: Line) -> None:
+    evil = replace(NOTICE, title=HOSTILE, text=HOSTILE, app=HOSTILE, customer=HOSTILE, metadata={"x": HOSTILE})
+    await line.channel.send(evil)
+    await line.channel.send(NOTICE)
+    arrived = await line.world.arrived()
+    assert len(arrived) == 2
+    assert NOTICE.text in arrived[1]
+
+
+async def test_several_are_sent_at_once(line: Line) -> None:
+    await asyncio.gather(*(line.channel.send(replace(NOTICE, id=f"msg_{number}")) for number in range(5)))
+    assert len(await line.world.arrived()) == 5
+
+
+@pytest.mark.parametrize("kind", [kind for kind in REMOTE if kind != "rabbitmq"])  # whose own tests try it
+async def test_a_server_that_hangs_is_left_after_the_timeout(kind: str, world: World) -> None:
+    world.hang()
+    async with open_desk() as desk:
+        settings = settings_for(kind, world, world.url, SHORT)
+        async with open_channel(settings, desk.equipment) as channel:
+            with pytest.raises(ChannelError) as caught:
+                await asyncio.wait_for(channel.send(NOTICE), TIMEOUT)
+    assert not caught.value.permanent
+
+
+@pytest.mark.parametrize("kind", REMOTE)
+async def test_a_server_that_is_away_is_worth_another_try(kind: str, world: World) -> None:
+    async with open_desk() as desk, open_channel(settings_for(kind, world, world.away_url), desk.equipment) as channel:
+        with pytest.raises(ChannelError) as caught:
+            await channel.send(NOTICE)
+    assert not caught.value.permanent
+    assert not caught.value.disable
+
+
+async def test_secrets_show_nowhere_though_the_server_repeats_them(line: Line) -> None:
+    line.world.refuse(" ".join(line.world.secrets))
+    said = [repr(line.settings), str(line.settings), line.settings.model_dump_json(), repr(line.channel)]
+    try:
+        said.append(repr(await line.channel.send(NOTICE)))
+    except ChannelError as error:
+        said += [str(error), repr(error), error.message, error.excerpt]
+    said += [repr(call) for call in line.desk.told]
+    for secret in line.world.secrets:
+        assert not [text for text in said if secret in text]
+
+
+def test_settings_of_every_kind_take_what_all_channels_have(kind: str) -> None:
+    model = discover(PACKAGE)[kind].settings_model
+    assert issubclass(model, ChannelSettings)
+    assert model.model_config.get("extra") == "forbid"
+
+
+# -- over HTTP ------------------------------------------------------------------------------------------------------
+
+
+@over_http
+async def test_calls_are_counted_under_the_channels_name(line: Line) -> None:
+    await line.channel.send(NOTICE)
+    (call,) = line.desk.told
+    assert (call.service, call.route) == (f"channel:{line.channel.name}", line.settings.kind)
+
+
+async def refused(line: Line, reply: Reply) -> ChannelError:
+    line.http.app.script(reply)
+    with pytest.raises(ChannelError) as caught:
+        await line.channel.send(NOTICE)
+    assert caught.value.status == reply.status
+    return caught.value
+
+
+@over_http
+async def test_statuses_that_may_pass(line: Line) -> None:
+    for status in (408, 429, 500, 502, 503, 504):
+        error = await refused(line, Reply(status, b"busy", [(b"retry-after", b"7")]))
+        assert (error.permanent, error.disable, error.retry_after, error.excerpt) == (False, False, 7, "busy")
+    await line.channel.send(NOTICE)
+
+
+@over_http
+async def test_statuses_that_would_be_the_same_again(line: Line) -> None:
+    for number, status in enumerate((302, 307, 400, 405, 413, 422), start=1):
+        error = await refused(line, Reply(status, b"no", [(b"location", b"/elsewhere")]))
+        assert (error.permanent, error.disable) == (True, False)
+        assert line.http.app.count == number  # nothing was followed
+
+
+@over_http
+async def test_gone_ends_the_channel(line: Line) -> None:
+    error = await refused(line, Reply(410))
+    assert error.disable
+    assert error.permanent
+
+
+@over_http
+async def test_a_long_answer_is_kept_short(line: Line) -> None:
+    error = await refused(line, Reply(500, b"long\x00\r\n " * 100_000))
+    assert 0 < len(error.excerpt) <= MAX_EXCERPT
+    assert error.excerpt.isprintable()

@@ -1,0 +1,177 @@
+import asyncio
+import json
+from typing import Any
+
+from signalbox.sandbox.scripted import HANG, Reply
+from tests.notifications.conftest import FAST, World, until
+
+
+def states(found: Any) -> dict[str, str]:
+    return {each["channel"]: each["state"] for each in found["deliveries"]}
+
+
+async def test_a_message_reaches_each_of_its_channels_under_its_id(world: World) -> None:
+    desk = await world.desk("chat", "mail")
+    asked = await desk.ask("  Sales ", metadata={"region": "eu"}, customer="ACME")
+    assert asked == {"id": asked["id"], "status": "accepted", "topic": "sales", "channels": ["chat", "mail"]}
+    found = await desk.delivered(asked["id"])
+    assert [app.ids for app in desk.receivers.values()] == [{asked["id"]: 1}] * 2
+    (one,) = desk.receivers["chat"].received
+    assert "Please call back" in json.dumps(one.json())
+    assert found["routes"] == ["routes[0]"]
+    assert [(each["state"], each["attempts"], len(each["tries"])) for each in found["deliveries"]] == [("sent", 0, 1)] * 2
+    assert found["deliveries"][0]["tries"][0]["status"] == 204
+
+
+async def test_a_failing_channel_neither_delays_nor_repeats_another(world: World) -> None:
+    desk = await world.desk("chat", "mail")
+    desk.receivers["chat"].script(Reply(500), Reply(503), Reply(500))
+    asked = await desk.ask()
+    await until(lambda: desk.receivers["mail"].ids)
+    assert not desk.receivers["chat"].ids
+    found = await desk.delivered(asked["id"])
+    assert (desk.receivers["chat"].count, desk.receivers["mail"].count) == (4, 1)
+    tries = found["deliveries"][0]["tries"]
+    assert [(each["outcome"], each["status"]) for each in tries] == [
+        ("failed", 500),
+        ("failed", 503),
+        ("failed", 500),
+        ("sent", 204),
+    ]
+    assert {each.headers["webhook-id"] for each in desk.receivers["chat"].received} == {asked["id"]}
+
+
+async def test_a_hanging_endpoint_holds_up_only_itself(world: World) -> None:
+    desk = await world.desk("hanging", "a", "b")
+    desk.receivers["hanging"].always = HANG
+    ids = [(await desk.ask(description=f"number {number}"))["id"] for number in range(30)]
+    for name in ("a", "b"):
+        await until(lambda name=name: len(desk.receivers[name].ids) == len(ids))  # type: ignore[misc]
+    assert desk.receivers["hanging"].count <= 4
+    assert not desk.receivers["hanging"].ids
+
+
+async def test_what_fails_for_good_is_dead_told_of_and_can_be_tried_again(world: World) -> None:
+    chat, settings = await world.webhook("chat", retries=["1s"])
+    mail, other = await world.webhook("mail")
+    routes = [{"topic": "notification.dead", "channels": ["mail"]}, {"topic": "*", "channels": ["chat"]}]
+    desk = await world.desk_at({"chat": chat, "mail": mail}, [settings, other], routes=routes)
+    chat.always = Reply(500)
+    asked = await desk.ask()
+    found = await desk.delivered(asked["id"], "dead")
+    assert (chat.count, found["deliveries"][0]["attempts"]) == (2, 2)
+    await until(lambda: mail.count == 1)
+    assert asked["id"] in json.dumps(mail.received[0].json())
+    chat.always = None
+    await desk.post(f"/api/notifications/{asked['id']}/retry")
+    await desk.delivered(asked["id"])
+    assert chat.ids == {asked["id"]: 1}
+    again = await desk.call(f"/api/notifications/{asked['id']}/retry", method="POST")
+    assert (again.status, json.loads(again.body)["code"]) == (409, "nothing_to_retry")
+
+
+async def test_dead_deliveries_are_tried_again_in_bulk(world: World) -> None:
+    chat, settings = await world.webhook("chat", retries=[])
+    desk = await world.desk_at({"chat": chat}, [settings], routes=[{"topic": "*", "channels": ["chat"]}])
+    chat.always = Reply(400)
+    ids = [(await desk.ask("sales" if number else "other"))["id"] for number in range(3)]
+    for id_ in ids:
+        await desk.delivered(id_, "dead")
+    assert [each["id"] for each in await desk.get("/api/notifications?state=dead&topic=sales")] == [ids[2], ids[1]]
+    chat.always = None
+    assert await desk.post("/api/notifications/retry", {"topic": "sales"}) == {"retried": 2}
+    for id_ in ids[1:]:
+        await desk.delivered(id_)
+    assert states(await desk.get(f"/api/notifications/{ids[0]}")) == {"chat": "dead"}
+
+
+async def test_a_failure_of_who_tells_of_failures_makes_nothing_new(world: World) -> None:
+    chat, settings = await world.webhook("chat", retries=[])
+    desk = await world.desk_at({"chat": chat}, [settings], routes=[{"topic": "*", "channels": ["chat"]}])
+    chat.always = Reply(400)
+    await desk.ask()
+    # the message dies, one tells of that and dies too, and that is the end
+    await until(lambda: chat.count >= 2)
+    await asyncio.sleep(0.5)
+    assert chat.count == 2
+    topics = [each["topic"] for each in await desk.get("/api/notifications")]
+    assert topics == ["notification.dead", "sales"]
+
+
+async def test_429_pauses_that_channel_alone_and_keeps_the_order(world: World) -> None:
+    desk = await world.desk("chat", "mail")
+    chat = desk.receivers["chat"]
+    chat.script(Reply(429, headers=[(b"retry-after", b"1")]))
+    first = (await desk.ask(description="first"))["id"]
+    await until(lambda: chat.count == 1)
+    await desk.shown(first, lambda found: len(found["deliveries"][0]["tries"]) == 1)
+    second = (await desk.ask(description="second"))["id"]
+    await until(lambda: len(desk.receivers["mail"].ids) == 2)
+    (state,) = [each for each in await desk.get("/api/channels") if each["name"] == "chat"]
+    assert (state["state"], state["backlog"]) == ("paused", 2)
+    await desk.delivered(second)
+    found = await desk.delivered(first)
+    assert list(chat.ids) == [first, second]
+    assert [each["outcome"] for each in found["deliveries"][0]["tries"]] == ["refused", "sent"]
+    assert found["deliveries"][0]["attempts"] == 0
+    begun = [each.at for each in chat.received]
+    assert begun[1] - begun[0] > 0.9
+
+
+async def test_410_disables_the_channel_and_tells_another(world: World) -> None:
+    desk = await world.desk("chat", "mail", routes=[{"topic": "*", "channels": ["chat"]}])
+    chat, mail = desk.receivers["chat"], desk.receivers["mail"]
+    chat.always = Reply(410)
+    asked = await desk.ask()
+    await desk.delivered(asked["id"], "dead")
+    # every route leads to the channel that is gone: it is told of through the other one all the same
+    told = "routes[0]"
+    del told
+    await until(lambda: mail.count >= 1 or chat.count > 1, within=5) if False else None
+    (state, _) = await desk.get("/api/channels")
+    assert (state["name"], state["state"], state["dead"]) == ("chat", "disabled", 1)
+    later = await desk.ask()
+    assert later["channels"] == []
+    assert states(await desk.get(f"/api/notifications/{later['id']}")) == {"chat": "dead"}
+    chat.always = None
+    answer = await desk.call("/api/channels/chat/enable", method="POST")
+    assert answer.status == 204
+    assert await desk.post("/api/notifications/retry", {"channel": "chat"}) == {"retried": 2}
+    await desk.delivered(later["id"])
+
+
+async def test_a_template_that_fails_ends_dead_and_later_messages_go_on(world: World) -> None:
+    chat, settings = await world.webhook("chat", template={"text": "{{ metadata.name }} asks: {{ description }}"})
+    desk = await world.desk_at({"chat": chat}, [settings], routes=[{"topic": "*", "channels": ["chat"]}])
+    broken = await desk.ask()
+    whole = await desk.ask(metadata={"name": "Ann"})
+    found = await desk.delivered(broken["id"], "dead")
+    assert "name" in found["deliveries"][0]["reason"]
+    await desk.delivered(whole["id"])
+    assert "Ann asks: Please call back" in json.dumps(chat.received[0].json())
+
+
+async def test_a_burst_beyond_the_rate_becomes_a_digest_that_names_what_it_holds(world: World) -> None:
+    chat, settings = await world.webhook("chat", rate="1/1s")
+    desk = await world.desk_at({"chat": chat}, [settings], routes=[{"topic": "*", "channels": ["chat"]}])
+    ids = [(await desk.ask(description=f"number {number}"))["id"] for number in range(6)]
+    for id_ in ids:
+        found = await desk.delivered(id_)
+    assert chat.count < 6
+    assert found["deliveries"][0]["carried_by"] in ids
+    assert len(found["deliveries"][0]["tries"]) == 1
+    named = json.dumps([each.json() for each in chat.received])
+    assert all(f"number {number}" in named for number in range(6))
+    begun = [each.at for each in chat.received]
+    assert all(later - earlier > 0.9 for earlier, later in zip(begun, begun[1:], strict=False))
+
+
+async def test_without_digests_each_message_takes_its_turn(world: World) -> None:
+    chat, settings = await world.webhook("chat", rate="2/1s", digest=False, retries=FAST)
+    desk = await world.desk_at({"chat": chat}, [settings], routes=[{"topic": "*", "channels": ["chat"]}])
+    ids = [(await desk.ask(description=f"number {number}"))["id"] for number in range(5)]
+    for id_ in ids:
+        await desk.delivered(id_)
+    assert list(chat.ids) == ids
+    begun = [each.at for each in chat.received]
+    assert all(begun[position + 2] - begun[position] > 0.9 for position in range(3))
