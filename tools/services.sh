@@ -170,6 +170,81 @@ redis() {
     say "Redis for tests: $url"
 }
 
+# --- RabbitMQ --------------------------------------------------------------------------------------------------------
+
+rabbitmq_default=amqp://guest:guest@127.0.0.1:5672/
+
+rabbitmq_answers() { # rabbitmq_answers URL: lets us in, and lets us make exchanges
+    .venv/bin/python - "$1" <<'PYTHON'
+import asyncio
+import sys
+import aio_pika
+
+
+async def ask() -> None:
+    connection = await aio_pika.connect(sys.argv[1], timeout=3)
+    async with connection:
+        channel = await connection.channel()
+        await channel.declare_exchange("signalbox-test-services", auto_delete=True)
+        await channel.exchange_delete("signalbox-test-services")
+
+
+try:
+    asyncio.run(asyncio.wait_for(ask(), 10))
+except (TimeoutError, *aio_pika.exceptions.CONNECTION_EXCEPTIONS) as error:
+    sys.exit(f"  {type(error).__name__}: {error}")
+PYTHON
+}
+
+rabbitmq_from_compose() { # rabbitmq_from_compose PORT
+    say "Starting RabbitMQ with Docker Compose on port $1 ..."
+    SIGNALBOX_TEST_RABBITMQ_PORT=$1 docker compose --file deploy/compose.test.yaml up --detach --wait rabbitmq >&2
+}
+
+rabbitmq_from_debian() { # rabbitmq_from_debian PORT: a node of our own, which keeps its data in a temporary folder
+    local folder
+    debian_install rabbitmq-server rabbitmq-server
+    folder=$(mktemp --directory)
+    echo "listeners.tcp.1 = 127.0.0.1:$1" >"$folder/rabbitmq.conf"
+    chown -R rabbitmq: "$folder"
+    RABBITMQ_NODENAME=signalbox_test@localhost RABBITMQ_CONFIG_FILE=$folder/rabbitmq.conf RABBITMQ_MNESIA_BASE=$folder \
+        RABBITMQ_LOG_BASE=$folder RABBITMQ_DIST_PORT=$(free_port "$(($1 + 20000))") \
+        rabbitmq-server -detached >/dev/null 2>&1
+    for _ in $(seq 60); do
+        rabbitmq_answers "amqp://guest:guest@127.0.0.1:$1/" 2>/dev/null && return
+        sleep 0.5
+    done
+}
+
+rabbitmq() {
+    local variable=SIGNALBOX_TEST_RABBITMQ_URL url port
+    if [ -n "${SIGNALBOX_TEST_RABBITMQ_URL:-}" ]; then # somebody's decision: no other server takes its place
+        remember $variable $rabbitmq_default $rabbitmq_default # forgets: what is set may hold a password
+        rabbitmq_answers "$SIGNALBOX_TEST_RABBITMQ_URL" && return
+        say "RabbitMQ: $variable is set, but its server does not serve (see above). Correct it, or unset it."
+        return 1
+    fi
+    for url in $(remembered $variable) $rabbitmq_default; do
+        if rabbitmq_answers "$url" 2>/dev/null; then remember $variable "$url" $rabbitmq_default; return; fi
+    done
+    port=$(free_port 5672)
+    if compose_works; then
+        rabbitmq_from_compose "$port"
+    elif debian_root; then
+        rabbitmq_from_debian "$port"
+    else
+        say "The tests need RabbitMQ, and none lets guest in at 127.0.0.1:5672. Either"
+        say "  start Docker (with Compose) and run this again,"
+        say "  or, on Debian and Ubuntu, run as root:  make services"
+        say "  or name a server of your own:  export $variable=amqp://user:password@host:5672/"
+        return 1
+    fi
+    url=amqp://guest:guest@127.0.0.1:$port/
+    rabbitmq_answers "$url" || { say "RabbitMQ was started on port $port but does not answer."; return 1; }
+    remember $variable "$url" $rabbitmq_default
+    say "RabbitMQ for tests: $url"
+}
+
 # --- Chromium --------------------------------------------------------------------------------------------------------
 
 chromium() { # pages are tested in a real browser
@@ -188,4 +263,5 @@ chromium() { # pages are tested in a real browser
 
 postgresql
 redis
+rabbitmq
 chromium

@@ -235,6 +235,21 @@ WRONG: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "gateway.upstreams[0].read_timout",
         ("did you mean read_timeout?",),
     ),
+    "kind": (
+        '[[tasks.providers]]\nname = "a"\nkind = "http-jsn"',
+        "tasks.providers[0]",
+        ("known kinds are: ", "http-json"),
+    ),
+    "in a plug-in": (
+        '[[tasks.providers]]\nname = "a"\nkind = "http-json"\nlist_url = "x"',
+        "tasks.providers[0].list_url",
+        ("http", "'x'"),
+    ),
+    "unknown in a plug-in": (
+        '[[tasks.providers]]\nname = "a"\nkind = "http-json"\nlist_url = "http://a.test"\npol_interval = 1',
+        "tasks.providers[0].pol_interval",
+        ("did you mean poll_interval?",),
+    ),
 }
 
 

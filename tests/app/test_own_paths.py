@@ -98,7 +98,7 @@ def test_a_get_answers_head_too() -> None:
 
 
 segments = st.sampled_from(["a", "b", "{x}"])
-templates = st.lists(segments, min_size=1, max_size=4).map(lambda parts: "/" + "/".join(parts))
+templates = st.lists(segments, max_size=3).map(lambda parts: "/".join(["/a", *parts]))
 asked = st.lists(st.sampled_from(["a", "b", "c"]), min_size=1, max_size=4).map(lambda parts: "/" + "/".join(parts))
 
 

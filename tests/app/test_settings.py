@@ -79,3 +79,10 @@ def test_retention_is_checked(values: dict[str, Any]) -> None:
 def test_a_database_that_is_no_file_is_refused(url: str) -> None:
     with pytest.raises(ValidationError, match="names no file"):
         make(database_url=url)
+
+
+def test_a_host_has_one_budget() -> None:
+    one, same = ({"host": host, "limits": ["5/1s"]} for host in ("api.example.com", "API.example.com."))
+    assert [each.host for each in Settings(budgets=[one]).budgets] == ["api.example.com"]  # type: ignore[list-item]
+    with pytest.raises(ValidationError, match=r"the host api.example.com has two budgets"):
+        Settings(budgets=[one, same])  # type: ignore[list-item]

@@ -69,3 +69,7 @@ async def test_openapi_says_how_to_sign_on(runtime: AuthRuntime) -> None:
     assert needed == [{"OAuth2PasswordBearer": ["tasks:read"]}, {"APIKeyHeader": []}]
     assert "security" in document["paths"]["/auth/me"]["get"]
     assert "security" not in document["paths"]["/auth/token"]["post"]
+
+
+def test_a_guard_knows_who_tells_callers_apart(runtime: AuthRuntime) -> None:
+    assert Guard(runtime).runtime is runtime

@@ -1,15 +1,18 @@
 """What every kind of channel must do, those included that are yet to be written."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import re
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
 import pytest
 
-from signalbox.core.registry import PluginSettings, discover
-from signalbox.notifications.channels import MAX_EXCERPT, PACKAGE, Channel, ChannelError, ChannelSettings
+from signalbox.core.registry import Plugin, PluginSettings, discover
+from signalbox.notifications.channels import MAX_EXCERPT, PACKAGE, Channel, ChannelError, ChannelKind, ChannelSettings
 from signalbox.sandbox.scripted import Reply
 from tests.support.channels import (
     HOSTILE,
@@ -24,7 +27,11 @@ from tests.support.channels import (
     open_world,
 )
 
-KINDS = sorted(discover(PACKAGE))
+HOWTO = Path(__file__).parents[2] / "docs/howto/add-a-channel.md"
+DOCUMENTED = "ntfy"
+"""The kind that ``HOWTO`` shows how to add; it is tried like the shipped ones."""
+
+KINDS = [*sorted(discover(PACKAGE)), DOCUMENTED]
 REMOTE = [kind for kind in KINDS if kind not in LOCAL]
 HTTP = [kind for kind in REMOTE if kind not in OTHER_CLIENTS]
 over_http = pytest.mark.parametrize("kind", HTTP)
@@ -53,21 +60,45 @@ def kind(request: pytest.FixtureRequest) -> str:
     return name
 
 
+@pytest.fixture(scope="session")
+def documented(tmp_path_factory: pytest.TempPathFactory) -> Iterator[type[Plugin]]:
+    """The plug-in of the documentation, found as one that lies in a package is."""
+    (source,) = re.findall(r"^```python\n(.*?)^```$", HOWTO.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    folder = tmp_path_factory.mktemp("documented")
+    package = folder / "documented_channels"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / f"{DOCUMENTED}.py").write_text(source, encoding="utf-8")
+    sys.path.insert(0, str(folder))
+    yield discover(package.name)[DOCUMENTED]
+    sys.path.remove(str(folder))
+
+
+@pytest.fixture
+def plugin(kind: str, documented: type[Plugin]) -> type[Plugin]:
+    return documented if kind == DOCUMENTED else discover(PACKAGE)[kind]
+
+
 @pytest.fixture
 async def world(kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> AsyncIterator[World]:
     async with open_world(kind, tmp_path, caplog) as made:
         yield made
 
 
-def settings_for(kind: str, world: World, url: str, timeout: float = TIMEOUT) -> PluginSettings:
-    return world.adapt(discover(PACKAGE)[kind].example(url)).model_copy(update={"timeout": timeout})
+@asynccontextmanager
+async def open_line(
+    plugin: type[Plugin], world: World, *, url: str | None = None, timeout: float = TIMEOUT
+) -> AsyncIterator[Line]:
+    settings = world.adapt(plugin.example(url or world.url)).model_copy(update={"timeout": timeout})
+    kind = cast("ChannelKind", plugin)
+    async with open_desk() as desk, open_channel(settings, desk.equipment, kind) as channel:
+        yield Line(world, desk, settings, channel)
 
 
 @pytest.fixture
-async def line(kind: str, world: World) -> AsyncIterator[Line]:
-    settings = settings_for(kind, world, world.url)
-    async with open_desk() as desk, open_channel(settings, desk.equipment) as channel:
-        yield Line(world, desk, settings, channel)
+async def line(plugin: type[Plugin], world: World) -> AsyncIterator[Line]:
+    async with open_line(plugin, world) as made:
+        yield made
 
 
 async def test_a_notice_arrives_with_its_text_and_its_id(line: Line) -> None:
@@ -110,21 +141,19 @@ async def test_several_are_sent_at_once(line: Line) -> None:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in REMOTE if kind != "rabbitmq"])  # whose own tests try it
-async def test_a_server_that_hangs_is_left_after_the_timeout(kind: str, world: World) -> None:
+async def test_a_server_that_hangs_is_left_after_the_timeout(plugin: type[Plugin], world: World) -> None:
     world.hang()
-    async with open_desk() as desk:
-        settings = settings_for(kind, world, world.url, SHORT)
-        async with open_channel(settings, desk.equipment) as channel:
-            with pytest.raises(ChannelError) as caught:
-                await asyncio.wait_for(channel.send(NOTICE), TIMEOUT)
+    async with open_line(plugin, world, timeout=SHORT) as line:
+        with pytest.raises(ChannelError) as caught:
+            await asyncio.wait_for(line.channel.send(NOTICE), TIMEOUT)
     assert not caught.value.permanent
 
 
 @pytest.mark.parametrize("kind", REMOTE)
-async def test_a_server_that_is_away_is_worth_another_try(kind: str, world: World) -> None:
-    async with open_desk() as desk, open_channel(settings_for(kind, world, world.away_url), desk.equipment) as channel:
+async def test_a_server_that_is_away_is_worth_another_try(plugin: type[Plugin], world: World) -> None:
+    async with open_line(plugin, world, url=world.away_url) as line:
         with pytest.raises(ChannelError) as caught:
-            await channel.send(NOTICE)
+            await line.channel.send(NOTICE)
     assert not caught.value.permanent
     assert not caught.value.disable
 
@@ -141,8 +170,8 @@ async def test_secrets_show_nowhere_though_the_server_repeats_them(line: Line) -
         assert not [text for text in said if secret in text]
 
 
-def test_settings_of_every_kind_take_what_all_channels_have(kind: str) -> None:
-    model = discover(PACKAGE)[kind].settings_model
+def test_settings_of_every_kind_take_what_all_channels_have(plugin: type[Plugin]) -> None:
+    model = plugin.settings_model
     assert issubclass(model, ChannelSettings)
     assert model.model_config.get("extra") == "forbid"
 

@@ -136,6 +136,16 @@ async def test_a_certificate_of_another_name_is_refused(trusting: HttpClient, ce
             await trusting.send(Request(elsewhere, b"GET", b"/"))
 
 
+async def test_a_pinned_origin_needs_the_certificate_of_its_host(
+    trusting: HttpClient, certificate: ssl.SSLContext
+) -> None:
+    async with serve(always(FINE), tls=certificate) as peer:
+        assert await get_all(trusting, Request(peer.origin.pinned("127.0.0.1"), b"GET", b"/")) == (200, b"fine")
+        another = Origin("https", "another.example", peer.origin.port).pinned("127.0.0.1")
+        with pytest.raises(ConnectError, match=r"certificate"):
+            await trusting.send(Request(another, b"GET", b"/"))
+
+
 async def test_a_server_without_tls_is_refused(trusting: HttpClient) -> None:
     async def script(line: Line) -> None:
         await line.say(FINE)

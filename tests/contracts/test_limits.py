@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,12 +48,9 @@ async def in_database(place: Place) -> AsyncIterator[Subject]:
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
 async def subject(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Subject]:
-    async with AsyncExitStack() as stack:
-        if request.param == "memory":
-            opened = in_memory()
-        else:
-            opened = in_database(place_of(request, request.param, tmp_path))
-        yield await stack.enter_async_context(opened)
+    in_process = request.param == "memory"
+    async with in_memory() if in_process else in_database(place_of(request, request.param, tmp_path)) as opened:
+        yield opened
 
 
 async def allowed(subject: Subject, **rates: Rate) -> bool:

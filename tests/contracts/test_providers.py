@@ -1,14 +1,17 @@
 """What every kind of provider holds to: its ``example()`` is tried on a double, so that a new kind is tested by existing."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import re
+import sys
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
-from signalbox.core.registry import discover
+from signalbox.core.registry import Plugin, discover
 from signalbox.infra.clock.manual import ManualClock
 from signalbox.infra.http.pool import PooledClient
 from signalbox.infra.http.recorded import OwnCall, RecordedClient
@@ -21,14 +24,19 @@ from signalbox.tasks.providers import (
     Outgoing,
     PollFailedError,
     Provider,
+    ProviderKind,
     Receipt,
+    Sighting,
     Sightings,
     SubmitRefusedError,
-    build_provider,
 )
 
-DOUBLES = {"http-json": ProviderApp}
+DOUBLES = {"http-json": ProviderApp, "signed": ProviderApp}
 """What plays the server of each kind; a kind that speaks otherwise gets a module in ``sandbox`` and a line here."""
+
+HOWTO = Path(__file__).parents[2] / "docs/howto/add-a-provider.md"
+DOCUMENTED = "signed"
+"""The kind that ``HOWTO`` shows how to add; it is tried like the shipped ones."""
 
 
 @dataclass(frozen=True)
@@ -44,15 +52,29 @@ class Subject:
         return await self.provider.submit(Outgoing(number, f"reference-{number}", payload, 1))
 
     async def poll(self, *keys: str) -> Sightings:
-        found, bad = [], 0
+        found, bad = list[Sighting](), 0
         for start in range(0, len(keys), self.provider.batch or len(keys)):
             part = await self.provider.poll(keys[start : start + (self.provider.batch or len(keys))])
             found, bad = found + part.found, bad + part.bad
         return Sightings(found, bad)
 
 
-@pytest.fixture(params=discover(PACKAGE))
-async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
+@pytest.fixture(scope="session")
+def documented(tmp_path_factory: pytest.TempPathFactory) -> Iterator[type[Plugin]]:
+    """The plug-in of the documentation, found as one that lies in a package is."""
+    (source,) = re.findall(r"^```python\n(.*?)^```$", HOWTO.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    folder = tmp_path_factory.mktemp("documented")
+    package = folder / "documented_providers"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "signed.py").write_text(source, encoding="utf-8")
+    sys.path.insert(0, str(folder))
+    yield discover(package.name)[DOCUMENTED]
+    sys.path.remove(str(folder))
+
+
+@pytest.fixture(params=[*discover(PACKAGE), DOCUMENTED])
+async def subject(request: pytest.FixtureRequest, documented: type[Plugin]) -> AsyncIterator[Subject]:
     if request.param not in DOUBLES:
         pytest.fail(f"the kind {request.param} has no double: put one into DOUBLES")
     double, http, clock = DOUBLES[request.param](pace=Pace(waiting=3_600)), PooledClient(), ManualClock()
@@ -61,8 +83,9 @@ async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(LoopbackServer(double, grace=0.05))
         stack.push_async_callback(http.close)
-        settings = discover(PACKAGE)[request.param].example(server.url)
-        yield Subject(build_provider(settings, outbound=outbound, clock=clock), double, told, http)
+        plugin = documented if request.param == DOCUMENTED else discover(PACKAGE)[request.param]
+        make = cast("ProviderKind", plugin)
+        yield Subject(make(plugin.example(server.url), outbound=outbound, clock=clock), double, told, http)
 
 
 def test_the_registry_knows_the_kind_that_is_shipped() -> None:
@@ -148,8 +171,6 @@ async def test_where_nobody_listens_nothing_arrived(subject: Subject) -> None:
 
 async def test_after_a_lost_answer_the_task_is_found_and_never_begun_again(subject: Subject) -> None:
     provider = subject.provider
-    if not provider.can_look_up and not provider.is_idempotent:
-        pytest.skip("it promises neither")
     if provider.can_look_up:
         assert await provider.look_up("reference-1") is None
     subject.double.faults.order("die")

@@ -59,6 +59,7 @@ class App:
             *((n.replace("_", "-").encode(), v.encode()) for n, v in headers.items()),
         ]
         content = b"" if body is None else json.dumps(body).encode()
+        fields += [(b"Content-Type", b"application/json")] if content else []
         return await hub.ask((PATH + path).encode(), method=method.encode(), headers=fields, body=content)
 
     async def get(self, hub: RunningHub, path: str = "", **headers: str) -> Any:

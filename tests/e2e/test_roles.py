@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from signalbox.infra.events import Event, has_new, publish
 from tests.e2e.conftest import Shop
 from tests.support.databases import PostgresqlPlace, PostgresqlServer
 from tests.support.processes import Server, admin_token, ask, run, serving, until
@@ -26,6 +27,23 @@ def calls(api: Server) -> int:
     return int(summary.json["totals"]["calls"])
 
 
+def tell(place: PostgresqlPlace) -> None:
+    """Publish an event beside the servers."""
+    engine = place.engine()
+    with engine.begin() as tx:
+        publish(tx, Event("test.happened", {}), now=1)
+    engine.dispose()
+
+
+def new_events(place: PostgresqlPlace) -> bool:
+    """Whether there are events that no worker took."""
+    engine = place.engine()
+    with engine.connect() as tx:
+        found = has_new(tx)
+    engine.dispose()
+    return found
+
+
 def test_roles_share_a_database_and_the_gateway_outlives_it(
     postgresql_server: PostgresqlServer, place: PostgresqlPlace, shop: Shop, tmp_path: Path
 ) -> None:
@@ -43,6 +61,14 @@ def test_roles_share_a_database_and_the_gateway_outlives_it(
         made = run("tokens", "create", "--app", "a", "--scope", "gateway", folder=tmp_path, DATABASE_URL=place.url)
         token = made.out.strip()
         assert ask(f"{gateway.url}/status/203", token=token).status == 203
+
+        assert [b"signalbox_jobs_" in ask(f"{each.url}/metrics").body for each in (worker, api, gateway)] == [
+            True,
+            False,
+            False,
+        ]
+        tell(place)
+        until(lambda: not new_events(place))
 
         with postgresql_server.closed(place):
             until(lambda: readiness(gateway) == (200, "degraded"))

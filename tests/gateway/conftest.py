@@ -33,7 +33,7 @@ class World:
     """Upstreams and hubs, made as a test asks for them; all of them end with the test."""
 
     def __init__(self, stack: AsyncExitStack, place: Place) -> None:
-        self._stack, self._place = stack, place
+        self._stack, self.place = stack, place
         self.shop = UpstreamApp(latency=False)
         """The well-behaved upstream, named ``shop`` in ``shop_hub``."""
         self.raw: RawUpstream
@@ -55,7 +55,7 @@ class World:
             "default": "raw" if any(each["name"] == "raw" for each in listed) else None,
             **(gateway or {}),
         }
-        return await self._stack.enter_async_context(running_hub(settings_at(self._place, gateway=settings, **flags)))
+        return await self._stack.enter_async_context(running_hub(settings_at(self.place, gateway=settings, **flags)))
 
     async def shop_hub(self, *, auth: dict[str, Any] | None = None, **more: Any) -> RunningHub:
         """A hub whose default is the shop."""

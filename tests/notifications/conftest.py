@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 import uvloop
 
+from signalbox.notifications.routing import Routing, compile_routing
+from signalbox.notifications.schemas import NewMessage
+from signalbox.notifications.settings import NotificationSettings
 from signalbox.sandbox.receiver import ReceiverApp
 from signalbox.sandbox.server import LoopbackServer
 from tests.support.databases import Place
@@ -34,7 +37,8 @@ class Desk:
     async def call(self, path: str, body: Any = None, *, method: str | None = None, **headers: str) -> Answer:
         """A request of a manager; names of headers are spelt with ``_`` for ``-``."""
         content = b"" if body is None else json.dumps(body).encode()
-        fields = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+        fields = [] if body is None else [(b"Content-Type", b"application/json")]
+        fields += [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
         verb = method or ("GET" if body is None else "POST")
         return await self.hub.ask(
             path.encode(), method=verb.encode(), headers=[(b"Token", self._token.encode()), *fields], body=content
@@ -52,9 +56,7 @@ class Desk:
 
     async def ask(self, topic: str = "sales", description: str = "Please call back", **more: Any) -> Any:
         """Ask for assistance."""
-        return await self.post(
-            "/api/assistance", {"topic": topic, "description": description, **more}, status=202
-        )
+        return await self.post("/api/assistance", {"topic": topic, "description": description, **more}, status=202)
 
     async def shown(self, id_: str, when: Callable[[Any], object]) -> Any:
         """A message, once it is as wanted."""
@@ -93,7 +95,9 @@ class World:
         """A hub with a receiver for each channel; without routes, every topic goes to all of them."""
         made = {name: await self.webhook(name) for name in channels}
         notifications.setdefault("routes", [{"topic": "*", "channels": list(channels)}])
-        return await self.desk_at({name: app for name, (app, _) in made.items()}, [each for _, each in made.values()], **notifications)
+        return await self.desk_at(
+            {name: app for name, (app, _) in made.items()}, [each for _, each in made.values()], **notifications
+        )
 
     async def desk_at(
         self, receivers: Mapping[str, ReceiverApp], channels: list[dict[str, Any]], **notifications: Any
@@ -115,3 +119,20 @@ async def until(condition: Callable[[], object], *, within: float = 20.0) -> Non
     async with asyncio.timeout(within):
         while not condition():
             await asyncio.sleep(0.01)
+
+
+def settings_of(*channels: str, **more: Any) -> NotificationSettings:
+    """Settings with channels that write to the log; without routes, every topic goes to all of them."""
+    values: dict[str, Any] = {"channels": [{"kind": "log", "name": name} for name in channels]}
+    values["routes"] = [{"topic": "*", "channels": list(channels)}]
+    return NotificationSettings.model_validate({**values, **more})
+
+
+def routing_of(*channels: str, **more: Any) -> Routing:
+    """The routes of such settings."""
+    return compile_routing(settings_of(*channels, **more))
+
+
+def message_of(topic: str = "sales", description: str = "Please call back", **more: Any) -> NewMessage:
+    """A message to accept."""
+    return NewMessage(topic, description, "api", **more)

@@ -4,8 +4,10 @@ from signalbox.auth.audit import AuditFilter, list_entries
 from signalbox.core.pagination import InvalidCursorError
 from signalbox.core.times import to_rfc3339
 from signalbox.infra.db import Database
-from signalbox.infra.jobs import JobEndedError, JobNotFoundError, NewJob, enqueue, enqueue_many
-from signalbox.ops.background import cancel_job, list_jobs, retry_job, show_job
+from signalbox.infra.jobs import Every, JobEndedError, JobNotFoundError, NewJob, Report, Schedule, enqueue, enqueue_many
+from signalbox.infra.jobs.queue import claim, record
+from signalbox.infra.jobs.schedule import fire
+from signalbox.ops.background import cancel_job, list_jobs, list_schedules, retry_job, retry_jobs, show_job
 
 NOW = 1_767_225_600_000_000
 
@@ -69,3 +71,29 @@ async def test_what_is_refused_leaves_no_trace(database: Database) -> None:
     with pytest.raises(JobNotFoundError):
         await database.write(retry_job, 99, actor="user:anna", now=NOW + 2)
     assert len(await trail(database)) == 1
+
+
+async def test_many_run_again_with_one_entry_in_the_audit_trail(database: Database) -> None:
+    await database.write(enqueue_many, [NewJob("test.work", {})] * 3, now=NOW)
+    jobs = await database.write(claim, "test.work", worker="w", limit=3, now=NOW, lease=9)
+    await database.write(record, [Report(job, "dead", NOW) for job in jobs], now=NOW)
+
+    async def again(kind: str | None) -> int:
+        return await database.write(
+            retry_jobs, state="dead", kind=kind, limit=2, actor="user:anna", now=NOW + 1, request_id="r"
+        )
+
+    assert await again("test.other") == 0
+    assert [await again("test.work"), await again(None), await again(None)] == [2, 1, 0]
+    dead = {"state": "dead"}
+    assert await trail(database) == [
+        ("job.retry_many", "user:anna", "job:*", dead, {"state": "waiting", "count": 1}),
+        ("job.retry_many", "user:anna", "job:test.work", dead, {"state": "waiting", "count": 2}),
+    ]
+
+
+async def test_schedules_are_shown_with_their_moments(database: Database) -> None:
+    await database.write(fire, [Schedule("s", "test.work", Every(10**6))], now=NOW)
+    (shown,) = await database.read(list_schedules)
+    assert (shown.name, shown.rule, shown.last_at) == ("s", "every 1000000+0", None)
+    assert shown.model_dump(mode="json")["next_at"] == "2026-01-01T00:00:01Z"

@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import errno
 import signal
 import time
@@ -6,9 +7,10 @@ import time
 import pytest
 from starlette.types import Receive, Scope, Send
 
+from signalbox.sandbox.exchange import Exchange, Tally
 from signalbox.sandbox.server import LoopbackServer
 from signalbox.sandbox.upstream import UpstreamApp
-from tests.sandbox.conftest import Fetch, until
+from tests.sandbox.conftest import Fetch, RawExchange, until
 
 
 async def test_it_serves_on_a_free_port(fetch: Fetch) -> None:
@@ -124,3 +126,21 @@ async def test_answers_in_two_pieces_are_not_held_back() -> None:
             await reader.readexactly(100)
         assert time.perf_counter() - begun < 0.4
         writer.close()
+
+
+async def test_an_app_may_break_its_own_connection_and_no_other(exchange: RawExchange) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            async with Exchange(scope, receive, send, Tally()) as request:
+                if request.segments == ["drop"]:
+                    request.drop()
+                elif await request.pause(0.2):
+                    await request.answer(200, b"fine")
+
+    head = b"GET /%b HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    async with LoopbackServer(app) as server:
+        other = asyncio.ensure_future(exchange(server.url, head % b"stay"))
+        await asyncio.sleep(0.05)
+        with contextlib.suppress(ConnectionResetError):
+            assert await exchange(server.url, head % b"drop") == b""
+        assert (await other).endswith(b"fine")

@@ -16,13 +16,13 @@ from uuid import uuid4
 
 import pytest
 from aio_pika import connect
-from aio_pika.abc import AbstractQueue
+from aio_pika.abc import AbstractIncomingMessage, AbstractQueue
 
 from signalbox.core.registry import PluginSettings
 from signalbox.infra.clock.system import SystemClock
 from signalbox.infra.http.pool import PooledClient
 from signalbox.infra.http.recorded import OwnCall, RecordedClient
-from signalbox.notifications.channels import Channel, Equipment, Notice, build_channel
+from signalbox.notifications.channels import Channel, ChannelKind, Equipment, Notice, build_channel
 from signalbox.sandbox.mail import MailServer
 from signalbox.sandbox.rawserver import RawUpstream
 from signalbox.sandbox.receiver import ReceiverApp
@@ -154,8 +154,7 @@ class RabbitmqWorld(World):
 
     def __init__(self) -> None:
         self.url = os.environ.get(RABBITMQ_VARIABLE) or RABBITMQ_URL
-        self._exchange = f"signalbox-test-{uuid4().hex}"
-        self._silent: str | None = None
+        self.exchange = f"signalbox-test-{uuid4().hex}"
 
     @asynccontextmanager
     async def serve(self) -> AsyncIterator["RabbitmqWorld"]:
@@ -164,25 +163,37 @@ class RabbitmqWorld(World):
         except (OSError, TimeoutError):
             pytest.fail(f"no RabbitMQ answers; start one, or set {RABBITMQ_VARIABLE}", pytrace=False)
         async with connection:
-            channel = await connection.channel()
-            exchange = await channel.declare_exchange(self._exchange, "topic", auto_delete=True)
-            self._queue: AbstractQueue = await channel.declare_queue(exclusive=True)
-            await self._queue.bind(exchange, "#")
-            self._bound = exchange
+            self._channel = await connection.channel()
+            self._bound = await self._channel.declare_exchange(self.exchange, "topic")
+            self._queue = await self._bind({})
             yield self
+            await self._bound.delete()
 
     def adapt(self, settings: PluginSettings) -> PluginSettings:
-        return settings.model_copy(update={"exchange": self._exchange})
+        return settings.model_copy(update={"exchange": self.exchange})
 
     async def arrived(self) -> list[str]:
+        return [message.body.decode() for message in await self.messages()]
+
+    async def messages(self) -> list[AbstractIncomingMessage]:
         got = []
         while (message := await self._queue.get(no_ack=True, fail=False)) is not None:
-            got.append(message.body.decode())
+            got.append(message)
         return got
 
     async def unbind(self) -> None:
-        await self._bound.bind(self._bound, "keep")  # else the exchange would go with its last queue
+        """Let no queue take anything."""
         await self._queue.unbind(self._bound, "#")
+
+    async def limit(self, length: int) -> None:
+        """Let the only queue refuse what is beyond the length."""
+        await self.unbind()
+        self._queue = await self._bind({"x-max-length": length, "x-overflow": "reject-publish"})
+
+    async def _bind(self, arguments: dict[str, Any]) -> AbstractQueue:
+        queue = await self._channel.declare_queue(exclusive=True, arguments=arguments)
+        await queue.bind(self._bound, "#")
+        return queue
 
 
 class FileWorld(World):
@@ -247,8 +258,11 @@ async def open_world(kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 
 
 @asynccontextmanager
-async def open_channel(settings: PluginSettings, equipment: Equipment) -> AsyncIterator[Channel]:
-    channel = build_channel(settings, equipment)
+async def open_channel(
+    settings: PluginSettings, equipment: Equipment, kind: ChannelKind | None = None
+) -> AsyncIterator[Channel]:
+    """A channel of the settings' kind, or of one that lies in no package."""
+    channel = build_channel(settings, equipment) if kind is None else kind(settings, equipment)
     yield channel
     await channel.close()
 

@@ -7,8 +7,8 @@ import hashlib
 import hmac
 import json
 from dataclasses import dataclass, field
+from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 
 from signalbox.app.features import Feature
@@ -80,6 +80,10 @@ class World:
         said = {"name": scope["path_params"]["name"], "by": principal.actor}
         await self._answer(scope, send, json.dumps(said).encode())
 
+    async def waiting(self, scope: Scope, _receive: Receive, send: Send, _principal: Principal) -> None:
+        """How many wait."""
+        await self._answer(scope, send, b"%d" % (len(self.waiters) + self.streams))
+
     async def change(self, scope: Scope, receive: Receive, send: Send, _principal: Principal) -> None:
         """Wait for the next level, ``{}`` if none comes in 30 s."""
         with self.waiters.join("level") as waiter:
@@ -125,7 +129,7 @@ class Makes:
         return Feature("waiting", doors=_doors(self.world), polls=_polls(self.world))
 
 
-def _doors(world: World) -> list[Door[Note] | Door[None]]:
+def _doors(world: World) -> list[Door[Any]]:
     return [
         Door[Note](
             method="POST",
@@ -160,11 +164,11 @@ def _doors(world: World) -> list[Door[Note] | Door[None]]:
             idempotent=True,
             tags=("test",),
         ),
-        Door[Note](
+        Door[Any](
             method="POST",
             path="/api/test/hooks/{name}",
             scope=None,
-            body=bytes,  # type: ignore[arg-type] - prepare makes the note
+            body=bytes,
             prepare=check_hook,
             handle=keep,
             summary="Take what a bot sends",
@@ -202,6 +206,9 @@ def _polls(world: World) -> list[Poll]:
             tags=("test",),
         ),
         Poll(path="/api/test/named/level", scope=READ, handle=world.now, summary="Level", answer=dict, tags=("test",)),
+        Poll(
+            path="/api/test/waiting", scope=None, handle=world.waiting, summary="Who waits", answer=int, tags=("test",)
+        ),
         Poll(path="/api/test/change", scope=None, handle=world.change, summary="Change", answer=dict, tags=("test",)),
         Poll(
             path="/api/test/stream",

@@ -12,6 +12,7 @@ from signalbox.app import config_commands, server_commands
 from signalbox.app.invocation import Invocation
 from signalbox.auth import commands as auth_commands
 from signalbox.core import errors
+from signalbox.notifications import commands as notify_commands
 from signalbox.ops import commands as ops_commands
 
 EXIT_CODES: tuple[tuple[type[errors.SignalboxError], int], ...] = (
@@ -68,6 +69,10 @@ def build_cli(invocation: Invocation) -> typer.Typer:
     app.add_typer(users, name="users")
     app.add_typer(tokens, name="tokens")
     app.add_typer(ops_commands.build_commands(invocation.open_context), name="jobs")
+    app.add_typer(
+        notify_commands.build_commands(invocation.open_context, lambda: invocation.settings().notifications),
+        name="notify",
+    )
     return app
 
 

@@ -5,7 +5,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_origin
+from typing import Any, get_args, get_origin
 
 from dotenv import dotenv_values
 from pydantic import BaseModel, ValidationError
@@ -24,6 +24,7 @@ from pydantic_settings import (
 from signalbox.app.settings import PREFIX, Settings
 from signalbox.core.errors import Fault, SettingsError
 from signalbox.core.logging import redact
+from signalbox.core.registry import OneOf
 
 DEFAULT_FILE = Path("signalbox.toml")
 
@@ -209,14 +210,21 @@ def _dotted(location: tuple[int | str, ...]) -> str:
 
 def _suggestion(location: tuple[int | str, ...]) -> str:
     """The setting that was probably meant, and else all that exist at this place."""
-    model: Any = Settings
+    fields: Mapping[str, FieldInfo] = Settings.model_fields
     for part in location[:-1]:
-        if isinstance(part, int):
-            continue
-        annotation = model.model_fields[part].annotation
-        inner = [each for each in (annotation, *getattr(annotation, "__args__", ())) if hasattr(each, "model_fields")]
-        if not inner:
-            return ""
-        model = inner[0]
-    close = difflib.get_close_matches(str(location[-1]), model.model_fields, n=1)
-    return f"; did you mean {close[0]}?" if close else f"; known here are: {', '.join(model.model_fields)}"
+        if isinstance(part, str) and part in fields:
+            fields = _fields_below(fields[part].annotation)
+    if not fields:
+        return ""
+    close = difflib.get_close_matches(str(location[-1]), fields, n=1)
+    return f"; did you mean {close[0]}?" if close else f"; known here are: {', '.join(fields)}"
+
+
+def _fields_below(annotation: Any) -> dict[str, FieldInfo]:
+    """Fields of the table that a setting is, or a list of tables; of plug-ins, those of every kind."""
+    for each in (annotation, *get_args(annotation)):
+        choices = [mark for mark in getattr(each, "__metadata__", ()) if isinstance(mark, OneOf)]
+        models = choices[0].models if choices else [each] if hasattr(each, "model_fields") else []
+        if models:
+            return {name: field for model in models for name, field in model.model_fields.items()}
+    return {}

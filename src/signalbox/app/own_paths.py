@@ -43,7 +43,8 @@ class OwnPaths:
     """Finds own paths: those without parameters by one look into a dictionary, the others by their first segments.
 
     ``templates`` are all paths with their methods. ``endpoints`` are the raw applications among them, by method and
-    template. Where several take a method at a path, the one without parameters goes first, then the one named first.
+    template. The first segment of a template is no parameter. Where several take a method at a path, one without
+    parameters goes first, then one whose second segment is no parameter, then the one that was named first.
     """
 
     def __init__(
@@ -77,12 +78,7 @@ class OwnPaths:
         templates = self._candidates(path.encode())
         for each in (path, _toggled(path)):
             matches = [_Match(template, {}) for template in self._plain.get(each, ())]
-            for template in templates:
-                match = template.pattern.match(each)
-                if match is not None:
-                    matches.append(
-                        _Match(template, {name: unquote(value) for name, value in match.groupdict().items()})
-                    )
+            matches += filter(None, (_match(template, each) for template in templates))
             if matches:
                 return _to_own_path(each, matches)
         return None
@@ -96,6 +92,13 @@ class OwnPaths:
 class _Match(NamedTuple):
     template: _Template
     parameters: Mapping[str, str]
+
+
+def _match(template: _Template, path: str) -> _Match | None:
+    match = template.pattern.match(path)
+    if match is None:
+        return None
+    return _Match(template, {name: unquote(value) for name, value in match.groupdict().items()})
 
 
 def _to_template(path: str, methods: frozenset[str], endpoints: Mapping[tuple[str, str], AsgiApp]) -> _Template:

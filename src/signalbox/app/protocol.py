@@ -107,6 +107,14 @@ class HttpProtocol(asyncio.Protocol):
         self._state.connections.discard(self)
         self._drop_all()
         self._flow.resume_writing()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Forget whatever holds this connection: it is then freed at once, and not when the garbage collector comes."""
+        self._parser = Deaf()
+        self._cycle = self._before_pipeline = None
+        self._pipeline.clear()
+        self._extensions = {}
 
     def _drop_all(self) -> None:
         for cycle in (self._before_pipeline, self._cycle, *self._pipeline):
@@ -368,7 +376,8 @@ class HttpProtocol(asyncio.Protocol):
 
     def _take_over(self, headers: list[tuple[bytes, bytes]]) -> TakenOver:
         self._taken_over = True
-        self._newest().take_over(headers)
+        if self._cycle is not None:
+            self._cycle.take_over(headers)
         self._flow.pause_reading()
         early, self._early = self._early, b""
         return TakenOver(self.transport, early, functools.partial(self.connection_lost, None))

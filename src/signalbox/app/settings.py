@@ -100,6 +100,8 @@ class RetentionSettings(BaseModel):
     """Number of recorded calls that are kept."""
     events: Span = "30d"
     """Age at which events are deleted."""
+    idempotency_keys: Span = "24h"
+    """How long a request with an ``Idempotency-Key`` is answered as it was the first time."""
     jobs: Span = "1d"
     """Age at which jobs that are done or cancelled are deleted."""
     dead_jobs: Span = "30d"

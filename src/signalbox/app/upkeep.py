@@ -9,7 +9,9 @@ from signalbox.core.times import parse_span
 from signalbox.gateway import call_blocks, rollup
 from signalbox.infra.context import Context
 from signalbox.infra.events import delete_events
+from signalbox.infra.idempotency import delete_answers
 from signalbox.infra.jobs import State, delete_ended
+from signalbox.infra.limits.database import delete_ended_permits
 from signalbox.ops.retention import Sweep
 
 
@@ -26,6 +28,9 @@ def build_sweeps(context: Context, retention: Callable[[], RetentionSettings]) -
     def events(tx: Connection, now: int, limit: int) -> int:
         return delete_events(tx, older_than=now - parse_span(retention().events), limit=limit)
 
+    def answers(tx: Connection, now: int, limit: int) -> int:
+        return delete_answers(tx, older_than=now - parse_span(retention().idempotency_keys), limit=limit)
+
     def done_jobs(tx: Connection, now: int, limit: int) -> int:
         return _delete_jobs(tx, "done", "cancelled", older_than=now - parse_span(retention().jobs), limit=limit)
 
@@ -36,8 +41,10 @@ def build_sweeps(context: Context, retention: Callable[[], RetentionSettings]) -
         Sweep("calls", context.calls_db, calls),
         Sweep("call_hour", context.calls_db, hours),
         Sweep("event", context.db, events),
+        Sweep("idempotency_key", context.db, answers),
         Sweep("job", context.db, done_jobs),
         Sweep("dead_job", context.db, dead_jobs),
+        Sweep("permit_log", context.db, delete_ended_permits),
     ]
 
 

@@ -66,7 +66,7 @@ class Asked:
 Prepare = Callable[[Asked], Awaitable[Any]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: a frozen class with slots cannot be made as Door[X](...)
 class Door(Generic[Body]):
     """One durable intake operation.
 

@@ -89,6 +89,11 @@ class OneOf:
 
     package: str
 
+    @property
+    def models(self) -> list[type[PluginSettings]]:
+        """The settings of each kind."""
+        return [plugin.settings_model for plugin in discover(self.package).values()]
+
     def __get_pydantic_core_schema__(self, _source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         models = {kind: plugin.settings_model for kind, plugin in discover(self.package).items()}
 

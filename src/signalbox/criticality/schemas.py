@@ -4,8 +4,9 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
+from signalbox.core.times import parse_span
 from signalbox.criticality.settings import DEFAULT_SIGNAL, SignalName
 
 Why = Literal["older", "same_time", "held"]
@@ -15,6 +16,15 @@ State = Literal["unseen", "seen", "silent", "muted", "retired"]
 """Where a consumer stands; ``docs/state-machines.md`` shows what leads from one to another."""
 
 LONGEST_REASON = 500
+
+NEVER = "none"
+"""As the interval of a consumer: nobody minds whether it asks."""
+
+
+def _check_interval(text: str) -> str:
+    if text != NEVER:
+        parse_span(text)
+    return text
 
 
 # -- what producers say, and are told ---------------------------------------------------------------------------------
@@ -154,7 +164,7 @@ class NewConsumer(BaseModel):
 
     app: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[!-~]([ -~]*[!-~])?$")]
     signal: SignalName = DEFAULT_SIGNAL
-    interval: Annotated[str, Field(pattern=r"^[0-9]{1,9}[smhd]$")] | Literal["none"] | None = None
+    interval: Annotated[str, AfterValidator(_check_interval)] | None = None
     """How often it should ask at least, such as `5m`, at least 1s; `none`: nobody minds."""
     muted: bool | None = None
     """Whether its silence is to be passed over."""

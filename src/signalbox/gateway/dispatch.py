@@ -102,6 +102,7 @@ class Dispatcher:
         """Note that the call failed; returns what the client is to be told."""
         own = own_failure(error)
         if own is not None:
+            error.__cause__ = None  # it is raised from ``error``: else each would keep the other, and all that came
             return own
         self._log.report(self._name, error)
         if is_failure(error):

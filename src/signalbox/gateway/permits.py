@@ -159,8 +159,7 @@ class HostPermits:
 
     def _wanted(self, now: float) -> int:
         """How many permits to ask for: for those who wait, and for as many as are likely to come while a block lasts."""
-        passed = max(now - self._since, self._lasts / 2)
-        likely = int(self._used * self._lasts / passed)
+        likely = int(self._used * self._lasts / max(now - self._since, self._lasts))
         self._used, self._since = 0, now
         return max(1, min(len(self._waiting) + likely, self._most))
 

@@ -67,8 +67,8 @@ class Relay:
                 exchange.response_bytes += len(piece)
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
         except HttpClientError as error:
-            dispatcher.fail(exchange, error)
             exchange.status = _status_of_broken(error)
+            dispatcher.fail(exchange, error)
             return  # the server closes a connection whose answer was left unfinished
         exchange.succeed(self._monotonic())
         await send({"type": "http.response.body", "body": b""})

@@ -112,8 +112,9 @@ class ClientWatch:
             self._watcher = asyncio.get_running_loop().create_task(self._watch())
 
     async def _watch(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        self.gone = True
-        if self._task is not None:
-            self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):  # a task keeps what ended it, with all frames, and so itself
+            while (await self._receive())["type"] != "http.disconnect":
+                pass
+            self.gone = True
+            if self._task is not None:
+                self._task.cancel()

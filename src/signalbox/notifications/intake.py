@@ -136,13 +136,16 @@ def _inhibit(tx: Connection, labels: Labels, *, routing: Routing, id_: str, now:
 
 
 def _reroute(ways: list[Way], obstacles: Sequence[Obstacle], topic: str, routing: Routing) -> list[Way]:
-    """Who tells of a failure must not itself have failed: a message about one goes round disabled channels."""
+    """Who tells of a failure must not itself have failed: a message about one goes round disabled channels.
+
+    Where its routes lead to none that is left, the first channel of the settings that is not disabled takes it.
+    """
     disabled = {each.name for each in obstacles if each.kind == "disabled"}
     if topic not in FAILURES or not disabled:
         return ways
     left = [way for way in ways if way.channel not in disabled]
-    others = to_ways([*(routing.routes), *([] if routing.default is None else [routing.default])])
-    return left or [way for way in others if way.channel not in disabled][:1] or ways
+    others = [Way(channel, ways[0].route) for channel in routing.channels if channel not in disabled]
+    return left or others[:1] or ways
 
 
 def _plan(

@@ -1,30 +1,25 @@
-"""Notifications over HTTP: what comes in by ``/api/assistance`` and ``/api/hooks``, and what became of it."""
+"""Messages, channels and silences over HTTP: what became of what came in by the doors."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import AwareDatetime
-from sqlalchemy import Connection
 
-from signalbox.auth.doors import Accepted, Asked, Door, Parameter
 from signalbox.auth.principal import Principal
 from signalbox.auth.scopes import MANAGER, USER
 from signalbox.auth.security import Guard
 from signalbox.core.pagination import DEFAULT_LIMIT, MAX_LIMIT, next_link
 from signalbox.core.times import to_datetime, to_micros
-from signalbox.notifications import hooks, intake, listing, service, silences
+from signalbox.notifications import intake, listing, service, silences
 from signalbox.notifications.delivery import Deliverer
 from signalbox.notifications.listing import ChannelFigures, MessageFilter
 from signalbox.notifications.routing import Labels
 from signalbox.notifications.runtime import NotificationRuntime
 from signalbox.notifications.schemas import (
-    AssistanceIn,
-    AssistanceOut,
     ChannelOut,
     ChannelTestOut,
     MessageDetail,
     MessageOut,
-    NewMessage,
     Retried,
     RetryIn,
     RouteTestIn,
@@ -40,93 +35,17 @@ Cursor = Annotated[str | None, Query(max_length=100, description="From the `Link
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT)]
 
 
-# -- intake -----------------------------------------------------------------------------------------------------------
-
-
-def build_doors(runtime: NotificationRuntime) -> list[Door[Any]]:
-    """What accepts messages."""
-    return [_assistance(runtime), _hook(runtime)]
-
-
-def _assistance(runtime: NotificationRuntime) -> Door[AssistanceIn]:
-    def handle(tx: Connection, body: AssistanceIn, caller: Principal, now: int) -> Accepted:
-        new = NewMessage(
-            intake.fold_topic(body.topic),
-            body.description,
-            "api",
-            severity=body.severity,
-            app=caller.app,
-            customer=body.customer,
-            metadata=body.metadata,
-            dedup_key=body.dedup_key,
-        )
-        return _to_answer(intake.accept(tx, new, routing=runtime.routing, now=now))
-
-    return Door(
-        method="POST",
-        path="/api/assistance",
-        scope="assistance",
-        body=AssistanceIn,
-        handle=handle,
-        summary="Ask for assistance",
-        answer=AssistanceOut,
-        idempotent=True,
-        status=202,
-        responses={400: "The description is empty, or no route takes the topic: the answer names those that are known"},
-        tags=("notifications",),
-    )
-
-
-def _hook(runtime: NotificationRuntime) -> Door[Any]:
-    async def prepare(asked: Asked) -> hooks.HookCall:
-        hook = runtime.hook(asked.path["name"])
-        return hooks.read_call(hook, asked.body, headers=asked.headers, query=asked.query, now=asked.now)
-
-    def handle(tx: Connection, call: hooks.HookCall, _caller: Principal, now: int) -> Accepted:
-        return _to_answer(hooks.accept_call(tx, call, routing=runtime.routing, now=now))
-
-    return Door(
-        method="POST",
-        path="/api/hooks/{name}",
-        scope=None,
-        body=bytes,
-        handle=handle,
-        prepare=prepare,
-        summary="Call an inbound webhook of the settings",
-        answer=AssistanceOut,
-        parameters=[
-            Parameter("X-Hook-Token", "header", "The token of a hook with auth = token"),
-            Parameter("token", "query", "The same, for senders that can set no header"),
-            Parameter("webhook-signature", "header", "With webhook-id and webhook-timestamp: auth = standard"),
-            Parameter("X-Hub-Signature-256", "header", "auth = github"),
-        ],
-        status=202,
-        responses={
-            400: "The body lacks what the settings take from it, or no route takes the topic",
-            401: "No token or signature",
-            403: "The token or signature is wrong, or the request too old",
-            404: "There is no such hook",
-        },
-        tags=("notifications",),
-    )
-
-
-def _to_answer(accepted: intake.Accepted) -> Accepted:
-    body = AssistanceOut(accepted.id, "accepted", accepted.topic, accepted.channels)
-    return Accepted(202, body, location=f"/api/notifications/{accepted.id}")
-
-
 # -- messages ---------------------------------------------------------------------------------------------------------
 
 
-def build_router(runtime: NotificationRuntime, guard: Guard) -> APIRouter:
+def build_routers(runtime: NotificationRuntime, guard: Guard) -> list[APIRouter]:
     """Everything about notifications that is looked at or changed by people."""
-    router = APIRouter(tags=["notifications"])
-    router.include_router(_messages(runtime, guard))
-    router.include_router(_actions(runtime, guard))
-    router.include_router(_channels(runtime, guard))
-    router.include_router(_silences(runtime, guard))
-    return router
+    return [
+        _messages(runtime, guard),
+        _actions(runtime, guard),
+        _channels(runtime, guard),
+        _silences(runtime, guard),
+    ]
 
 
 def _filter(
@@ -153,7 +72,7 @@ def _filter(
 
 
 def _messages(runtime: NotificationRuntime, guard: Guard) -> APIRouter:
-    router = APIRouter(prefix="/api/notifications", dependencies=[Depends(guard.require(USER))])
+    router = APIRouter(prefix="/api/notifications", tags=["notifications"], dependencies=[Depends(guard.require(USER))])
     db = runtime.context.db
 
     @router.get("", summary="Messages")
@@ -185,7 +104,7 @@ def _messages(runtime: NotificationRuntime, guard: Guard) -> APIRouter:
 
 
 def _actions(runtime: NotificationRuntime, guard: Guard) -> APIRouter:
-    router = APIRouter(prefix="/api/notifications")
+    router = APIRouter(prefix="/api/notifications", tags=["notifications"])
     context, manager = runtime.context, guard.require(MANAGER)
 
     @router.post("/retry", summary="Try dead deliveries again")
@@ -211,7 +130,7 @@ def _actions(runtime: NotificationRuntime, guard: Guard) -> APIRouter:
 
 
 def _channels(runtime: NotificationRuntime, guard: Guard) -> APIRouter:
-    router = APIRouter(prefix="/api/channels")
+    router = APIRouter(prefix="/api/channels", tags=["notifications"])
     context, manager = runtime.context, guard.require(MANAGER)
 
     @router.get("", dependencies=[Depends(guard.require(USER))], summary="All channels")
@@ -266,7 +185,7 @@ def _to_channel_out(of: Deliverer, figures: ChannelFigures, now: int) -> Channel
 
 
 def _silences(runtime: NotificationRuntime, guard: Guard) -> APIRouter:
-    router = APIRouter(prefix="/api/silences")
+    router = APIRouter(prefix="/api/silences", tags=["notifications"])
     context, manager = runtime.context, guard.require(MANAGER)
 
     @router.get("", dependencies=[Depends(guard.require(USER))], summary="Silences")

@@ -100,6 +100,8 @@ class Routing:
     inhibitions: tuple[Inhibition, ...]
     topics: tuple[str, ...]
     """Topics as routes name them."""
+    channels: tuple[str, ...]
+    """All channels, in the order of the settings."""
 
 
 def compile_routing(settings: NotificationSettings) -> Routing:
@@ -108,7 +110,8 @@ def compile_routing(settings: NotificationSettings) -> Routing:
     topics = dict.fromkeys(topic for route in settings.routes for topic in route.topic)
     default = None if settings.default is None else to_route(settings.default, DEFAULT)
     inhibitions = [_to_inhibition(each) for each in settings.inhibit]
-    return Routing(tuple(routes), default, tuple(inhibitions), tuple(topics))
+    channels = tuple(each.name for each in settings.channels)
+    return Routing(tuple(routes), default, tuple(inhibitions), tuple(topics), channels)
 
 
 def to_route(settings: RouteSettings, name: str) -> Route:

@@ -15,6 +15,7 @@ from signalbox.infra.context import Context
 from signalbox.infra.jobs import State
 from signalbox.ops import background
 from signalbox.ops.background import JobOut, Replayed, ScheduleOut
+from signalbox.ops.budgets import BudgetOut, list_budgets
 from signalbox.ops.schemas import AuditEntry, EventOut
 from signalbox.ops.service import list_audit, list_events
 
@@ -30,7 +31,7 @@ Moment = Annotated[AwareDatetime | None, Query()]
 
 
 def build_router(context: Context, guard: Guard) -> APIRouter:
-    """The routes below ``/api`` that show the audit trail and the events."""
+    """The routes below ``/api`` that show the audit trail, the events and the budgets."""
     router = APIRouter(prefix="/api", tags=["ops"])
 
     @router.get("/audit", dependencies=[Depends(guard.require(MANAGER))])
@@ -68,6 +69,11 @@ def build_router(context: Context, guard: Guard) -> APIRouter:
         if page.next_cursor is not None:
             response.headers["Link"] = next_link(request.url.path, request.url.query, page.next_cursor)
         return page.items
+
+    @router.get("/budgets", summary="Budgets of third-party hosts", dependencies=[Depends(guard.require(USER))])
+    async def budgets() -> list[BudgetOut]:
+        """How much of each limit is used by all processes together, in the order of the settings."""
+        return await context.db.read(list_budgets, budgets=context.budgets, now=context.clock.now())
 
     return router
 

@@ -103,9 +103,9 @@ class MailServer:
     async def _converse(self, session: _Session) -> None:
         try:
             with contextlib.suppress(OSError, EOFError, asyncio.LimitOverrunError):
-                await session.say(self.refuse.get("CONNECT", "220 sandbox ESMTP"))
-                while await self._one_more(session):
-                    pass
+                going = await _instead(session, self.refuse.get("CONNECT", "220 sandbox ESMTP"))
+                while going:
+                    going = await self._one_more(session)
         finally:
             session.writer.close()
 

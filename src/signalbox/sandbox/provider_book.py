@@ -61,8 +61,8 @@ class FullError(Exception):
 class Book:
     """All tasks in the order of their arrival; times are seconds of one clock that the caller reads."""
 
-    def __init__(self, pace: Pace, *, seed: int = 0, idempotent: bool = True) -> None:
-        self.pace = pace
+    def __init__(self, pace: Pace, *, seed: int = 0, idempotent: bool = True, most: int = MOST_TASKS) -> None:
+        self.pace, self.most = pace, most
         self.idempotent = idempotent
         """Whether a reference that is known brings the task that it belongs to, and not a second one."""
         self.submissions: Counter[str] = Counter()
@@ -86,13 +86,13 @@ class Book:
         """Begin a task with an id that was given, or a new one.
 
         Raises:
-            FullError: there are a million already.
+            FullError: there are as many as are kept.
         """
         known = self._references.get(reference) if reference is not None and self.idempotent else None
         if known is not None:
             self.repeats += 1
             return known
-        if len(self._tasks) >= MOST_TASKS:
+        if len(self._tasks) >= self.most:
             raise FullError
         entry = self._entry(given or self._assign(), reference, now)
         self.submissions[reference or entry.id] += 1

@@ -31,6 +31,8 @@ class Pumps(NamedTuple):
     providers: Mapping[str, Provider]
     settings: TasksSettings
     journal: Journal
+    margin: int = MICROSECONDS // 10
+    """Microseconds for which a permit is good: ``budget_margin`` of the settings."""
 
     async def submit(self, job: Job) -> None:
         """Submit a provider's tasks; see ``Submitter``."""
@@ -43,6 +45,7 @@ class Pumps(NamedTuple):
                 patience=patience_of(self.settings, provider),
                 journal=self.journal,
                 concurrency=self.settings.concurrency,
+                margin=self.margin,
             )
             await submitter.run()
 

@@ -154,7 +154,7 @@ def source_of(by: Principal) -> Source:
 def _begin(task: Task) -> dict[str, Any]:
     fresh = {"status": "Not Started", "validation_error": None, "raw_status": None, "flag": None, "missed_polls": 0}
     if not task.provider:
-        return {**fresh, "phase": "submitted"}
+        return {**fresh, "phase": "submitted", "poll_key": str(task.id)}
     sent = {"external_id": None, "poll_key": None, "sent_at": None, "attempts": 0}
     return {**fresh, **sent, "phase": "queued", "reference": secrets.token_hex(16)}
 

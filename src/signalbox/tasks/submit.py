@@ -93,9 +93,10 @@ def step(
     budgets: Budgets,
     journal: Journal,
     room: int,
+    hold: int,
     now: int,
 ) -> Step:
-    """Record what has ended, and take as many tasks as there is room and are permits.
+    """Record what has ended, and take as many tasks as there is room and are permits; ``hold`` as in ``Budgets.take``.
 
     Raises:
         LeaseLostError: another process has the job by now; nothing was written.
@@ -112,7 +113,7 @@ def step(
     wanted = [*waiting, *(turn.id for turn in turns)]
     if not wanted:
         return Step([], lease_until, None, taken)
-    grant = budgets.take(tx, provider.host, count=len(wanted), extra=provider.limits, now=now)
+    grant = budgets.take(tx, provider.host, count=len(wanted), extra=provider.limits, hold=hold, now=now)
     chosen = wanted[: grant.count]
     if len(chosen) > len(waiting):
         rounds.note_turn(tx, provider.name, turns[len(chosen) - len(waiting) - 1].app)

@@ -18,8 +18,9 @@ RUN: Final = 5 * MICROSECONDS
 """How long a run takes tasks; then it is handed over, so that a process that ends need not break one off."""
 GLANCE: Final = 0.05
 """Seconds after which new tasks are looked for while calls are under way."""
-STALE: Final = MICROSECONDS
-"""Age of a permit from which on it is not used: the process was held up, and the call would count at another time."""
+FIRST_HOLD: Final = MICROSECONDS // 20
+LONGEST_HOLD: Final = 5 * MICROSECONDS
+"""Time for which permits are taken at most, where this process is too slow to use them at once."""
 
 _log = logging.getLogger(__name__)
 
@@ -36,11 +37,14 @@ class Submitter:
         patience: Patience,
         journal: Journal,
         concurrency: int,
+        margin: int,
     ) -> None:
+        """``margin``: microseconds for which a permit is good, from when its transaction was asked for."""
         self._context, self._provider, self._job = context, provider, job
         self._patience, self._journal, self._concurrency = patience, journal, concurrency
         self._sending: set[asyncio.Task[None]] = set()
         self._ended: list[Verdict] = []
+        self._margin, self._hold = margin, 0
         self._lease_until = 0
         self._paused_until = 0
 
@@ -69,9 +73,10 @@ class Submitter:
         now = self._context.clock.now()
         over = now >= until
         found = await self._step(room=0 if over else self._concurrency - len(self._sending), now=now)
-        taken_at = self._context.clock.now()
+        good_until = now + self._margin + self._hold
+        self._adapt(late=bool(found.batch) and self._context.clock.now() > good_until)
         for each in found.batch:
-            task = asyncio.create_task(self._send(each, now if taken_at - now > STALE else taken_at))
+            task = asyncio.create_task(self._send(each, good_until))
             self._sending.add(task)
             task.add_done_callback(self._sending.discard)
         if self._sending:
@@ -94,10 +99,18 @@ class Submitter:
             budgets=self._context.budgets,
             journal=self._journal,
             room=room,
+            hold=self._hold,
             now=now,
         )
         self._lease_until = found.lease_until
         return found
+
+    def _adapt(self, *, late: bool) -> None:
+        """Take permits for longer where this process is slow: a late call could be one too many in its window."""
+        if late:
+            self._hold = min(LONGEST_HOLD, max(FIRST_HOLD, self._hold * 2))
+        else:
+            self._hold = self._hold * 7 // 8
 
     async def _hand_over(self, following: int) -> None:
         now = self._context.clock.now()
@@ -111,11 +124,11 @@ class Submitter:
             pause = max(GLANCE, (retry_at - self._context.clock.now()) / MICROSECONDS)
         await asyncio.wait(self._sending, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
 
-    async def _send(self, task: Assignment, permitted_at: int) -> None:
+    async def _send(self, task: Assignment, good_until: int) -> None:
         now = self._context.clock.now()
         if now < self._paused_until:
             self._ended.append(verdicts.unsent(task, until=self._paused_until))
-        elif now >= self._lease_until or now - permitted_at > STALE:
+        elif now >= self._lease_until or now > good_until:
             self._ended.append(verdicts.unsent(task, until=now))
         else:
             verdict = await self._call(task)

@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from signalbox.criticality import store
 from signalbox.criticality.errors import InvalidSignalError, TooManySignalsError, WrongLevelError, WrongTimeError
@@ -169,15 +168,3 @@ async def test_a_rule_raises_what_a_fast_clock_set(desk: Desk) -> None:
     await desk.report(2, 150, now=100)
     outcome = await desk.raise_level(4, now=101, hold=5)
     assert (outcome.current.level, outcome.current.changed_at) == (4, START + 150 * SECOND + 1)
-
-
-async def test_history_of_a_million_is_read_by_index(database: Database) -> None:
-    def plan(tx: sa.Connection) -> str:
-        statement = "SELECT * FROM criticality_change WHERE signal = 'a' AND revision < 5 ORDER BY revision DESC LIMIT 2"
-        explain = "EXPLAIN QUERY PLAN " if tx.dialect.name == "sqlite" else "EXPLAIN "
-        tx.exec_driver_sql("SELECT 1")
-        if tx.dialect.name == "postgresql":
-            tx.exec_driver_sql("SET LOCAL enable_seqscan = off")
-        return str(tx.exec_driver_sql(explain + statement).all())
-
-    assert "ndex" in (found := (await database.read(plan)).replace("INDEX", "Index")), found

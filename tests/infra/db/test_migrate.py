@@ -10,18 +10,22 @@ from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from signalbox.gateway import models
-from signalbox.infra.db.migrate import History, NewerDatabaseError, current, upgrade
+from signalbox.gateway.call_blocks import find_calls, insert_calls
+from signalbox.gateway.schemas import Call, Filters
+from signalbox.infra.db.migrate import History, NewerDatabaseError, _config, current, upgrade
 from signalbox.infra.db.postgresql import postgresql_engine
 from signalbox.infra.db.sqlite import sqlite_engine
 from signalbox.infra.db.tables import calls
 from tests.support.databases import POSTGRESQL_URL, POSTGRESQL_VARIABLE, Place, SqlitePlace
 
+START = 1_700_000_000_000_000
 HISTORIES: tuple[History, ...] = ("main", "calls")
 MIGRATIONS = Path(sys.modules["signalbox"].__path__[0]) / "migrations"
 UPGRADE_ELSEWHERE = """
@@ -190,3 +194,25 @@ def test_a_database_of_a_newer_version_is_left_alone(empty: Empty, history: Hist
         upgrade(engine, history)
     with engine.connect() as tx:
         assert current(tx, history) == "future_9"
+
+
+def test_calls_that_were_rows_are_packed_and_none_is_lost(empty: Empty) -> None:
+    engine = empty.engine()
+    with _config("calls") as config, engine.begin() as tx:
+        config.attributes["connection"] = tx
+        command.upgrade(config, "calls_0002")
+    rows = [
+        Call(
+            START + number, f"/{number}", "/{id}", "shop", "GET", 404 if number == 700 else 200, 5, 0, 9, "", None, "r"
+        )
+        for number in range(1_300)
+    ]
+    table = sa.table("call", *map(sa.column, Call._fields))
+    with engine.begin() as tx:
+        tx.execute(sa.insert(table), [row._asdict() for row in rows])
+    upgrade(engine, "calls")
+    with engine.begin() as tx:
+        assert [call for _, call in find_calls(tx, Filters(), before=None, limit=10_000)] == rows[::-1]
+        assert [call for _, call in find_calls(tx, Filters(status=(400, 499)), before=None, limit=9)] == [rows[700]]
+        insert_calls(tx, rows[:1])  # new blocks go on behind the packed ones
+        assert [call for _, call in find_calls(tx, Filters(), before=None, limit=2)] == [rows[0], rows[-1]]

@@ -80,6 +80,9 @@ def test_origins_with_one_key_are_equal() -> None:
     one, same, other = Origin("http", "host", 80), Origin("http", "host", 80), Origin("https", "host", 80)
     assert (one, one.key) == (same, same.key)
     assert one.key != other.key
+    assert one.pinned("192.0.2.1") == same.pinned("192.0.2.1") != one
+    assert len({one.key, one.pinned("192.0.2.1").key, one.pinned("192.0.2.2").key}) == 3
+    assert one.pinned("192.0.2.1").authority == one.authority
 
 
 class Pieces:

@@ -1,13 +1,23 @@
 """What only this implementation promises: places, queues and what is kept; the rest is in tests/contracts."""
 
 import asyncio
+import contextlib
 import random
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from signalbox.infra.http import ConnectError, HttpClientError, Request, Timeouts, read_all
+from signalbox.infra.http import (
+    ConnectError,
+    ConnectionBrokenError,
+    HttpClientError,
+    Origin,
+    Request,
+    Timeouts,
+    TooLateError,
+    read_all,
+)
 from signalbox.infra.http import pool as pool_module
 from signalbox.infra.http.pool import PooledClient
 from tests.contracts.peer import FINE, OK, Line, Peer, Script, always, answering, serve
@@ -236,3 +246,51 @@ async def test_close_refuses_those_who_wait_and_those_who_connect(client: Pooled
         async with asyncio.timeout(2):
             while peer.open:
                 await asyncio.sleep(0.005)
+
+
+async def test_a_call_whose_time_is_over_is_not_sent_and_leaves_its_connection_to_the_next(
+    client: PooledClient,
+) -> None:
+    now = asyncio.get_running_loop().time()
+    async with serve(always(FINE)) as peer:
+        with pytest.raises(TooLateError):
+            await client.send(to(peer, send_by=now))
+        assert (places(client), kept(client)) == (1, 1)
+        assert await get(client, peer, send_by=now + 60) == b"fine"
+        assert len(peer.lines) == 1
+
+
+async def test_a_call_that_must_be_sent_in_time_is_not_sent_twice(client: PooledClient) -> None:
+    by = asyncio.get_running_loop().time() + 60
+
+    async def script(line: Line) -> None:
+        await line.head()
+        await line.say(FINE)
+        await line.head()  # and close without an answer
+
+    async with serve(script) as peer:
+        assert await get(client, peer, send_by=by) == b"fine"
+        with pytest.raises(ConnectionBrokenError):
+            await get(client, peer, send_by=by)
+        assert len(peer.lines) == 1
+
+
+async def test_a_pinned_origin_is_reached_at_its_address_and_named_by_its_host(client: PooledClient) -> None:
+    async with serve(always(FINE)) as peer:
+        origin = Origin("http", "nowhere.invalid", peer.origin.port)
+        response = await client.send(Request(origin.pinned("127.0.0.1"), b"GET", b"/"))
+        assert await read_all(response) == b"fine"
+        with pytest.raises(ConnectError):
+            await client.send(Request(origin, b"GET", b"/"))
+
+
+async def test_pools_of_origins_that_are_called_no_more_are_let_go(client: PooledClient) -> None:
+    async with serve(always(FINE)) as peer:
+        for host in range(1, 6):
+            origin = peer.origin.pinned(f"127.0.0.{host}")
+            with contextlib.suppress(ConnectError):
+                await read_all(await client.send(Request(origin, b"GET", b"/")))
+        async with asyncio.timeout(10 * pool_module.IDLE_SECONDS):
+            while client._pools:
+                await asyncio.sleep(pool_module.SWEEP_INTERVAL)
+        assert await get(client, peer) == b"fine"

@@ -94,3 +94,10 @@ async def test_an_answer_that_is_given_up_counts_as_abandoned(desk: Desk, upstre
     response.close()
     response.close()
     assert [call.status for call in desk.told] == [499]
+
+
+async def test_a_path_that_holds_a_secret_is_told_as_another(desk: Desk, upstream: RawUpstream) -> None:
+    request = to(upstream.url, "/bot-secret/send")
+    response = await desk.client.send(request, service="channel", route="telegram", path="/bot/send")
+    await read_all(response)
+    assert [call.path for call in desk.told] == ["/bot/send"]

@@ -1,3 +1,6 @@
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,10 +15,29 @@ from signalbox.infra.db import Database
 from signalbox.infra.db.sqlite import sqlite_engine
 from signalbox.infra.limits.budgets import Budgets, Grant, LimitStatus, Purpose
 from signalbox.infra.limits.settings import BudgetSettings
-from tests.support.databases import SqliteTemplate
+from tests.support.databases import Place, SqliteTemplate
 
 SECOND = 1_000_000
 HOST = "api.example.com"
+TAKE_AND_DIE = """
+import asyncio, os, signal, sys
+from pathlib import Path
+import sqlalchemy
+from signalbox.core.rates import parse_rate
+from signalbox.infra.clock.system import SystemClock
+from signalbox.infra.db.postgresql import open_postgresql
+from signalbox.infra.db.sqlite import open_sqlite
+from signalbox.infra.limits.budgets import Budgets
+from signalbox.infra.limits.settings import BudgetSettings
+dialect, where, host, limit = sys.argv[1:]
+async def main():
+    db = open_postgresql(where) if dialect == "postgresql" else open_sqlite(Path(sqlalchemy.make_url(where).database))
+    clock = SystemClock()
+    budgets = Budgets([BudgetSettings(host=host, limits=[parse_rate(limit)])], db, clock)
+    assert (await budgets.acquire(host, count=2, now=clock.now())).count == 2
+    os.kill(os.getpid(), signal.SIGKILL)
+asyncio.run(main())
+"""
 
 
 class Desk:
@@ -128,6 +150,20 @@ async def test_permits_can_be_had_without_a_transaction_of_ones_own(context: Con
     assert status.limits == [LimitStatus(Rate(3, DAY), used=3, polls=0, poll_limit=1)]
 
 
+def test_permits_of_a_process_that_died_before_it_used_them_are_lost(place: Place, clock: ManualClock) -> None:
+    limits = [Rate(3, DAY)]
+    engine = place.engine()
+    where = engine.url.render_as_string(hide_password=False)
+    done = subprocess.run(
+        [sys.executable, "-c", TAKE_AND_DIE, place.dialect, where, HOST, str(limits[0])], check=False, timeout=30
+    )
+    assert done.returncode == -signal.SIGKILL
+    budgets = Budgets([BudgetSettings(host=HOST, limits=limits)], None, clock)  # type: ignore[arg-type]  # not needed
+    with engine.begin() as tx:
+        assert budgets.take(tx, HOST, count=3, now=clock.now()).count == 1
+    engine.dispose()
+
+
 # -- pauses -----------------------------------------------------------------------------------------------------------
 
 
@@ -136,7 +172,7 @@ def test_nothing_is_granted_while_a_host_is_paused(desk: Desk) -> None:
     until = desk.pause(30)
     desk.pause(10)
     for purpose in ("submit", "poll"):
-        assert desk.take(purpose=purpose) == Grant(0, until, paused=True)  # type: ignore[arg-type]
+        assert desk.take(purpose=purpose) == Grant(0, until, paused=True)
     assert desk.take(host="other.test") == Grant(1)
     desk.clock.advance(29.999_999)
     assert desk.take().paused

@@ -17,7 +17,7 @@ from signalbox.infra.clock.manual import ManualClock
 from signalbox.infra.clock.system import SystemClock
 from signalbox.infra.db import Database
 from signalbox.infra.db.sqlite import sqlite_engine
-from signalbox.infra.limits.database import DatabaseLimiter, Windows, sweep
+from signalbox.infra.limits.database import DatabaseLimiter, Windows, delete_ended_permits
 from signalbox.infra.limits.tables import permit_log
 from tests.support.databases import Place, PostgresqlServer, SqliteTemplate
 from tests.support.processes import started, until
@@ -116,11 +116,11 @@ async def test_counters_are_swept_an_hour_after_they_are_over(database: Database
     limiter = DatabaseLimiter(database, clock)
     for name in "abc":
         await limiter.take({name: Rate(5, SECOND)})
-    assert await database.write(sweep, clock.now(), 10) == 0
+    assert await database.write(delete_ended_permits, clock.now(), 10) == 0
     later = clock.now() + HOUR + 2 * SECOND
-    assert await database.write(sweep, later, 2) == 2
-    assert await database.write(sweep, later, 2) == 1
-    assert await database.write(sweep, later, 2) == 0
+    assert await database.write(delete_ended_permits, later, 2) == 2
+    assert await database.write(delete_ended_permits, later, 2) == 1
+    assert await database.write(delete_ended_permits, later, 2) == 0
     assert await database.read(lambda tx: tx.execute(sa.select(permit_log)).all()) == []
 
 

@@ -1,4 +1,4 @@
-import json
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -19,9 +19,12 @@ def app() -> TeamsApp:
 
 @pytest.fixture
 async def channel(app: TeamsApp) -> AsyncIterator[Channel]:
-    async with LoopbackServer(app) as server, open_desk() as desk:
-        async with open_channel(TeamsChannel.example(server.url), desk.equipment) as made:
-            yield made
+    async with (
+        LoopbackServer(app) as server,
+        open_desk() as desk,
+        open_channel(TeamsChannel.example(server.url), desk.equipment) as made,
+    ):
+        yield made
 
 
 def texts(app: TeamsApp) -> list[str]:
@@ -49,10 +52,8 @@ async def test_a_card_that_teams_would_not_take_is_not_sent(app: TeamsApp, chann
     assert app.count == 0
 
 
-async def test_too_many_in_a_second_are_put_off(app: TeamsApp, channel: Channel) -> None:
+async def test_too_many_in_a_second_are_put_off(channel: Channel) -> None:
     with pytest.raises(ChannelError) as caught:
-        for _ in range(500):  # on a slow machine the first few may lie more than a second apart
-            await channel.send(NOTICE)
+        await asyncio.gather(*(channel.send(NOTICE) for _ in range(20)))
     assert (caught.value.status, caught.value.permanent, caught.value.retry_after) == (429, False, 1)
-    assert json.dumps(app.messages[0])
     assert str(channel.rate) == "4/1s"

@@ -30,9 +30,11 @@ async def url(app: ReceiverApp) -> AsyncIterator[str]:
 
 async def send(settings: WebhookSettings, *, to: str | None = None, allow_private_targets: bool = False) -> None:
     notice = NOTICE if to is None else replace(NOTICE, metadata={"callback": to})
-    async with open_desk(allow_private_targets=allow_private_targets) as desk:
-        async with open_channel(settings, desk.equipment) as channel:
-            await channel.send(notice)
+    async with (
+        open_desk(allow_private_targets=allow_private_targets) as desk,
+        open_channel(settings, desk.equipment) as channel,
+    ):
+        await channel.send(notice)
 
 
 def settings(**given: object) -> WebhookSettings:
@@ -87,10 +89,12 @@ async def test_a_message_without_an_address_goes_to_that_of_the_settings(app: Re
 
 @pytest.mark.parametrize("given", [17, "", "no address", "http://a b", "gopher://x"])
 async def test_a_message_with_no_usable_address(given: object) -> None:
-    async with open_desk(allow_private_targets=True) as desk:
-        async with open_channel(settings(url_from="callback"), desk.equipment) as channel:
-            with pytest.raises(ChannelError) as caught:
-                await channel.send(replace(NOTICE, metadata={"callback": given}))
+    async with (
+        open_desk(allow_private_targets=True) as desk,
+        open_channel(settings(url_from="callback"), desk.equipment) as channel,
+    ):
+        with pytest.raises(ChannelError) as caught:
+            await channel.send(replace(NOTICE, metadata={"callback": given}))
     assert caught.value.permanent
 
 

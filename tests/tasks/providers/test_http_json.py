@@ -1,4 +1,7 @@
 import json
+import re
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +12,7 @@ from signalbox.core.secrets import Secret
 from signalbox.sandbox.rawserver import RawUpstream
 from signalbox.tasks.providers import Outgoing, PollFailedError, Receipt, Sighting, SubmitRefusedError
 from signalbox.tasks.providers.http_json import HttpJsonProvider, HttpJsonSettings
+from signalbox.tasks.settings import TasksSettings
 from tests.tasks.providers.conftest import World
 
 TASK = Outgoing(7, "r-7", {"ip": "10.0.0.1", "who": {"name": "ü/ü"}}, 1)
@@ -50,6 +54,18 @@ def test_a_wrong_setting_is_refused_with_its_name(settings: Any, place: tuple[st
     (error,) = caught.value.errors()
     assert error["loc"] == place
     assert complaint in error["msg"]
+
+
+def test_the_settings_of_the_documentation_are_right() -> None:
+    text = (Path(__file__).parents[3] / "docs/howto/add-a-provider.md").read_text(encoding="utf-8")
+    whole, *parts = [
+        tomllib.loads(each) for each in re.findall(r"^```toml\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    ]
+    (provider,) = TasksSettings.model_validate(whole["tasks"]).providers
+    assert isinstance(provider, HttpJsonSettings)
+    merged = whole["tasks"]["providers"][0] | parts[0] | parts[1]
+    read = HttpJsonSettings.model_validate(merged)
+    assert (len(parts), read.name, read.batch_size) == (2, "netlab", 100)
 
 
 def test_secrets_are_shown_nowhere() -> None:
@@ -207,12 +223,12 @@ async def test_a_redirect_is_not_followed(world: World, shop: str) -> None:
 async def test_a_look_up_that_finds_nothing_for_sure_is_told_from_one_that_fails(world: World) -> None:
     provider = world.provider()
     assert await provider.look_up("r-7") is None
+    await provider.submit(TASK)
     for how in ("fail", "busy", "garbage", "empty", "cut", "drop", "refuse"):
         world.app.faults.order(how, route="lookup", times=None)
         with pytest.raises(PollFailedError):
             await provider.look_up("r-7")
         world.app.faults.clear()
-    await provider.submit(TASK)
     assert await provider.look_up("r-7") == Receipt("7", "Not Started")
 
 

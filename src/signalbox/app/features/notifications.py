@@ -8,8 +8,9 @@ from signalbox.auth.security import Guard
 from signalbox.core.times import DAY, parse_span
 from signalbox.infra.context import Context
 from signalbox.notifications import silences, store
+from signalbox.notifications.doors import build_doors
 from signalbox.notifications.events import build_subscriber
-from signalbox.notifications.routes import build_doors, build_router
+from signalbox.notifications.routes import build_routers
 from signalbox.notifications.runtime import NotificationRuntime
 from signalbox.ops.retention import Sweep
 
@@ -23,7 +24,7 @@ def build(context: Context, settings: Settings, guard: Guard) -> Feature:
     takes_events = settings.notifications.routes or settings.notifications.default
     return Feature(
         "notifications",
-        routers=[build_router(runtime, guard)],
+        routers=build_routers(runtime, guard),
         doors=build_doors(runtime),
         kinds=runtime.kinds(),
         subscribers=[build_subscriber(lambda: runtime.routing)] if takes_events else [],

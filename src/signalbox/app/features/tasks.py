@@ -5,7 +5,7 @@ from sqlalchemy import Connection
 from signalbox.app.features import Feature
 from signalbox.app.settings import Settings
 from signalbox.auth.security import Guard
-from signalbox.core.times import parse_span
+from signalbox.core.times import MICROSECONDS, parse_span
 from signalbox.infra.context import Context
 from signalbox.ops.retention import Sweep
 from signalbox.tasks import jobs, routes, store
@@ -18,12 +18,14 @@ def build(context: Context, settings: Settings, guard: Guard) -> Feature:
     """All of it."""
     runtime = TasksRuntime(context, settings.tasks)
     endpoints, upkeep = Endpoints(runtime), _Upkeep(context, settings)
+    margin = round(settings.budget_margin * MICROSECONDS)
+    pumps = Pumps(context, runtime.providers, settings.tasks, runtime.journal, margin)
     return Feature(
         "tasks",
         routers=[routes.build_router(runtime, guard), routes.build_provider_router(runtime, guard)],
         doors=endpoints.doors(),
         polls=endpoints.polls(),
-        kinds=jobs.build_kinds(Pumps(context, runtime.providers, settings.tasks, runtime.journal)),
+        kinds=jobs.build_kinds(pumps),
         schedules=jobs.build_schedules(),
         sweeps=[upkeep.sweep],
         runtime=runtime,

@@ -11,7 +11,7 @@ from signalbox.criticality import consumer_store, store
 from signalbox.criticality.consumer_store import state_of
 from signalbox.criticality.errors import UnknownConsumerError
 from signalbox.criticality.models import Change, Consumer, Current
-from signalbox.criticality.schemas import AsksOut, ChangeOut, ConsumerOut, NewConsumer, SignalOut, State
+from signalbox.criticality.schemas import NEVER, AsksOut, ChangeOut, ConsumerOut, NewConsumer, SignalOut, State
 from signalbox.criticality.service.report import check_signal
 
 _UNITS = ((DAY, "d"), (HOUR, "h"), (MINUTE, "m"), (MICROSECONDS, "s"))
@@ -22,7 +22,7 @@ def register(tx: Connection, new: NewConsumer, *, actor: str, now: int) -> Consu
     before = consumer_store.find_consumer(tx, new.app, new.signal)
     period = None if before is None else before.period
     if new.interval is not None:
-        period = None if new.interval == "none" else parse_span(new.interval)
+        period = None if new.interval == NEVER else parse_span(new.interval)
     muted = new.muted if new.muted is not None else before is not None and before.muted
     watched = period is not None and not muted
     values: dict[str, Any] = {

@@ -3,7 +3,10 @@
 import asyncio
 import json
 import logging
+import os
+import socket
 from collections.abc import Callable
+from contextlib import suppress
 from uuid import uuid4
 
 import psycopg
@@ -69,8 +72,8 @@ class PostgresqlBroadcast:
         while True:
             try:
                 await self._listen()
-            except (psycopg.Error, OSError) as error:  # TimeoutError is an OSError
-                self._report(failing=True, reason=str(error).strip().partition("\n")[0] or type(error).__name__)
+            except (psycopg.Error, OSError) as error:
+                self._report(failing=True, reason=str(error).strip().partition("\n")[0])
             self.hears = False
             await asyncio.sleep(self._pause)
 
@@ -91,8 +94,18 @@ class PostgresqlBroadcast:
             while True:
                 async for notice in connection.notifies(timeout=self._silence):
                     self._hear(notice.payload)
-                async with asyncio.timeout(self._silence):
-                    await connection.execute("SELECT 1")
+                await self._try(connection)
+
+    async def _try(self, connection: psycopg.AsyncConnection) -> None:
+        """Ask something; raises OperationalError if no answer comes in time.
+
+        The wait is not cancelled, because the driver would then ask the server, which is silent, to cancel, for 10 s.
+        """
+        timer = asyncio.get_running_loop().call_later(self._silence, _break_off, connection)
+        try:
+            await connection.execute("SELECT 1")
+        finally:
+            timer.cancel()
 
     def _hear(self, payload: str) -> None:
         origin, _, rest = payload.partition(" ")
@@ -106,3 +119,9 @@ class PostgresqlBroadcast:
         elif self._failing and not failing:
             _log.info("other processes are heard again")
         self._failing = failing
+
+
+def _break_off(connection: psycopg.AsyncConnection) -> None:
+    """Have whoever waits for the server find the connection ended."""
+    with suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as same:
+        same.shutdown(socket.SHUT_RDWR)

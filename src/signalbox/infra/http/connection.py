@@ -118,9 +118,7 @@ class Connection(asyncio.Protocol):
                 _check_length(sent, length, whole=True)
                 self.transport.write(b"0\r\n\r\n" if length is None else b"")
         except Exception as error:  # noqa: BLE001 - the body's own failure ends the call
-            cause = error if isinstance(error, HttpClientError) else ConnectionBrokenError("the request body broke off")
-            cause.__cause__ = error
-            self._fail(cause)
+            self._fail(_of_body(error))
 
     async def next_piece(self) -> bytes:
         """The next piece of the body; empty at its end."""
@@ -171,6 +169,7 @@ class Connection(asyncio.Protocol):
 
     def give_up(self) -> None:
         """Count as lost: connecting failed, and the event loop closes the transport if there is one, or handed over."""
+        self._parser = None  # it holds this connection
         if not self._closed:
             self._closed = True
             self._on_lost(self)
@@ -187,20 +186,26 @@ class Connection(asyncio.Protocol):
 
     def _check(self) -> None:
         if self._error is not None:
-            raise self._error
+            raise self._take_error()
+
+    def _take_error(self) -> HttpClientError:
+        """What the call failed of. It is not kept: the frames that it passes hold the connection and what it received,
+        and would all stay until the garbage collector finds them."""
+        error, self._error = self._error, None
+        return error or ConnectionBrokenError("the connection was dropped")
 
     # -- waiting ------------------------------------------------------------------------------------------------
 
     async def _wait(self) -> None:
-        if self._error is not None:
-            raise self._error
+        if self._closed:
+            raise self._take_error()
         self._waiter = self._loop.create_future()
         try:
             await self._waiter
         finally:
             self._waiter = None
-        if self._error is not None and not self._pieces:
-            raise self._error
+        if not self._pieces:
+            self._check()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -214,10 +219,10 @@ class Connection(asyncio.Protocol):
         self.deadline = min(self._loop.time() + self._read_timeout, self._expires)
 
     def _fail(self, error: HttpClientError) -> None:
-        if self._error is None and not self._complete:
-            self._error = error
         if not self._closed:
             self._closed = True
+            if not self._complete:
+                self._error = error
             self.transport.abort()
             self._on_lost(self)
         self._wake()
@@ -274,6 +279,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """An answer without a length ends here; any other is broken."""
         was_closed, self._closed = self._closed, True
+        self._parser = None  # it holds this connection
         if self._writable is not None:
             self._writable.set()
         if self._busy and not self._complete:
@@ -382,6 +388,15 @@ class Answer:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.release()
+
+
+def _of_body(error: Exception) -> HttpClientError:
+    """The failure of a call whose request body failed with ``error``."""
+    if isinstance(error, HttpClientError):
+        return error
+    broken = ConnectionBrokenError("the request body broke off")
+    broken.__cause__ = error
+    return broken
 
 
 def _check_length(sent: int, length: int | None, *, whole: bool) -> None:

@@ -36,13 +36,13 @@ _SOME_DEAD = (
     .limit(bindparam("most"))
     .subquery()
 )
-_DEAD = select(_SOME_DEAD.c.kind, func.count()).group_by(_SOME_DEAD.c.kind)
+_DEAD: Select[Any] = select(_SOME_DEAD.c.kind, func.count()).group_by(_SOME_DEAD.c.kind)
 
 
 def read_backlog(tx: Connection, kinds: Sequence[str], *, most: int) -> dict[str, Backlog]:
     """What there is of these kinds, and of others that have dead jobs; at most ``most`` are counted of anything."""
     waiting = {row[0]: row[1] for row in tx.execute(_WAITING[tx.dialect.name], _bound(kinds, most))}
-    dead = {row[0]: row[1] for row in tx.execute(_DEAD, {"most": most}).tuples()}
+    dead = {row[0]: row[1] for row in tx.execute(_DEAD, {"most": most})}
     due = next_due(tx, kinds)
     return {
         kind: Backlog(waiting.get(kind, 0), dead.get(kind, 0), due.get(kind))

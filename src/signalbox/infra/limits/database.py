@@ -198,7 +198,7 @@ class DatabaseLimiter:
         return Verdict(allowed=False, refused_by=refused_by, retry_after=waits[refused_by], quotas=quotas)
 
 
-def sweep(tx: Connection, now: int, limit: int) -> int:
+def delete_ended_permits(tx: Connection, now: int, limit: int) -> int:
     """Delete at most ``limit`` counters that have been over for an hour; returns how many."""
     return tx.execute(_SWEEP, {"before": now - SWEEP_AFTER, "most": limit}).rowcount
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP as POLICY
-from email.utils import format_datetime, parseaddr
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -26,18 +26,24 @@ MAX_SUBJECT = 200
 MAX_RECIPIENTS = 100
 PORTS = {"none": 25, "starttls": 587, "tls": 465}
 
-_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,255}")
+_MAILBOX = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,255}"
+_ADDRESS = re.compile(rf"(?:(?P<name>[^<>@,;:\"\\]{{0,100}})<(?P<inside>{_MAILBOX})>|(?P<bare>{_MAILBOX}))")
 _POLICY = POLICY.clone(cte_type="7bit")  # for servers without 8BITMIME
-_PERMANENT = 500
+_LOWEST, _PERMANENT = 200, 500
 _LEAVING = 0.5
 _BAD_CREDENTIALS = frozenset({534, 535, 538})
 
 
-def _check_address(text: str) -> str:
-    _, address = parseaddr(text)
-    if not _ADDRESS.fullmatch(address) or not text.isprintable():
+def _address(text: str) -> Address:
+    parts = _ADDRESS.fullmatch(text)
+    if parts is None or not text.isprintable():
         msg = "is one mail address, such as hub@example.com or Signalbox <hub@example.com>"
         raise ValueError(msg)
+    return Address(display_name=(parts["name"] or "").strip(), addr_spec=parts["inside"] or parts["bare"])
+
+
+def _check_address(text: str) -> str:
+    _address(text)
     return text
 
 
@@ -175,6 +181,8 @@ class EmailChannel:
         if not isinstance(error, aiosmtplib.SMTPResponseException):
             return ChannelError(self._mask(f"no mail to {self._settings.host}: {error}"))
         revoked = isinstance(error, aiosmtplib.SMTPAuthenticationError) and error.code in _BAD_CREDENTIALS
+        if error.code < _LOWEST:
+            return ChannelError(f"{self._settings.host} does not speak SMTP", excerpt=self._mask(error.message))
         return ChannelError(
             f"{self._settings.host} refused the {'sign-on' if revoked else 'mail'} with {error.code}",
             permanent=error.code >= _PERMANENT,
@@ -195,11 +203,6 @@ class EmailChannel:
 
     def _mask(self, text: str) -> str:
         return one_line(text.replace(self._password, MASK) if self._password else text, MAX_EXCERPT)
-
-
-def _address(text: str) -> Address:
-    name, address = parseaddr(text)
-    return Address(display_name=name, addr_spec=address)
 
 
 async def _leave(client: aiosmtplib.SMTP) -> None:

@@ -171,11 +171,11 @@ def _section(mrkdwn: str) -> dict[str, Any]:
 def _pieces(text: str) -> list[str]:
     """The text as mrkdwn in pieces that fit a section; cut at line ends where there are any."""
     pieces = []
-    while text := text.strip():
+    while text:
         end = _fitting(text)
-        pieces.append(escape_mrkdwn(text[:end]))
-        text = text[end:]
-    return pieces
+        pieces.append(escape_mrkdwn(text[:end].rstrip("\n")))
+        text = text[end:].lstrip("\n")
+    return [piece for piece in pieces if piece.strip()]
 
 
 def _fitting(text: str) -> int:

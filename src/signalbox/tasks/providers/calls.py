@@ -1,18 +1,28 @@
 """Calls to one provider: what all of them carry, how long they may take, how much of an answer is read."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final, NamedTuple
 
 from signalbox.core.retry_after import find_retry_after
 from signalbox.core.secrets import MASK, Secret
 from signalbox.infra.clock import Clock
-from signalbox.infra.http import HttpClientError, Request, Response, Timeouts, read_all
+from signalbox.infra.http import ConnectError, HttpClientError, Request, Response, Timeouts, read_all
 from signalbox.infra.http.recorded import RecordedClient
+from signalbox.tasks.providers import PollFailedError, Receipt, SubmitRefusedError
 from signalbox.tasks.providers.addresses import Address
+from signalbox.tasks.providers.answers import AnswerReader
 from signalbox.tasks.providers.messages import clean, complaint_of
-from signalbox.tasks.providers.templates import Template, Words
+from signalbox.tasks.providers.templates import Template, TemplateError, Words
 
-OK: Final = range(200, 300)
+SERVER_ERRORS: Final = frozenset(range(500, 600)) - {503}
+"""Answers that say nothing of whether the server did something before it failed; 503 says that it did not begin."""
+
+_OK: Final = range(200, 300)
+_CLIENT_ERRORS: Final = range(400, 500)
+_PASSING: Final = frozenset({408, 409, 425, 429})
+"""Of the answers from 400 to 499 those after which the same call may succeed later."""
+_GONE: Final = frozenset({404, 410})
 
 _COMPLAINT: Final = 65_536
 """Bytes of an error answer that are read."""
@@ -58,6 +68,73 @@ class Caller:
         """What ``{secret.x}`` stands for."""
         self._headers = {**_STANDARD, **filled(headers, {"secret": self.secrets})}
 
+    async def submit(
+        self,
+        method: str,
+        address: Address,
+        words: Words,
+        *,
+        headers: Mapping[bytes, bytes],
+        body: bytes,
+        unclear: Collection[int] = SERVER_ERRORS,
+    ) -> Answer:
+        """Hand a task over; the answer is one of success.
+
+        Raises:
+            SubmitRefusedError: anything else; ``sent`` after the statuses ``unclear``, and where the answer was lost.
+        """
+        try:
+            answer = await self.call(method, address, words, route="submit", headers=headers, body=body)
+        except TemplateError as error:
+            raise SubmitRefusedError(str(error), permanent=True, sent=False) from error
+        except HttpClientError as error:
+            raise SubmitRefusedError(str(error), permanent=False, sent=not isinstance(error, ConnectError)) from error
+        if answer.status in _OK:
+            return answer
+        permanent = answer.status in _CLIENT_ERRORS and answer.status not in _PASSING
+        raise SubmitRefusedError(
+            self.complaint(answer),
+            permanent=permanent,
+            retry_after=answer.retry_after,
+            sent=answer.status in unclear,
+        )
+
+    async def ask(self, address: Address, words: Words, *, route: str, may_lack: bool = False) -> Answer | None:
+        """Ask for something; the answer is one of success, or None where it ``may_lack`` and is not there.
+
+        Raises:
+            PollFailedError: anything else.
+        """
+        try:
+            answer = await self.call("GET", address, words, route=route)
+        except (TemplateError, HttpClientError) as error:
+            raise PollFailedError(str(error)) from error
+        if answer.status in _OK:
+            return answer
+        if may_lack and answer.status in _GONE:
+            return None
+        msg = f"{answer.status}: {self.complaint(answer)}"
+        raise PollFailedError(msg, retry_after=answer.retry_after)
+
+    def receipt(self, reader: AnswerReader, answer: Answer) -> Receipt:
+        """What the answer to a submission says.
+
+        Raises:
+            SubmitRefusedError: it cannot be read, so that nobody knows what became of the task.
+        """
+        try:
+            return reader.receipt(answer.body)
+        except PollFailedError as error:
+            raise SubmitRefusedError(self.masked(str(error)), permanent=False, sent=True) from error
+
+    @contextmanager
+    def masking(self) -> Iterator[None]:
+        """Mask secrets in what ``AnswerReader`` says of answers that it cannot read."""
+        try:
+            yield
+        except PollFailedError as error:
+            raise PollFailedError(self.masked(str(error))) from error
+
     async def call(
         self,
         method: str,
@@ -84,7 +161,7 @@ class Caller:
         )
         response = await self._outbound.send(request, service=self._service, route=route)
         retry_after = find_retry_after(response.headers, now=self._clock.now())
-        read = await read_all(response, self._most) if response.status in OK else await _beginning(response)
+        read = await read_all(response, self._most) if response.status in _OK else await _beginning(response)
         return Answer(response.status, read, retry_after)
 
     def complaint(self, answer: Answer) -> str:

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from signalbox.core.secrets import Secret
 from signalbox.infra.clock import Clock
-from signalbox.infra.http import ConnectError, HttpClientError, Timeouts
+from signalbox.infra.http import Timeouts
 from signalbox.infra.http.recorded import RecordedClient
 from signalbox.tasks.providers import (
     Outgoing,
@@ -20,7 +20,7 @@ from signalbox.tasks.providers import (
 )
 from signalbox.tasks.providers.addresses import Address, parse_address
 from signalbox.tasks.providers.answers import AnswerReader, Shape
-from signalbox.tasks.providers.calls import OK, Answer, Caller, filled
+from signalbox.tasks.providers.calls import SERVER_ERRORS, Caller, filled
 from signalbox.tasks.providers.places import Place
 from signalbox.tasks.providers.statuses import StatusWords
 from signalbox.tasks.providers.templates import BodyTemplate, Template, TemplateError, Words
@@ -34,12 +34,6 @@ _LOOKUP: Final = frozenset({"reference", "secret"})
 _HIDDEN: Final = frozenset({"secret"})
 
 _FRAMING: Final = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"})
-_PASSING: Final = frozenset({408, 409, 425, 429})
-"""Of the answers from 400 to 499 those after which the same call may succeed later."""
-
-_CLIENT_ERRORS: Final = range(400, 500)
-_GONE: Final = frozenset({404, 410})
-_SERVER_ERRORS, _UNAVAILABLE = 500, 503
 _MEBIBYTE: Final = 1024**2
 
 
@@ -217,6 +211,11 @@ class HttpJsonProvider:
         self._reader = AnswerReader(settings.shape, StatusWords(settings.statuses))
         self._body = BodyTemplate(settings.body, _SUBMIT)
         self._submit_headers = _templates(settings.submit_headers, _SUBMIT)
+        header = settings.idempotency_header
+        self._idempotency_header = None if header is None else header.lower().encode("ascii")
+        # Where the task can be looked up that is done after any failure of the server's own; else such an API is one to
+        # try again, but for the answers of a gateway that has lost its server.
+        self._unclear = settings.unclear_statuses | (SERVER_ERRORS if self.can_look_up else frozenset())
         self._caller = Caller(
             settings.name,
             outbound=outbound,
@@ -244,85 +243,44 @@ class HttpJsonProvider:
 
     async def submit(self, task: Outgoing) -> Receipt:
         """See ``Provider.submit``."""
+        address = self._addresses.get("submit_url")
+        if address is None:
+            msg = f"the provider {self.name} takes no tasks: it has no submit_url"
+            raise SubmitRefusedError(msg, permanent=True, sent=False)
         words = {"id": task.id, "reference": task.reference, "payload": task.payload, "secret": self._caller.secrets}
         try:
-            answer = await self._send(task, words)
+            headers = filled(self._submit_headers, words)
+            body = msgspec.json.encode(self._body.fill(words))
         except TemplateError as error:
             raise SubmitRefusedError(str(error), permanent=True, sent=False) from error
-        except HttpClientError as error:
-            raise SubmitRefusedError(str(error), permanent=False, sent=not isinstance(error, ConnectError)) from error
-        if answer.status not in OK:
-            raise self._refusal(answer)
-        try:
-            return self._reader.receipt(answer.body)
-        except PollFailedError as error:
-            raise SubmitRefusedError(self._caller.masked(str(error)), permanent=False, sent=True) from error
+        headers[b"content-type"] = b"application/json"
+        if self._idempotency_header is not None:
+            headers[self._idempotency_header] = task.reference.encode("ascii")
+        method, unclear = self._settings.submit_method, self._unclear
+        answer = await self._caller.submit(method, address, words, headers=headers, body=body, unclear=unclear)
+        return self._caller.receipt(self._reader, answer)
 
     async def poll(self, keys: Sequence[str]) -> Sightings:
         """See ``Provider.poll``."""
-        words: Mapping[str, Any] = {"ids": keys, "id": keys[0] if keys else None}
-        answer = await self._ask(self._poll_address, words, route="poll")
+        words: Words = {"ids": keys, "id": keys[0] if keys else None}
         is_item = self._poll_address == "item_url"
-        if is_item and answer.status in _GONE:
+        answer = await self._caller.ask(self._addresses[self._poll_address], words, route="poll", may_lack=is_item)
+        if answer is None:
             return Sightings([], bad=0)
-        self._check(answer)
-        try:
+        with self._caller.masking():
             return self._reader.sighting(answer.body) if is_item else await self._reader.sightings(answer.body)
-        except PollFailedError as error:
-            raise PollFailedError(self._caller.masked(str(error))) from error
 
     async def look_up(self, reference: str) -> Receipt | None:
         """See ``Provider.look_up``."""
         if not self.can_look_up:
             msg = f"the provider {self.name} has no lookup_url"
             raise PollFailedError(msg)
-        answer = await self._ask("lookup_url", {"reference": reference}, route="lookup")
-        if answer.status in _GONE:
+        words = {"reference": reference}
+        answer = await self._caller.ask(self._addresses["lookup_url"], words, route="lookup", may_lack=True)
+        if answer is None:
             return None
-        self._check(answer)
-        try:
+        with self._caller.masking():
             return self._reader.looked_up(answer.body, reference)
-        except PollFailedError as error:
-            raise PollFailedError(self._caller.masked(str(error))) from error
-
-    async def _send(self, task: Outgoing, words: Words) -> Answer:
-        address = self._addresses.get("submit_url")
-        if address is None:
-            msg = f"the provider {self.name} takes no tasks: it has no submit_url"
-            raise TemplateError(msg)
-        headers = {b"content-type": b"application/json", **filled(self._submit_headers, words)}
-        if self._settings.idempotency_header is not None:
-            headers[self._settings.idempotency_header.lower().encode("ascii")] = task.reference.encode("ascii")
-        body = msgspec.json.encode(self._body.fill(words))
-        return await self._caller.call(
-            self._settings.submit_method, address, words, route="submit", headers=headers, body=body
-        )
-
-    async def _ask(self, address: str, words: Words, *, route: str) -> Answer:
-        try:
-            return await self._caller.call("GET", self._addresses[address], words, route=route)
-        except (TemplateError, HttpClientError) as error:
-            raise PollFailedError(str(error)) from error
-
-    def _check(self, answer: Answer) -> None:
-        if answer.status not in OK:
-            msg = f"{answer.status}: {self._caller.complaint(answer)}"
-            raise PollFailedError(msg, retry_after=answer.retry_after)
-
-    def _refusal(self, answer: Answer) -> SubmitRefusedError:
-        """What an answer that is no success means for the task.
-
-        After a server's own failure the task may have been taken nevertheless. Where it can be looked up that is done;
-        else only the statuses of the settings count as unclear, because an API without look-up is one to try again.
-        """
-        status = answer.status
-        unclear = status in self._settings.unclear_statuses
-        if self.can_look_up:
-            unclear |= status >= _SERVER_ERRORS and status != _UNAVAILABLE
-        permanent = status in _CLIENT_ERRORS and status not in _PASSING
-        return SubmitRefusedError(
-            self._caller.complaint(answer), permanent=permanent, retry_after=answer.retry_after, sent=unclear
-        )
 
 
 def _templates(headers: Mapping[str, str], names: frozenset[str]) -> dict[str, Template]:

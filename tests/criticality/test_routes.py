@@ -1,0 +1,58 @@
+import asyncio
+import json
+
+from tests.criticality.conftest import World
+
+A = "2026-01-31T10:00:00Z"
+
+
+async def test_people_see_levels_history_and_consumers(world: World) -> None:
+    hub = await world.hub()
+    app, reader = await world.app(hub, "a"), await world.app(hub, "r", "user")
+    await app.report(hub, 3, A)
+    await app.report(hub, 5, "2026-01-31T09:00:00Z", reason="late")
+    await app.get(hub)
+    (signal,) = await reader.get(hub, "/signals")
+    assert (signal["signal"], signal["level"], signal["revision"]) == ("default", 3, 1)
+    history = await reader.get(hub, "/history")
+    assert [(each["revision"], each["accepted"], each["why"]) for each in history] == [
+        (2, False, "older"),
+        (1, True, None),
+    ]
+    first = await reader.call(hub, "/history?limit=1")
+    link = (first.value(b"link") or b"").decode()
+    assert link.startswith("</api/criticality/history?limit=1&cursor=")
+    async with asyncio.timeout(10):
+        while not (found := await reader.get(hub, "/consumers")):
+            await asyncio.sleep(0.05)
+        while not (asks := await reader.get(hub, "/asks?app=a")):
+            await asyncio.sleep(0.05)
+    assert [(each["app"], each["state"], each["revision"], each["requests"]) for each in found] == [("a", "seen", 1, 1)]
+    assert [each["asks"] for each in asks] == [1]
+    assert await app.get(hub) == {}
+
+
+async def test_an_app_registers_itself_and_a_manager_everybody(world: World) -> None:
+    hub = await world.hub()
+    app, manager = await world.app(hub, "a", "criticality:read"), await world.app(hub, "m", "manager")
+    made = await app.call(hub, "/consumers", method="POST", body={"app": "a", "interval": "5m"})
+    assert (made.status, json.loads(made.body)["interval"], json.loads(made.body)["state"]) == (200, "5m", "unseen")
+    other = {"app": "b/c d", "interval": "1h", "muted": True}
+    assert (await app.call(hub, "/consumers", method="POST", body=other)).status == 403
+    assert json.loads((await manager.call(hub, "/consumers", method="POST", body=other)).body)["state"] == "muted"
+    assert (await app.call(hub, "/consumers/b%2Fc%20d", method="DELETE")).status == 403
+    assert (await manager.call(hub, "/consumers/b%2Fc%20d", method="DELETE")).status == 204
+    assert (await manager.call(hub, "/consumers/nobody", method="DELETE")).status == 404
+    states = {each["app"]: each["state"] for each in await manager.get(hub, "/consumers")}
+    assert states == {"a": "unseen", "b/c d": "retired"}
+    assert [each["app"] for each in await manager.get(hub, "/consumers?state=retired")] == ["b/c d"]
+
+
+async def test_wrong_registrations_are_refused(world: World) -> None:
+    hub = await world.hub()
+    manager = await world.app(hub, "m", "manager")
+    for wrong in ({}, {"app": ""}, {"app": "ä"}, {"app": "a", "signal": "history"}):
+        assert (await manager.call(hub, "/consumers", method="POST", body=wrong)).status == 422, wrong
+    for interval in ("0s", "5", "999999999d"):
+        answer = await manager.call(hub, "/consumers", method="POST", body={"app": "a", "interval": interval})
+        assert answer.status == 422, interval
