@@ -6,10 +6,13 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from signalbox.app.features import Feature
 from signalbox.app.hub import calls_path, make_folder, open_hub, upgrade_databases
 from signalbox.app.load import Sources, load
 from signalbox.app.settings import Settings
+from signalbox.auth.security import Guard
 from signalbox.core.errors import SettingsError, UnavailableError
+from signalbox.infra.context import Context
 from signalbox.infra.telemetry import Metrics
 from tests.app.conftest import Site, is_problem, open_site
 from tests.support.databases import Place, PostgresqlServer
@@ -115,6 +118,17 @@ async def test_new_settings_are_taken_while_serving(sqlite_place: Place, shop: s
         assert stale == []
         assert await statuses(site, "/status/203", "/api/statistics") == [203, 200]
         assert site.running.hub.settings.drain_delay == 1.0
+
+
+async def test_features_take_new_settings(sqlite_place: Place) -> None:
+    taken: list[float] = []
+
+    def build(_context: Context, _settings: Settings, _guard: Guard) -> Feature:
+        return Feature("eager", reload=lambda settings: taken.append(settings.drain_delay))
+
+    async with open_site(settings_at(sqlite_place), extra=[build]) as site:
+        site.running.hub.reload(settings_at(sqlite_place, drain_delay=2.0))
+    assert taken == [2.0]
 
 
 async def test_what_needs_a_restart_is_named_until_it_is_back(sqlite_place: Place) -> None:

@@ -87,9 +87,9 @@ async def world(kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> 
 
 @asynccontextmanager
 async def open_line(
-    plugin: type[Plugin], world: World, *, url: str | None = None, timeout: float = TIMEOUT
+    plugin: type[Plugin], world: World, *, url: str | None = None, seconds: float = TIMEOUT
 ) -> AsyncIterator[Line]:
-    settings = world.adapt(plugin.example(url or world.url)).model_copy(update={"timeout": timeout})
+    settings = world.adapt(plugin.example(url or world.url)).model_copy(update={"timeout": seconds})
     kind = cast("ChannelKind", plugin)
     async with open_desk() as desk, open_channel(settings, desk.equipment, kind) as channel:
         yield Line(world, desk, settings, channel)
@@ -143,7 +143,7 @@ async def test_several_are_sent_at_once(line: Line) -> None:
 @pytest.mark.parametrize("kind", [kind for kind in REMOTE if kind != "rabbitmq"])  # whose own tests try it
 async def test_a_server_that_hangs_is_left_after_the_timeout(plugin: type[Plugin], world: World) -> None:
     world.hang()
-    async with open_line(plugin, world, timeout=SHORT) as line:
+    async with open_line(plugin, world, seconds=SHORT) as line:
         with pytest.raises(ChannelError) as caught:
             await asyncio.wait_for(line.channel.send(NOTICE), TIMEOUT)
     assert not caught.value.permanent

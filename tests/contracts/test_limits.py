@@ -18,6 +18,8 @@ from signalbox.infra.limits.memory import MemoryLimiter
 from tests.support.databases import Place
 from tests.support.jobs import place_of
 
+pytestmark = pytest.mark.asyncio(loop_factories=["asyncio"])  # one loop will do: nothing here is a socket's
+
 ONE, TWO, FIVE = (Rate(limit, MICROSECONDS) for limit in (1, 2, 5))
 
 

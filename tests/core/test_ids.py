@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signalbox.core.ids import is_request_id, is_traceparent, new_request_id, new_traceparent
+from signalbox.core.ids import is_request_id, is_traceparent, new_request_id, new_sortable_id, new_traceparent
 
 TRACEPARENT = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 SAFE = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:/+=@-"
@@ -14,6 +14,14 @@ def test_new_request_ids_are_32_digits_and_all_different() -> None:
     made = {new_request_id() for _ in range(10_000)}
     assert len(made) == 10_000
     assert all(re.fullmatch(rb"[0-9a-f]{32}", each) and is_request_id(each) for each in made)
+
+
+def test_sortable_ids_sort_by_their_millisecond_and_are_all_different() -> None:
+    start = 1_767_225_600_000_000
+    made = [new_sortable_id(start + number * 1_000) for number in range(1_000)]
+    assert made == sorted(made)
+    assert len({new_sortable_id(start) for _ in range(10_000)}) == 10_000
+    assert all(re.fullmatch(r"[0-9a-f]{32}", each) for each in made)
 
 
 def test_new_traceparents_are_valid_sampled_and_all_different() -> None:

@@ -12,8 +12,11 @@ from signalbox.app import config_commands, server_commands
 from signalbox.app.invocation import Invocation
 from signalbox.auth import commands as auth_commands
 from signalbox.core import errors
+from signalbox.criticality import commands as criticality_commands
 from signalbox.notifications import commands as notify_commands
 from signalbox.ops import commands as ops_commands
+from signalbox.sandbox import simulate
+from signalbox.tasks import commands as tasks_commands
 
 EXIT_CODES: tuple[tuple[type[errors.SignalboxError], int], ...] = (
     (errors.SettingsError, 2),
@@ -69,6 +72,13 @@ def build_cli(invocation: Invocation) -> typer.Typer:
     app.add_typer(users, name="users")
     app.add_typer(tokens, name="tokens")
     app.add_typer(ops_commands.build_commands(invocation.open_context), name="jobs")
+    tasks = tasks_commands.build_commands(invocation.open_context, lambda: invocation.settings().tasks)
+    app.add_typer(tasks, name="tasks")
+    app.add_typer(
+        criticality_commands.build_commands(invocation.open_context, lambda: invocation.settings().criticality),
+        name="criticality",
+    )
+    app.add_typer(simulate.build_commands(), name="simulate")
     app.add_typer(
         notify_commands.build_commands(invocation.open_context, lambda: invocation.settings().notifications),
         name="notify",

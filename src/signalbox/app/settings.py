@@ -149,7 +149,7 @@ class Settings(BaseSettings):
     drain_delay: Annotated[float, Field(ge=0, le=300)] = 0.0
     """Seconds between SIGTERM, from when on ``/readyz`` says 503, and the end of taking connections."""
     drain_timeout: Annotated[float, Field(gt=0, le=3_600)] = 30.0
-    """Seconds that calls under way have to end."""
+    """Seconds that calls and jobs under way have to end; jobs that do not run again."""
     auth: AuthSettings = AuthSettings()
     gateway: GatewaySettings = GatewaySettings()
     criticality: CriticalitySettings = CriticalitySettings()

@@ -16,7 +16,9 @@ from signalbox.infra.jobs.rows import DIALECTS, bound_rows, encode_rows
 from signalbox.tasks import pump
 from signalbox.tasks.errors import DuplicateTaskError, UnknownProviderError
 from signalbox.tasks.models import task
+from signalbox.tasks.providers import ProviderSettings
 from signalbox.tasks.schemas import TERMINAL, NewTask, RowResult, Task, to_text
+from signalbox.tasks.settings import TasksSettings
 
 _c = task.c
 
@@ -53,6 +55,12 @@ class Desk(NamedTuple):
     def poll_after(self, provider: str) -> int:
         """Microseconds until a new task of a provider is to be polled."""
         return round(self.intervals[provider] * MICROSECONDS)
+
+
+def desk_of(settings: TasksSettings) -> Desk:
+    """Who tasks may be handed over to, by the settings."""
+    intervals = {each.name: each.poll_interval for each in settings.providers if isinstance(each, ProviderSettings)}
+    return Desk(intervals, settings.default_provider)
 
 
 def accept(tx: Connection, new: NewTask, *, desk: Desk, app: str, now: int) -> Task:

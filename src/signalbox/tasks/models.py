@@ -5,7 +5,8 @@ from sqlalchemy import Column, Index, Integer, Table, Text, literal_column, text
 from signalbox.infra.db.tables import BigId, Micros, main
 
 _QUEUED = text("phase = 'queued'")
-_OPEN = text("phase IN ('submitting', 'unclear')")
+_SUBMITTING = text("phase = 'submitting'")
+_UNCLEAR = text("phase = 'unclear'")
 _SUBMITTED = text("phase = 'submitted'")
 
 task = Table(
@@ -33,7 +34,8 @@ task = Table(
     Index(None, "provider", "id"),
     Index(None, "updated_at"),
     Index("ix_task_queued", "provider", "app", "next_at", "id", sqlite_where=_QUEUED, postgresql_where=_QUEUED),
-    Index("ix_task_open", "provider", "phase", "next_at", sqlite_where=_OPEN, postgresql_where=_OPEN),
+    Index("ix_task_submitting", "provider", sqlite_where=_SUBMITTING, postgresql_where=_SUBMITTING),
+    Index("ix_task_unclear", "provider", "next_at", sqlite_where=_UNCLEAR, postgresql_where=_UNCLEAR),
     Index("ix_task_submitted_key", "provider", "poll_key", "id", sqlite_where=_SUBMITTED, postgresql_where=_SUBMITTED),
     Index("ix_task_submitted_next", "provider", "next_at", sqlite_where=_SUBMITTED, postgresql_where=_SUBMITTED),
     sqlite_autoincrement=True,  # else the id of a deleted task would be given again

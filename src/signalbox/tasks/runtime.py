@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from signalbox.infra.context import Context
 from signalbox.tasks.feed import Feed
-from signalbox.tasks.intake import Desk
+from signalbox.tasks.intake import desk_of
 from signalbox.tasks.journal import Journal
 from signalbox.tasks.providers import Provider, build_provider
 from signalbox.tasks.settings import TasksSettings
@@ -24,7 +24,7 @@ class TasksRuntime:
             each.name: build_provider(each, outbound=context.outbound, clock=context.clock)
             for each in settings.providers
         }
-        self.desk = Desk({name: each.poll_interval for name, each in self.providers.items()}, settings.default_provider)
+        self.desk = desk_of(settings)
         self.journal = Journal(context.broadcast)
         self.feed = Feed(context)
 

@@ -2,6 +2,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -228,12 +229,12 @@ def test_polls_get_their_share_under_a_backlog_and_it_is_used_to_98_percent(desk
     desk.has("50/30s", "1000/1h")
     desk.poll()
     polls, submitted = 0, 0
-    for second in range(3_600):
-        desk.clock.advance(1)
-        if second % 60 == 0:
+    for second in range(0, 3_600, 5):
+        desk.clock.advance(5)
+        if second % 120 == 0:
             polls += desk.poll()
         submitted += desk.take(99).count
-    assert polls == 60
+    assert polls == 30
     assert submitted + polls >= 980
 
 
@@ -251,6 +252,27 @@ def test_before_the_first_poll_a_hundredth_of_a_long_window_is_kept(desk: Desk) 
     grant = desk.take(2_000)
     assert (grant.count, grant.retry_at) == (990, desk.clock.now() + 30 * SECOND)
     assert sum(desk.poll() for _ in range(20)) == 10
+
+
+def test_the_second_half_of_the_share_of_a_long_window_is_spread_over_it(desk: Desk) -> None:
+    desk.has("1000/1d")
+    grants = [desk.take(purpose="poll") for _ in range(51)]
+    assert [grant.count for grant in grants] == [1] * 50 + [0]
+    assert grants[-1].retry_at == desk.clock.now() + DAY // 50
+    polled = []
+    for minute in range(0, 3 * 24 * 60, 10):
+        if desk.poll():
+            polled.append(minute)
+        desk.clock.advance(600)
+    assert max(after - before for before, after in pairwise(polled)) <= 40
+    assert 100 <= len(polled) <= 170
+
+
+def test_of_many_polls_at_once_as_many_are_granted_as_need_not_be_spread(desk: Desk) -> None:
+    desk.has("1000/1d")
+    assert desk.take(80, purpose="poll") == Grant(50, desk.clock.now() + DAY // 50)
+    desk.clock.advance(DAY // 50 / SECOND)
+    assert desk.take(80, purpose="poll").count == 1
 
 
 def test_without_a_share_polls_are_calls_like_others(desk: Desk) -> None:

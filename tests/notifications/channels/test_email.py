@@ -180,6 +180,8 @@ async def test_without_encryption_nothing_is_sent_where_it_was_asked_for(server:
         {"password": "secret"},
         {"username": "hub", "password": "secret", "tls": "none"},
         {"tls": "maybe"},
+        {"ca_file": "/nowhere/ca.pem"},
+        {"ca_file": "/dev/null"},
     ],
 )
 def test_settings_that_do_not_fit(given: dict[str, object]) -> None:

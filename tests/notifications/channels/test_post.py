@@ -115,6 +115,7 @@ async def test_a_large_answer_is_read_no_further_than_needed(desk: Desk) -> None
     async with LoopbackServer(app) as server:
         got = await poster(desk)(to(server.url), b"{}")
     assert (got.status, got.body) == (200, b"x" * MAX_ANSWER)
+    assert desk.told[0].response_bytes < 4_000_000
 
 
 @pytest.mark.parametrize("path", ["/garbage", "/close", "/cut"])

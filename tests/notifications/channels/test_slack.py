@@ -151,6 +151,11 @@ def test_the_worst_text_fits_slacks_bounds() -> None:
     assert len(_blocks(replace(NOTICE, text=("&" * 299 + "\n") * (MAX_TEXT // 300)))) <= 50
 
 
+async def test_the_worst_text_is_taken(app: SlackApp, webhook: Channel) -> None:
+    await webhook.send(replace(NOTICE, text="&" * MAX_TEXT))
+    assert len(app.messages) == 1
+
+
 def test_a_long_text_is_cut_at_line_ends() -> None:
     lines = [f"line {number} {'x' * 90}" for number in range(80)]
     sections = [block["text"]["text"] for block in _blocks(replace(NOTICE, text="\n".join(lines)))[1:-1]]

@@ -15,6 +15,7 @@ from signalbox.notifications.channels.targets import (
     is_public,
     named_target,
     parse_target,
+    pin,
     public_target,
     secret_parts,
 )
@@ -145,6 +146,12 @@ async def test_private_targets_are_refused_however_they_are_spelled(host: str) -
 async def test_the_connection_is_pinned_to_the_address_that_was_checked() -> None:
     target = await public_target("https://8.8.8.8/x?y=1")
     assert target == Target(Origin("https", "8.8.8.8", 443, "8.8.8.8"), b"/x?y=1")
+
+
+@pytest.mark.parametrize("addresses", [["8.8.8.8", "10.0.0.1"], ["::1", "8.8.8.8"], ["8.8.8.8", "::ffff:10.0.0.1"]])
+def test_one_private_address_is_too_many(addresses: list[str]) -> None:
+    with pytest.raises(PrivateTargetError):
+        pin(parse_target("https://a.example/"), addresses)
 
 
 async def test_an_unknown_name_may_be_known_later() -> None:

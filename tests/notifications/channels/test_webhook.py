@@ -10,6 +10,7 @@ from signalbox.notifications.channels import ChannelError
 from signalbox.notifications.channels.targets import PrivateTargetError
 from signalbox.notifications.channels.webhook import WebhookChannel, WebhookSettings
 from signalbox.sandbox.receiver import ReceiverApp
+from signalbox.sandbox.scripted import Reply
 from signalbox.sandbox.server import LoopbackServer
 from tests.support.channels import NOTICE, open_channel, open_desk
 
@@ -62,6 +63,13 @@ async def test_headers_of_the_settings_are_sent(app: ReceiverApp, url: str) -> N
     assert app.received[0].headers["authorization"] == "Bearer abc"
 
 
+async def test_a_key_in_a_header_is_masked_without_its_scheme(app: ReceiverApp, url: str) -> None:
+    app.script(Reply(403, b"unknown key abcdef-123456"))
+    with pytest.raises(ChannelError) as caught:
+        await send(settings(url=url, headers={"Authorization": "Bearer abcdef-123456"}))
+    assert caught.value.excerpt == "unknown key ********"
+
+
 async def test_a_message_may_name_the_address_but_no_private_one(app: ReceiverApp, url: str) -> None:
     with pytest.raises(PrivateTargetError) as caught:
         await send(settings(url_from="callback", secrets=[NEW]), to=f"{url}/x")
@@ -77,6 +85,10 @@ async def test_an_address_from_a_message_never_gets_the_headers_of_the_settings(
     (request,) = app.received
     assert request.path == "/x"
     assert "authorization" not in request.headers
+    async with open_desk() as desk:
+        channel = WebhookChannel(both, desk.equipment)
+        target, headers = await channel._target({"callback": "https://8.8.8.8/x"})
+    assert (target.origin.address, headers) == ("8.8.8.8", ())
 
 
 async def test_a_message_without_an_address_goes_to_that_of_the_settings(app: ReceiverApp, url: str) -> None:

@@ -7,13 +7,15 @@ lost for that window.
 
 **Polls and submissions.** Of a limit of N, polls take at most the share S: N times ``poll_share``, at least one. What
 they are likely to ask for within one window, up to S, is kept for them: the window's length over the gap between polls
-of late; less the longer one is overdue, nothing if the next is due later. All else is for submissions. So polls get their share whatever backlog there
-is, and what they do not use of it goes to submissions at once. Before the first poll little is known: of windows over a
-minute a hundredth of the limit is kept, that a poll need not wait for hours.
+of late; less the longer one is overdue, nothing if the next is due later. All else is for submissions. So polls get
+their share whatever backlog there is, and what they do not use of it goes to submissions at once. Of windows over a
+minute the second half of S is spread evenly, that there are polls all day long; and before the first poll, of which
+little is known then, a hundredth of the limit is kept, that it need not wait for hours.
 
 **A pause** of a host holds for everybody, whether it has a budget or not.
 """
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -159,17 +161,17 @@ class Budgets:
             return Grant(count)
         polls = {f"{key} polls": budget.poll_rate(rate) for key, rate in demands.items()} if budget.share else {}
         counters = self._windows.lock(tx, {**demands, **polls}, also=[budget.name])
-        keys, keep = list(demands), {}
+        margin = self._margin + hold
         if purpose == "poll" and polls:
             hosts.note_polls(tx, budget.name, hosts.find_host(tx, budget.name), count=count, now=now)
-            keys += polls
-        elif polls:
-            keep = {key: _kept(counters, key, state, now=now) for key in demands}
-        taken = counters.take(tx, keys, count=count, margin=self._margin + hold, keep=keep)
-        if taken.count == count:
-            return Grant(count)
-        wait = min(taken.retry_after, _WAIT_FOR_POLLS) if any(keep.values()) else taken.retry_after
-        return Grant(taken.count, now + wait)
+            at_once, pause = _spread(counters, polls)
+            taken = counters.take(tx, [*demands, *polls], count=min(count, at_once), margin=margin)
+            wait = max(taken.retry_after, pause)
+        else:
+            keep = {key: _kept(counters, key, state, now=now) for key in demands} if polls else {}
+            taken = counters.take(tx, demands, count=count, margin=margin, keep=keep)
+            wait = min(taken.retry_after, _WAIT_FOR_POLLS) if any(keep.values()) else taken.retry_after
+        return Grant(taken.count, None if taken.count == count else now + wait)
 
     async def acquire(
         self,
@@ -233,3 +235,21 @@ def _kept(counters: Counters, key: str, state: HostState, *, now: int) -> int:
         expected = max(expected, rate.limit // _FIRST)
     share = min(counters.demands[polls].limit, rate.limit - 1)
     return max(0, min(expected, share) - counters.logs[polls].used)
+
+
+def _spread(counters: Counters, polls: Mapping[str, Rate]) -> tuple[int, int]:
+    """How many polls may come at once, and the microseconds until there may be one more.
+
+    The second half of the share of a long window is spread over it, one by one.
+    """
+    most, wait = sys.maxsize, 0
+    for key, rate in polls.items():
+        if rate.window <= _LONG:
+            continue
+        log, gap = counters.logs[key], 2 * rate.window // max(2, rate.limit)
+        free = -(-rate.limit // 2) - log.used
+        if free <= 0:
+            gap = max(0, log.newest + gap - counters.now)
+            free = 0 if gap else 1
+        most, wait = min(most, free), max(wait, gap)
+    return most, wait

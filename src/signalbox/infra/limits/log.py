@@ -48,6 +48,11 @@ class PermitLog:
         """When no permit counts any more; 0 where there is none."""
         return self._stamps[-1] + self._rate.window if self._stamps else 0
 
+    @property
+    def newest(self) -> int:
+        """The moment of the latest permit; 0 where there is none."""
+        return self._stamps[-1] if self._stamps else 0
+
     def expire(self, now: int) -> None:
         """Forget the permits that are over."""
         over = bisect_right(self._stamps, now - self._rate.window)

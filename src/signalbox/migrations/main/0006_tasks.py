@@ -77,7 +77,8 @@ def _create_task() -> None:
     op.create_index("ix_task_provider_id", "task", ["provider", "id"])
     op.create_index("ix_task_updated_at", "task", ["updated_at"])
     _create_index("ix_task_queued", ["provider", "app", "next_at", "id"], where="phase = 'queued'")
-    _create_index("ix_task_open", ["provider", "phase", "next_at"], where="phase IN ('submitting', 'unclear')")
+    _create_index("ix_task_submitting", ["provider"], where="phase = 'submitting'")
+    _create_index("ix_task_unclear", ["provider", "next_at"], where="phase = 'unclear'")
     _create_index("ix_task_submitted_key", ["provider", "poll_key", "id"], where="phase = 'submitted'")
     _create_index("ix_task_submitted_next", ["provider", "next_at"], where="phase = 'submitted'")
 

@@ -47,6 +47,15 @@ def _check_address(text: str) -> str:
     return text
 
 
+def _check_authorities(path: Path) -> Path:
+    try:
+        ssl.create_default_context(cafile=path)
+    except OSError as error:  # ssl.SSLError too, where it is no PEM file
+        msg = f"cannot be read: {error.strerror or error}"
+        raise ValueError(msg) from error
+    return path
+
+
 MailAddress = Annotated[str, AfterValidator(_check_address)]
 
 
@@ -60,7 +69,7 @@ class EmailSettings(ChannelSettings):
     """Unset: 587 with ``starttls``, 465 with ``tls``, 25 with ``none``."""
     tls: Literal["none", "starttls", "tls"] = "starttls"
     """``starttls``: encrypted after the greeting, or not sent at all; ``tls``: from the first byte on."""
-    ca_file: Path | None = None
+    ca_file: Annotated[Path, AfterValidator(_check_authorities)] | None = None
     """PEM file of the authorities that vouch for the server; unset: those of the system."""
     username: Annotated[str, Field(min_length=1, max_length=255)] | None = None
     """Who signs on, where the server asks for it."""

@@ -9,6 +9,7 @@ cannot change its mind in between.
 import asyncio
 import re
 import socket
+from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Annotated, NamedTuple
 
@@ -108,12 +109,19 @@ async def public_target(url: str) -> Target:
         PrivateTargetError: any of its IP addresses is private.
     """
     target = named_target(url)
-    found = await _resolve(target.origin)
-    private = next((address for address in found if not is_public(address)), None)
-    if private is not None:
+    return pin(target, await _resolve(target.origin))
+
+
+def pin(target: Target, addresses: Sequence[str]) -> Target:
+    """The target, reached at the first of the IP addresses that its host has.
+
+    Raises:
+        PrivateTargetError: one of them is private; a name that has both is no honest mistake.
+    """
+    if not all(map(is_public, addresses)):
         msg = f"the message names an address at {target.origin.host}, which lies in a private network"
         raise PrivateTargetError(msg, permanent=True)
-    return target._replace(origin=target.origin.pinned(found[0]))
+    return target._replace(origin=target.origin.pinned(addresses[0]))
 
 
 async def _resolve(origin: Origin) -> list[str]:

@@ -85,7 +85,7 @@ class WebhookChannel:
         secrets = [secret.reveal() for secret in settings.secrets]
         self._keys = [signing_key(secret) for secret in secrets]
         self._headers = [(name.lower().encode(), value.reveal().encode()) for name, value in settings.headers.items()]
-        hidden = [*secrets, *(value.decode() for _, value in self._headers)]
+        hidden = [*secrets, *(word for _, value in self._headers for word in value.decode().split())]
         if self._url is not None:
             hidden += secret_parts(self._url)
         self._post = Poster(equipment.outbound, settings.name, "webhook", settings.timeout, "/", hidden)

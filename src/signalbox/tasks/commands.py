@@ -1,0 +1,111 @@
+"""Tasks on the command line."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+import msgspec
+import typer
+
+from signalbox.auth import terminal
+from signalbox.auth.terminal import Listing, Opener, run
+from signalbox.core.pagination import DEFAULT_LIMIT, MAX_LIMIT
+from signalbox.infra.context import Context
+from signalbox.tasks import service
+from signalbox.tasks.intake import desk_of
+from signalbox.tasks.journal import Journal
+from signalbox.tasks.schemas import LARGEST_ID, Entry, Status, TaskOut
+from signalbox.tasks.settings import TasksSettings
+from signalbox.tasks.store import TaskFilter
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Number = Annotated[int, typer.Argument(help="Its id, as `tasks list` shows it.", min=1, max=LARGEST_ID, metavar="ID")]
+
+
+def build_commands(open_context: Opener, settings: Callable[[], TasksSettings]) -> typer.Typer:
+    """The command group ``tasks``; expected failures are raised as SignalboxError."""
+    group = typer.Typer(no_args_is_help=True, help="Tasks that are submitted to third-party APIs and polled.")
+    _add_lists(group, open_context)
+    _add_retry(group, open_context, settings)
+    return group
+
+
+def _add_lists(group: typer.Typer, open_context: Opener) -> None:
+    @group.command("list")
+    def list_tasks(
+        *,
+        status: Annotated[Status | None, typer.Option(help="Only in this status.", show_default=False)] = None,
+        provider: Annotated[str | None, typer.Option(help="Only of this provider.", show_default=False)] = None,
+        limit: Annotated[int, typer.Option(min=1, max=MAX_LIMIT, help="How many at most.")] = DEFAULT_LIMIT,
+        as_json: Json = False,
+    ) -> None:
+        """List tasks, highest id first."""
+
+        async def work(context: Context) -> list[TaskOut]:
+            page = await context.db.read(service.list_tasks, TaskFilter(status, provider), limit=limit)
+            return page.items
+
+        found = run(open_context, work)
+        if as_json:
+            terminal.print_json(msgspec.to_builtins(found))
+        else:
+            terminal.print_listing(_listing(found))
+
+    @group.command()
+    def show(task: Number, *, as_json: Json = False) -> None:
+        """Show a task and what changed of it."""
+
+        async def work(context: Context) -> tuple[TaskOut, list[Entry]]:
+            found = await context.db.read(service.show_task, task)
+            page = await context.db.read(service.show_history, task, limit=MAX_LIMIT)
+            return found, page.items
+
+        found, entries = run(open_context, work)
+        if as_json:
+            terminal.print_json(msgspec.to_builtins({"task": found, "history": entries}))
+            return
+        rows = [(name, str(value)) for name, value in msgspec.to_builtins(found).items() if value is not None]
+        terminal.print_listing(Listing(["Task", str(found.id)], rows[1:], ""))
+        terminal.print_listing(
+            Listing(["At", "Status", "Source", "Detail"], [_entry_row(each) for each in entries], "")
+        )
+
+
+def _add_retry(group: typer.Typer, open_context: Opener, settings: Callable[[], TasksSettings]) -> None:
+    @group.command()
+    def retry(task: Number, *, as_json: Json = False) -> None:
+        """Submit a failed task again from the start, or one that waits for its next attempt now."""
+
+        async def work(context: Context) -> TaskOut:
+            return await context.db.write(
+                service.retry_task,
+                task,
+                desk=desk_of(settings()),
+                by=terminal.actor(),
+                source="operator",
+                journal=Journal(context.broadcast),
+                now=context.clock.now(),
+            )
+
+        again = run(open_context, work)
+        if as_json:
+            terminal.print_json(msgspec.to_builtins(again))
+        terminal.say(f"The task {again.id} is tried again.")
+
+
+def _listing(found: list[TaskOut]) -> Listing:
+    rows = [
+        (
+            str(task.id),
+            task.provider or "-",
+            task.status,
+            str(task.attempts),
+            f"{task.updated_at:%Y-%m-%d %H:%M:%S} UTC",
+            task.validation_error or task.flagged or "",
+        )
+        for task in found
+    ]
+    return Listing(["Id", "Provider", "Status", "Attempts", "Changed", "Error"], rows, "There are no such tasks.")
+
+
+def _entry_row(of: Entry) -> tuple[str, ...]:
+    return f"{of.at:%Y-%m-%d %H:%M:%S} UTC", of.status_to, of.source, of.detail or ""
