@@ -20,9 +20,9 @@ from tests.support.hub import Client, request
 from tests.support.processes import Server, serving, until
 
 CLIENTS = 8
-MESSAGES = 120
+MESSAGES = 100
 """Accepted in each round, before and after the kill together at least."""
-ROUNDS = {"sqlite": 3, "postgresql": 1}  # there the leases of who was killed must first run out
+ROUNDS = {"sqlite": 2, "postgresql": 1}  # there the leases of who was killed must first run out
 
 
 class MoodyReceiver(ReceiverApp):
@@ -88,6 +88,7 @@ async def send_until_killed(server: Server, name: str) -> dict[str, str]:
     return accepted
 
 
+@pytest.mark.timeout(150)  # processes start, die and start again on a machine that may be busy
 async def test_nothing_accepted_is_lost_and_repeats_have_equal_ids(database: tuple[str, str], tmp_path: Path) -> None:
     dialect, url = database
     hook, slack = MoodyReceiver(), SlackApp(interval=0.0)

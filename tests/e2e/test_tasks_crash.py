@@ -29,7 +29,11 @@ def provider(tmp_path: Path) -> Iterator[str]:
     module = [sys.executable, "-m", "signalbox.sandbox.provider"]
     options = ["--limit", LIMIT, "--working", "0.3", "--not-idempotent"]
     with started([*module, *options], folder=tmp_path / "provider") as server:
-        yield until(lambda: server.out.strip())
+
+        def address() -> str:
+            return server.out.strip()
+
+        yield until(address)
 
 
 def settings(provider: str) -> dict[str, str]:

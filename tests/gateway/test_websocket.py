@@ -465,3 +465,17 @@ async def test_the_call_is_recorded_with_its_handshake_s_time_and_all_its_bytes(
     assert 0.2 <= call.seconds < 0.5
     assert 1_000 + 8 + 8 <= call.request_bytes < 1_100  # a frame's head and mask each for message and close
     assert 1_000 + 4 + 4 <= call.response_bytes < 1_100
+
+
+async def test_a_connection_that_is_cut_at_the_end_of_the_hub_stays_a_handshake_that_was_answered(world: World) -> None:
+    async with chatting() as chat:
+        hub = await hub_before(world, chat)
+        async with chat_with(hub) as client:
+            await client.send("hi")
+            await soon(client)
+            for task in asyncio.all_tasks():  # as the server does with what is left when it has waited long enough
+                if getattr(task.get_coro(), "__qualname__", "") == "Cycle._run":
+                    task.cancel()
+            await asyncio.wait_for(chat.ended.wait(), 5)
+        (call,) = await recorded(hub)
+    assert call.status_code == 101

@@ -2,7 +2,6 @@ import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
-from click.testing import Result
 from typer.testing import CliRunner, Result
 
 from signalbox.client import Change, Kept, UnreachableError

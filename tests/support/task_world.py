@@ -57,7 +57,9 @@ class ScriptedProvider:
 
     def says(self, *found: tuple[str, str] | tuple[str, str, str], bad: int = 0) -> None:
         """What polls bring from now on: key, status, message."""
-        self.sightings = Sightings([Sighting(*each, *[None] * (3 - len(each))) for each in found], bad)  # type: ignore[call-arg]
+        self.sightings = Sightings(
+            [Sighting(*each[:2], each[2] if len(each) == len(Sighting._fields) else None) for each in found], bad
+        )
 
     async def submit(self, task: Outgoing) -> Receipt:
         self.submissions.append(task)

@@ -40,9 +40,9 @@ class Office:
         fields += [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
         return await self.hub.ask(path.encode(), method=method.encode(), headers=fields, body=content)
 
-    async def get(self, path: str, **headers: str) -> Any:
+    async def get(self, path: str) -> Any:
         """What a GET answers, which must succeed."""
-        answer = await self.call("GET", path, **headers)
+        answer = await self.call("GET", path)
         assert answer.status == 200, answer.body
         return json.loads(answer.body)
 

@@ -1,6 +1,7 @@
 """The jobs of tasks."""
 
 import pytest
+import sqlalchemy as sa
 
 from signalbox.infra.context import Context
 from signalbox.tasks import pump
@@ -39,8 +40,7 @@ async def test_tending_wakes_pumps_that_have_work_and_no_others(context: Context
     assert await tend() == set()
     await world.hand_over("other")
     await world.hand_over(None)
-    for job in await world.jobs():
-        await world.db.write(lambda tx, job=job: tx.exec_driver_sql(f"DELETE FROM job WHERE id = {job.id}"))
+    await world.execute(sa.text("DELETE FROM job"))
     assert await tend() == {(pump.SUBMIT, "other"), (pump.POLL, NAME)}
 
 

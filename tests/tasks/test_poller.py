@@ -9,9 +9,9 @@ import sqlalchemy as sa
 from signalbox.infra.context import Context
 from signalbox.tasks import pump
 from signalbox.tasks.models import task as table
-from signalbox.tasks.poller import pause_after
 from signalbox.tasks.poll import Streaks
-from signalbox.tasks.providers import PollFailedError, Sightings
+from signalbox.tasks.poller import pause_after
+from signalbox.tasks.providers import PollFailedError
 from tests.support.task_world import NAME, SECOND, ScriptedProvider, TaskWorld
 
 
@@ -194,7 +194,7 @@ async def test_a_hundred_thousand_tasks_are_compared_and_written_in_short_transa
     for _ in range(count // 5_000):
         await world.fill(5_000, provider=None)
     found = await world.tasks()
-    provider.sightings = Sightings([s for each in found for s in _sightings(each.id)], 0)
+    provider.says(*((str(each.id), "Completed") for each in found))
     world.advance(11)
     start = time.monotonic()
     await world.run()
@@ -202,12 +202,6 @@ async def test_a_hundred_thousand_tasks_are_compared_and_written_in_short_transa
     assert set((await statuses(world)).values()) == {"Completed"}
     assert took < 20, "two orders of magnitude above what a quiet machine takes"
     print(f"{count} tasks in {took:.2f} s")  # noqa: T201 - for whoever measures
-
-
-def _sightings(number: int) -> list[object]:
-    from signalbox.tasks.providers import Sighting
-
-    return [Sighting(str(number), "Completed", None)]
 
 
 @pytest.mark.parametrize(

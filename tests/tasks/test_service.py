@@ -54,7 +54,7 @@ async def cancel(world: TaskWorld, number: int) -> None:
 
 
 async def test_a_task_that_is_not_there_is_named(world: TaskWorld) -> None:
-    with pytest.raises(TaskNotFoundError, match="^Task with ID 9999 not found$"):
+    with pytest.raises(TaskNotFoundError, match=r"^Task with ID 9999 not found$"):
         await world.db.read(service.show_task, 9999)
 
 

@@ -69,9 +69,10 @@ class Proxy:
             close = unread and _expects_continue(scope["headers"])
             exchange.status = await self._respond(send, error, request_id=exchange.request_id, close=close)
         except asyncio.CancelledError:
-            exchange.status = CLIENT_CLOSED_REQUEST
-            if not watch.take_back():
-                exchange.status = SERVICE_UNAVAILABLE
+            left = watch.take_back()
+            if exchange.head_at is None:  # a tunnel's answer was given when it began
+                exchange.status = CLIENT_CLOSED_REQUEST if left else SERVICE_UNAVAILABLE
+            if not left:
                 raise
         finally:
             watch.stop()

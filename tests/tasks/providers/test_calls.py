@@ -8,6 +8,7 @@ import pytest
 from signalbox.core.secrets import Secret, UnreadableSecretError
 from signalbox.infra.http import HttpClientError, Timeouts
 from signalbox.sandbox.rawserver import RawUpstream
+from signalbox.tasks.providers import PollFailedError
 from signalbox.tasks.providers.addresses import parse_address
 from signalbox.tasks.providers.calls import Answer, Caller, filled
 from signalbox.tasks.providers.templates import Template
@@ -78,6 +79,21 @@ def test_the_complaint_shows_no_secret(world: World) -> None:
     assert made.complaint(answer(b'{"error":"what is s3cr3t?"}')) == "what is **********?"
     assert made.complaint(answer(b"", 418)) == "the provider answered 418"
     assert made.masked("a\r\nb s3cr3ts3cr3t") == "a b ********************"
+
+
+def test_what_is_said_of_an_unreadable_answer_shows_no_secret(world: World) -> None:
+    made = caller(world, secrets={"key": Secret("s3cr3t")})
+    with pytest.raises(PollFailedError, match=r"not JSON: \*{10}"), made.masking():
+        msg = "not JSON: s3cr3t"
+        raise PollFailedError(msg)
+
+
+async def test_only_what_may_lack_is_none_where_it_is_gone(world: World, shop: str) -> None:
+    for status in (404, 410):
+        address = parse_address(f"{shop}/status/{status}", ())
+        assert await caller(world).ask(address, {}, route="r", may_lack=True) is None
+        with pytest.raises(PollFailedError, match=str(status)):
+            await caller(world).ask(address, {}, route="r")
 
 
 def test_headers_are_written_in_lower_case() -> None:

@@ -132,6 +132,11 @@ async def test_a_task_that_cannot_be_written_down_is_refused_for_good_and_never_
     assert not world.app.received
 
 
+async def test_a_list_that_is_gone_is_a_failed_poll_and_no_empty_one(world: World) -> None:
+    with pytest.raises(PollFailedError, match="404: nothing is here"):
+        await world.provider(list_url=f"{world.url}/elsewhere").poll([])
+
+
 async def test_several_are_asked_for_at_once(world: World) -> None:
     provider = world.provider(list_url=None, batch_url=f"{world.url}/tasks?ids={{ids}}", batch_size=3)
     for key in ("1", "2", "a b/c"):
