@@ -14,7 +14,7 @@ from tests.support.databases import Place
 
 def test_the_schema_is_what_the_models_say(place: Place) -> None:
     def mine(_object: Any, name: str | None, kind: str, _reflected: bool, _compare_to: Any) -> bool:
-        return kind != "table" or (name or "").startswith("criticality_") and name in main.tables
+        return kind != "table" or ((name or "").startswith("criticality_") and name in main.tables)
 
     engine = place.engine()
     options = {"include_object": mine, "compare_type": True}

@@ -2,7 +2,7 @@ import sqlalchemy as sa
 
 from signalbox.core.times import DAY
 from signalbox.infra.db import Database
-from signalbox.notifications import store
+from signalbox.notifications import channel_states, store
 from signalbox.notifications.intake import accept
 from signalbox.notifications.models import attempt, delivery, mark, message
 from signalbox.notifications.schemas import Attempt
@@ -20,6 +20,20 @@ async def test_a_delivery_is_found_with_its_message(database: Database) -> None:
     assert (due.channel, due.state, due.attempts, due.since) == ("chat", "pending", 0, START)
     assert (due.message.metadata, due.message.routes) == ({"a": [1]}, ["routes[0]"])
     assert await database.read(store.find_due, 2) is None
+
+
+async def test_what_stands_against_messages_is_read_once_for_a_group_of_them(database: Database) -> None:
+    def group(tx: sa.Connection) -> list[int]:
+        counts = []
+        for change in (False, False, True, False):
+            if change:
+                channel_states.disable(tx, "chat", reason="gone", tell=False, now=START)
+            counts.append(len(store.find_obstacles(tx, now=START + 1)))
+        return counts
+
+    assert await database.write(group) == [0, 0, 1, 1]
+    await database.write(channel_states.enable, "chat")
+    assert await database.write(group) == [0, 0, 1, 1]  # and anew in the next transaction
 
 
 async def test_one_of_several_takes_a_mark(database: Database) -> None:

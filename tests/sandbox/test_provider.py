@@ -70,6 +70,15 @@ async def test_the_limit_is_enforced_and_violations_counted(fetch: Fetch) -> Non
     assert (report["violations"], report["impatient"], report["busiest"]) == (2, 1, {"3/1m": 5})
 
 
+async def test_who_comes_before_an_ordered_pause_is_over_is_counted(
+    fetch: Fetch, provider: tuple[ProviderApp, str]
+) -> None:
+    app, url = provider
+    app.faults.order("limit")
+    statuses = [(await fetch(f"{url}/tasks")).status for _ in range(2)]
+    assert (statuses, app.gate.impatient, app.gate.refused) == ([429, 200], 1, 0)
+
+
 async def test_who_has_no_token_is_refused(fetch: Fetch, exchange: RawExchange) -> None:
     async with LoopbackServer(ProviderApp(token="t0ken")) as server:
         assert (await fetch(f"{server.url}/tasks")).status == 401

@@ -55,11 +55,9 @@ class ScriptedProvider:
         receipt = self.known[task.reference] = Receipt(f"x{task.id}", None)
         return receipt
 
-    def says(self, *found: tuple[str, str] | tuple[str, str, str], bad: int = 0) -> None:
-        """What polls bring from now on: key, status, message."""
-        self.sightings = Sightings(
-            [Sighting(*each[:2], each[2] if len(each) == len(Sighting._fields) else None) for each in found], bad
-        )
+    def says(self, *found: tuple[str, ...], bad: int = 0) -> None:
+        """What polls bring from now on: key, status and, if any, message."""
+        self.sightings = Sightings([Sighting(key, status, next(iter(more), None)) for key, status, *more in found], bad)
 
     async def submit(self, task: Outgoing) -> Receipt:
         self.submissions.append(task)

@@ -83,14 +83,14 @@ class Asks:
         if name is not DEFAULT_SIGNAL:
             check_signal(name)
         condition = find_header(scope["headers"], b"if-none-match")
-        if scope["method"] == "HEAD":  # asks nothing: to look must not take the change from the one who asks
-            await answer(scope, send, status=200, headers=_NOTHING, body=_EMPTY)
-        elif scope["query_string"] or condition is not None:
+        if scope["query_string"] or condition is not None or scope["method"] == "HEAD":
             await self._ask_for(pair, condition, scope, receive, send)
+            return
+        self._add(pair)
+        if self._runtime.has_nothing_for(pair):  # nearly always: what else it takes is kept out of the way
+            await answer(scope, send, status=200, headers=_NOTHING, body=_EMPTY)
         else:
-            self._add(pair)
-            known = None if self._runtime.has_nothing_for(pair) else await self._runtime.ask(pair)
-            await _tell(scope, send, known)
+            await _tell(scope, send, await self._runtime.ask(pair))
 
     async def stream(self, scope: Scope, receive: Receive, send: Send, principal: Principal) -> None:
         """Send the level if it is news to this app, and each later change."""
@@ -108,7 +108,10 @@ class Asks:
             await asyncio.gather(feeding, return_exceptions=True)
 
     async def _ask_for(self, pair: Pair, condition: bytes | None, scope: Scope, receive: Receive, send: Send) -> None:
-        """An ask that says what the app has, or that it waits."""
+        """An ask that says what the app has, or that it waits; HEAD asks nothing, since to look must not take the news."""
+        if scope["method"] == "HEAD":
+            await _tell(scope, send, None)
+            return
         query = parse_query(scope["query_string"], ("since", "wait"))
         since, wait = to_revision(query), to_wait(query, most=self._runtime.settings.max_wait)
         if condition is not None:

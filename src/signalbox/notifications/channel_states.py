@@ -7,6 +7,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from signalbox.infra.events import Event, publish
 from signalbox.notifications.models import channel_state
+from signalbox.notifications.store import forget_obstacles
 
 DISABLED = "channel.disabled"
 
@@ -34,6 +35,7 @@ def disable(tx: Connection, name: str, *, reason: str, tell: bool, now: int) -> 
     changed = new.on_conflict_do_update(index_elements=["name"], set_=values, where=_s.disabled_at.is_(None)).returning(
         _s.name
     )
+    forget_obstacles(tx)
     if tx.execute(changed).first() is None:
         return False
     if tell:
@@ -44,5 +46,6 @@ def disable(tx: Connection, name: str, *, reason: str, tell: bool, now: int) -> 
 def enable(tx: Connection, name: str) -> bool:
     """Send through a channel again, at once; False where nothing kept it from that."""
     halted = _s.disabled_at.is_not(None) | _s.paused_until.is_not(None)
+    forget_obstacles(tx)
     values = {"disabled_at": None, "disabled_reason": None, "paused_until": None}
     return tx.execute(update(channel_state).where(_s.name == name, halted).values(values)).rowcount > 0

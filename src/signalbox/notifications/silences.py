@@ -1,6 +1,7 @@
 """Silences: messages that are not to be told for a time, by whom and why."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from sqlalchemy import Connection, delete, insert, select, update
 
@@ -9,10 +10,10 @@ from signalbox.core.pagination import Page, decode_cursor, to_page
 from signalbox.core.times import to_datetime, to_micros
 from signalbox.notifications.errors import InvalidSilenceError, SilenceNotFoundError
 from signalbox.notifications.models import silence
-from signalbox.notifications.routing import Labels, to_matcher
+from signalbox.notifications.routing import Labels, Matcher, to_matcher
 from signalbox.notifications.schemas import SilenceIn, SilenceOut
 from signalbox.notifications.settings import MatcherSettings
-from signalbox.notifications.store import Obstacle
+from signalbox.notifications.store import Obstacle, forget_obstacles
 
 _c = silence.c
 
@@ -20,7 +21,7 @@ _c = silence.c
 def find_reason(obstacles: Sequence[Obstacle], labels: Labels) -> str | None:
     """Why a message is silenced; None where it is not."""
     for each in obstacles:
-        if each.kind == "silence" and to_matcher(MatcherSettings.model_validate_json(each.detail)).fits(labels):
+        if each.kind == "silence" and _matcher(each.detail).fits(labels):
             return f"silence {each.name} by {each.author}: {each.reason}"
     return None
 
@@ -64,6 +65,7 @@ def add_silence(
         "reason": wanted.reason,
         "created_at": now,
     }
+    forget_obstacles(tx)
     number = tx.execute(insert(silence).returning(_c.id), row).scalar_one()
     made = _to_out({**row, "id": number})
     _audit(tx, "silence.add", made, actor=author, now=now, request_id=request_id)
@@ -77,6 +79,7 @@ def end_silence(tx: Connection, number: int, *, actor: str, now: int, request_id
         SilenceNotFoundError: there is none, or it has ended.
     """
     ended = update(silence).where(_c.id == number, _c.ends_at > now).values(ends_at=now).returning(*silence.c)
+    forget_obstacles(tx)
     row = tx.execute(ended).mappings().first()
     if row is None:
         msg = f"there is no silence {number} that has not ended"
@@ -90,6 +93,11 @@ def delete_silences(tx: Connection, *, older_than: int, limit: int) -> int:
     """Delete at most ``limit`` silences that ended before ``older_than``; how many it were."""
     aged = select(_c.id).where(_c.ends_at < older_than).order_by(_c.ends_at).limit(limit)
     return tx.execute(delete(silence).where(_c.id.in_(aged))).rowcount
+
+
+@lru_cache(maxsize=256)
+def _matcher(text: str) -> Matcher:
+    return to_matcher(MatcherSettings.model_validate_json(text))
 
 
 def _to_out(row: dict[str, object]) -> SilenceOut:

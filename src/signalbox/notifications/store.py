@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    BigInteger,
     Connection,
     String,
     bindparam,
@@ -58,13 +59,17 @@ class Obstacle(NamedTuple):
     """The matcher of a silence as JSON; why the channel is disabled."""
     author: str | None
     reason: str | None
+    starts_at: int
+    ends_at: int
 
 
 # -- accept -----------------------------------------------------------------------------------------------------------
 
+_q = silence.c
+_NEVER = 2**63 - 1
 _OBSTACLES = union_all(
-    select(literal("silence"), silence.c.id.cast(String), silence.c.matcher, silence.c.author, silence.c.reason).where(
-        silence.c.ends_at > bindparam("now"), silence.c.starts_at <= bindparam("now")
+    select(literal("silence"), _q.id.cast(String), _q.matcher, _q.author, _q.reason, _q.starts_at, _q.ends_at).where(
+        _q.ends_at > bindparam("now")
     ),
     select(
         literal("disabled"),
@@ -72,15 +77,30 @@ _OBSTACLES = union_all(
         func.coalesce(_s.disabled_reason, literal("")),
         null().cast(String),
         null().cast(String),
+        _s.disabled_at,
+        literal(_NEVER, BigInteger),
     ).where(_s.disabled_at.is_not(None)),
 )
+_KEPT = "signalbox_notifications_obstacles"
 _INSERT_MESSAGE = insert(message).returning(_m.number)
 _INSERT_DELIVERY = insert(delivery).returning(_d.number)
 
 
 def find_obstacles(tx: Connection, *, now: int) -> list[Obstacle]:
-    """The silences in force and the disabled channels."""
-    return [Obstacle(*row) for row in tx.execute(_OBSTACLES, {"now": now})]
+    """The silences in force and the disabled channels.
+
+    They are read once in a transaction: it may be that of a group of hundreds of messages.
+    """
+    transaction, kept = tx.get_transaction(), tx.info.get(_KEPT)
+    if kept is None or kept[0] is not transaction or transaction is None:
+        found = [Obstacle(*row) for row in tx.execute(_OBSTACLES, {"now": now})]
+        kept = tx.info[_KEPT] = (tx.get_transaction(), found)
+    return [each for each in kept[1] if each.starts_at <= now < each.ends_at]
+
+
+def forget_obstacles(tx: Connection) -> None:
+    """To be called by whoever changes silences, or disables or enables a channel."""
+    tx.info.pop(_KEPT, None)
 
 
 def insert_message(tx: Connection, new: NewMessage, *, id_: str, routes: Sequence[str], now: int) -> int:

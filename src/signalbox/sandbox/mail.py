@@ -65,13 +65,15 @@ class MailServer:
     """``async with MailServer() as server: ... server.port ...``; ``mails`` holds what was taken.
 
     ``refuse`` maps what a client says (a verb such as ``DATA``, ``.`` for the end of a mail, or ``RCPT a@b.c``) to what
-    is answered instead; an empty answer stands for silence. ``users`` makes signing on possible, and needed.
+    is answered instead; an empty answer stands for silence. ``users`` makes signing on possible, and needed. ``delay``:
+    seconds before each answer.
     """
 
     def __init__(self, *, tls: ssl.SSLContext | None = None, implicit: bool = False, port: int = 0) -> None:
         self.mails: deque[Mail] = deque(maxlen=KEPT)
         self.refuse: dict[str, str] = {}
         self.users: Mapping[str, str] = {}
+        self.delay = 0.0
         self.port = port
         self._tls, self._implicit = tls, implicit
         self._sessions: set[asyncio.Task[None]] = set()
@@ -80,6 +82,11 @@ class MailServer:
     def url(self) -> str:
         """``smtp://127.0.0.1:port``."""
         return f"smtp://127.0.0.1:{self.port}"
+
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._sessions)
 
     async def __aenter__(self) -> Self:
         tls = self._tls if self._implicit else None
@@ -111,6 +118,7 @@ class MailServer:
 
     async def _one_more(self, session: _Session) -> bool:
         line = await session.hear()
+        await asyncio.sleep(self.delay)
         verb, _, rest = line.partition(" ")
         verb = verb.upper()
         if (planned := self._planned(verb, rest)) is not None:

@@ -14,6 +14,7 @@ from signalbox.infra.jobs import (
     enqueue,
     enqueue_many,
     find_jobs,
+    free_key,
     retry,
     retry_many,
 )
@@ -126,3 +127,16 @@ async def test_what_runs_again_wakes_its_workers(place: Place) -> None:
         retry_many(tx, state="dead", limit=9, now=NOW + 1)
         assert tx.info["signalbox_jobs"] == {"test.work": NOW + 1}
     engine.dispose()
+
+
+async def test_a_running_job_can_give_up_its_key_and_still_ends(database: Database) -> None:
+    first = await database.write(enqueue, "test.a", {}, now=NOW, key="k")
+    (job,) = await database.write(claim, "test.a", worker="w", limit=1, now=NOW, lease=9)
+    assert await database.write(enqueue, "test.a", {}, now=NOW, key="k") is None
+    assert not await database.write(free_key, job._replace(claim=job.claim + 1))
+    assert await database.write(free_key, job)
+    second = await database.write(enqueue, "test.a", {}, now=NOW, key="k")
+    assert second is not None
+    assert await database.write(record, [Report(job, "done", NOW)], now=NOW) == ["done"]
+    assert await ids(database, state="done") == [first]
+    assert not await database.write(free_key, job)

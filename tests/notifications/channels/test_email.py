@@ -1,3 +1,4 @@
+import asyncio
 import ssl
 import subprocess
 from collections.abc import AsyncIterator
@@ -107,6 +108,17 @@ async def test_replies_that_refuse(server: MailServer, verb: str, code: int, *, 
     assert not server.mails
 
 
+async def test_no_connection_is_left_behind(server: MailServer) -> None:
+    await send(settings(server))
+    server.refuse["RCPT"] = "550 no"
+    await failure(settings(server))
+    server.refuse["EHLO"] = ""
+    await failure(settings(server, timeout=0.3))
+    async with asyncio.timeout(20):
+        while server.connections:
+            await asyncio.sleep(0.01)
+
+
 async def test_some_recipients_refused_are_named_and_the_others_not_asked_again(server: MailServer) -> None:
     server.refuse["RCPT b@example.com"] = "550 unknown"
     sent = await send(settings(server, to=("a@example.com", "b@example.com")))
@@ -135,6 +147,13 @@ async def test_silence_ends_at_the_timeout(server: MailServer, verb: str) -> Non
     server.refuse[verb] = ""
     error = await failure(settings(server, timeout=0.3))
     assert (error.permanent, error.message) == (False, "127.0.0.1 did not answer in time")
+
+
+async def test_the_timeout_holds_for_the_mail_and_not_for_each_step(server: MailServer) -> None:
+    server.delay = 0.25
+    error = await failure(settings(server, timeout=0.4))
+    assert error.message == "127.0.0.1 did not answer in time"
+    assert not server.mails
 
 
 async def test_a_mail_that_was_taken_is_sent_whatever_comes_of_the_goodbye(server: MailServer) -> None:

@@ -189,8 +189,11 @@ class Connection(asyncio.Protocol):
             raise self._take_error()
 
     def _take_error(self) -> HttpClientError:
-        """What the call failed of. It is not kept: the frames that it passes hold the connection and what it received,
-        and would all stay until the garbage collector finds them."""
+        """What the call failed of, once.
+
+        It is not kept: the frames that it passes hold the connection and what it received, and would all stay until the
+        garbage collector finds them.
+        """
         error, self._error = self._error, None
         return error or ConnectionBrokenError("the connection was dropped")
 
