@@ -1,3 +1,4 @@
+import pytest
 import sqlalchemy as sa
 
 from signalbox.criticality import consumer_store
@@ -36,13 +37,12 @@ async def test_beats_find_gaps(database: Database) -> None:
         assert await database.read(consumer_store.find_pulse) == (now, up_since)
 
 
+@pytest.mark.parametrize("place", ["sqlite"], indirect=True)
 async def test_the_watch_reads_an_index(database: Database) -> None:
     def plan(tx: sa.Connection) -> str:
-        if tx.dialect.name == "postgresql":
-            return "ix_criticality_consumer_overdue"
-        statement = (
-            "EXPLAIN QUERY PLAN SELECT id FROM criticality_consumer WHERE overdue_at <= 5 AND silent_since IS NULL"
+        condition = "overdue_at <= 5 AND silent_since IS NULL"
+        return str(
+            tx.exec_driver_sql(f"EXPLAIN QUERY PLAN SELECT id FROM criticality_consumer WHERE {condition}").all()
         )
-        return str(tx.exec_driver_sql(statement).all())
 
     assert "ix_criticality_consumer_overdue" in await database.read(plan)

@@ -161,8 +161,7 @@ async def test_a_burst_beyond_the_rate_becomes_a_digest_that_names_what_it_holds
     chat, settings = await world.webhook("chat", rate="1/1s")
     desk = await world.desk_at({"chat": chat}, [settings], routes=[{"topic": "*", "channels": ["chat"]}])
     ids = [(await desk.ask(description=f"number {number}"))["id"] for number in range(6)]
-    for id_ in ids:
-        found = await desk.delivered(id_)
+    found = [await desk.delivered(id_) for id_ in ids][-1]
     assert chat.count < 6
     assert found["deliveries"][0]["carried_by"] in ids
     assert len(found["deliveries"][0]["tries"]) == 1

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, select
 from signalbox.core.times import HOUR, MINUTE
 from signalbox.infra.db import Database
 from signalbox.infra.jobs import ABOUT, StoredJob, find_jobs
-from signalbox.notifications import channel_states, store
+from signalbox.notifications import channel_states
 from signalbox.notifications.errors import InvalidMessageError, UnknownTopicError
 from signalbox.notifications.intake import accept, fold_topic
 from signalbox.notifications.listing import show_message
@@ -32,7 +32,7 @@ async def take(database: Database, new: NewMessage, routing: Routing, now: int =
 
 async def outcomes(
     database: Database, new: NewMessage, routing: Routing, now: int = START
-) -> dict[str, tuple[str, str]]:
+) -> dict[str, tuple[str, str | None]]:
     found = await take(database, new, routing, now)
     return {each.channel: (each.state, each.reason) for each in found.deliveries}
 
@@ -180,12 +180,3 @@ async def test_an_accepted_message_takes_few_statements(database: Database) -> N
         return count
 
     assert await database.write(statements) == 4  # what stands against it, the message, its delivery, the job
-
-
-async def test_marks_are_swept_when_they_have_ended(database: Database) -> None:
-    for number in range(3):
-        row = {"until": START + number, "message_id": "m"}
-        await database.write(store.raise_mark, "scope", str(number), **row)  # type: ignore[arg-type]
-    assert await database.write(store.delete_marks, older_than=START + 2, limit=1) == 1
-    assert await database.write(store.delete_marks, older_than=START + 2, limit=9) == 1
-    assert await database.read(store.find_mark, "scope", "2", now=START) == "m"

@@ -36,16 +36,6 @@ async def test_what_stands_against_messages_is_read_once_for_a_group_of_them(dat
     assert await database.write(group) == [0, 0, 1, 1]  # and anew in the next transaction
 
 
-async def test_one_of_several_takes_a_mark(database: Database) -> None:
-    async def take(until: int, now: int, id_: str) -> str | None:
-        return await database.write(store.take_mark, "s", "k", until=until, message_id=id_, now=now)
-
-    assert await take(START + 5, START, "one") is None
-    assert await take(START + 9, START + 4, "two") == "one"
-    assert await take(START + 9, START + 5, "three") is None
-    assert await take(START + 9, START + 8, "four") == "three"
-
-
 async def test_old_messages_go_unless_something_of_them_waits(database: Database) -> None:
     for number in range(3):
         await database.write(accept, message_of(), routing=routing_of("chat"), now=START + number)

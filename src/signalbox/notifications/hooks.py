@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 from sqlalchemy import Connection
 
 from signalbox.core.times import MICROSECONDS, parse_span
-from signalbox.notifications import store
+from signalbox.notifications import marks, store
 from signalbox.notifications.channels.signatures import signature, signing_key
 from signalbox.notifications.errors import HookRefusedError, HookUnreadableError, HookUnsignedError
 from signalbox.notifications.intake import Accepted, accept, choose_routes, fold_topic, new_message_id, to_labels
@@ -70,7 +70,7 @@ def accept_call(tx: Connection, call: HookCall, *, routing: Routing, now: int) -
     choose_routes(routing, to_labels(call.new))
     # twice the tolerance: a request may be dated as far ahead as back, and is good until its date is too old
     id_, until = new_message_id(now), now + 2 * call.tolerance
-    first = store.take_mark(tx, call.new.source, call.receipt, until=until, message_id=id_, now=now)
+    first = marks.take_mark(tx, call.new.source, call.receipt, until=until, message_id=id_, now=now)
     if first is not None:
         return Accepted(first, call.new.topic, store.find_channels(tx, first))
     return accept(tx, call.new, routing=routing, now=now, id_=id_)

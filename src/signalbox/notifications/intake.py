@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from signalbox.core.ids import new_sortable_id
 from signalbox.core.times import DAY, parse_span
 from signalbox.infra.jobs import ABOUT, DEAD, enqueue
-from signalbox.notifications import silences, store
+from signalbox.notifications import marks, silences, store
 from signalbox.notifications.errors import InvalidMessageError, UnknownTopicError
 from signalbox.notifications.job_names import deliver_kind
 from signalbox.notifications.routing import (
@@ -126,11 +126,11 @@ def _inhibit(tx: Connection, labels: Labels, *, routing: Routing, id_: str, now:
     for rule in routing.inhibitions:
         key = to_key(labels, rule.equal)
         if rule.source.fits(labels):
-            store.raise_mark(tx, rule.scope, key, until=now + rule.window, message_id=id_)
+            marks.raise_mark(tx, rule.scope, key, until=now + rule.window, message_id=id_)
         elif rule.resolved_by is not None and rule.resolved_by.fullmatch(labels.topic):
-            store.clear_mark(tx, rule.scope, key)
+            marks.clear_mark(tx, rule.scope, key)
         elif reason is None and rule.target.fits(labels):
-            by = store.find_mark(tx, rule.scope, key, now=now)
+            by = marks.find_mark(tx, rule.scope, key, now=now)
             reason = None if by is None else f"hidden by {by}"
     return reason
 
@@ -165,7 +165,7 @@ def _plan(
     group = way.route.group
     key = to_key(to_labels(new), group.by, way.channel, way.route.name)
     wait, interval = parse_span(group.wait), parse_span(group.interval)
-    moment = store.group_moment(tx, "group", key, wait=wait, interval=interval, message_id=id_, now=now)
+    moment = marks.group_moment(tx, "group", key, wait=wait, interval=interval, message_id=id_, now=now)
     return Plan(way, "pending", max(due_at, moment), key, reason="waits for others of its group")
 
 
@@ -174,7 +174,7 @@ def _repeats(tx: Connection, way: Way, new: NewMessage, *, id_: str, now: int) -
     if new.dedup_key is None:
         return None
     key = to_key(Labels(new.topic), ["topic"], way.channel, new.dedup_key)
-    return store.take_mark(tx, "repeat", key, until=now + way.route.repeat_window, message_id=id_, now=now)
+    return marks.take_mark(tx, "repeat", key, until=now + way.route.repeat_window, message_id=id_, now=now)
 
 
 def _write(tx: Connection, plan: Plan, *, of: int, topic: str, now: int) -> None:

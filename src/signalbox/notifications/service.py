@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 from signalbox.auth import audit
 from signalbox.core.times import to_rfc3339
-from signalbox.notifications import channel_states, silences, store
+from signalbox.notifications import channel_states, marks, silences, store
 from signalbox.notifications.errors import NothingToRetryError
 from signalbox.notifications.intake import choose_routes, enqueue_delivery
 from signalbox.notifications.listing import get_message, show_message
@@ -80,7 +80,7 @@ def test_route(tx: Connection, labels: Labels, *, routing: Routing, now: int) ->
 def _hidden(tx: Connection, labels: Labels, routing: Routing, now: int) -> str | None:
     for rule in routing.inhibitions:
         if rule.target.fits(labels) and not rule.source.fits(labels):
-            by = store.find_mark(tx, rule.scope, to_key(labels, rule.equal), now=now)
+            by = marks.find_mark(tx, rule.scope, to_key(labels, rule.equal), now=now)
             if by is not None:
                 return f"hidden by {by}"
     return None

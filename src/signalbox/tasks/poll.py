@@ -54,11 +54,8 @@ class Difference(NamedTuple):
     raw_status: str | None
     flag: Flag | None
     missed: int
-
-    @property
-    def is_visible(self) -> bool:
-        """Whether clients can see it: more than a number of polls that missed it."""
-        return (self.status, self.raw_status, self.flag) != (self.of.status, self.of.raw_status, self.of.flag)
+    is_visible: bool
+    """Whether clients can see it: more than a number of polls that missed it."""
 
 
 class Tally(NamedTuple):
@@ -88,10 +85,13 @@ def compare(of: Watched, seen: Sighting | None, *, missing_after: int) -> Differ
     if seen is None:
         return _missed(of, missing_after)
     status, raw = translate(seen.status, otherwise=of.status)
+    flag: Flag | None = None if raw is None else "unknown_status"
+    is_visible = status != of.status or raw != of.raw_status or flag != of.flag
+    if not is_visible and not of.missed:
+        return None
     phase: Phase = "done" if status in TERMINAL else "submitted"
     error = to_text(seen.message or "failed at the provider") if status == "Error" else None
-    found = Difference(of, status, phase, error, raw, None if raw is None else "unknown_status", 0)
-    return found if found.is_visible or of.missed else None
+    return Difference(of, status, phase, error, raw, flag, 0, is_visible)
 
 
 def _missed(of: Watched, missing_after: int) -> Difference | None:
@@ -99,7 +99,7 @@ def _missed(of: Watched, missing_after: int) -> Difference | None:
         return None
     missed = of.missed + 1
     flag: Flag | None = "missing" if missed >= missing_after else of.flag
-    return Difference(of, of.status, "submitted", None, of.raw_status, flag, missed)
+    return Difference(of, of.status, "submitted", None, of.raw_status, flag, missed, flag != of.flag)
 
 
 # -- read -------------------------------------------------------------------------------------------------------------
@@ -131,7 +131,7 @@ _FIRST: Final = select(func.min(_c.next_at)).where(*_MINE)
 def find_page(tx: Connection, provider: str, *, after: tuple[str, int]) -> list[Watched]:
     """The next tasks under way by key and id, behind ``after``."""
     values = {"provider": provider, "key": after[0], "after": after[1]}
-    return [Watched._make(row) for row in tx.execute(_PAGE, values)]
+    return [Watched._make(row) for row in tx.execute(_PAGE, values).all()]
 
 
 def find_due(tx: Connection, providers: Sequence[str], *, now: int, limit: int) -> list[Watched]:
@@ -208,7 +208,7 @@ def apply(
         (d.of.id, d.of.status, d.status, d.phase, d.error, d.raw_status, d.flag, d.missed, int(d.is_visible))
         for d in found
     ]
-    kept = set(tx.execute(_APPLY[tx.dialect.name], {"rows": encode_rows(rows), "now": now}).scalars())
+    kept = set(tx.execute(_APPLY[tx.dialect.name], {"rows": encode_rows(rows), "now": now}).scalars().all())
     visible = [each for each in found if each.of.id in kept and each.is_visible]
     changes = [Change(each.of.id, now, each.of.status, each.status, "poll", _detail(each)) for each in visible]
     journal.write(tx, changes)

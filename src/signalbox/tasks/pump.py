@@ -30,12 +30,16 @@ SAFETY: Final = MICROSECONDS
 _LOCKS: Final = {SUBMIT: 0x5167_0010, POLL: 0x5167_0011}
 """First numbers of PostgreSQL's advisory locks of pumps; the second is the provider's."""
 
+_WOKEN: Final = "signalbox.tasks.woken"
+
 _JOIN = select(func.pg_advisory_xact_lock_shared(bindparam("pump"), bindparam("provider")))
 _ALONE = select(func.pg_advisory_xact_lock(bindparam("pump"), bindparam("provider")))
 
 
 def wake(tx: Connection, kind: str, provider: str, *, now: int, due_at: int | None = None) -> None:
     """Have a pump run at ``due_at``, or at once; to be called in the transaction that adds its work."""
+    if due_at is None and not _is_first(tx, kind, provider):
+        return
     _lock(tx, kind, provider, alone=False)
     _enqueue(tx, kind, provider, now=now, due_at=due_at)
 
@@ -84,6 +88,22 @@ def lease_of(tx: Connection, job: Job, *, now: int) -> int:
         msg = f"the lease of job {job.id} has gone"
         raise LeaseLostError(msg)
     return until
+
+
+def _is_first(tx: Connection, kind: str, provider: str) -> bool:
+    """Whether the pump was not woken in this transaction yet: commits are in groups, and to ask takes half of intake.
+
+    What holds when it is woken first holds until the transaction ends: no run can end meanwhile without being seen.
+    """
+    transaction = tx.get_transaction()
+    of, woken = tx.info.get(_WOKEN, (None, None))
+    if of is not transaction or transaction is None:
+        tx.info[_WOKEN] = transaction, {(kind, provider)}
+        return True
+    if (kind, provider) in woken:
+        return False
+    woken.add((kind, provider))
+    return True
 
 
 def _enqueue(tx: Connection, kind: str, provider: str, *, now: int, due_at: int | None) -> None:

@@ -17,6 +17,8 @@ DEAD: Final = "task.dead"
 
 LONGEST_RAW: Final = 200
 
+_OURS: Final[dict[str, Status]] = {each: each for each in STATUSES}
+
 BACKOFF: Final = Backoff(MICROSECONDS, 600 * MICROSECONDS)
 """Between two attempts at the same task."""
 
@@ -133,7 +135,7 @@ def translate(word: str | None, *, otherwise: Status) -> tuple[Status, str | Non
     """Our status, and the provider's word where it is none of ours; ``otherwise`` stands in then."""
     if word is None:
         return otherwise, None
-    known = next((each for each in STATUSES if each == word), None)
+    known = _OURS.get(word)
     return (otherwise, to_text(word, LONGEST_RAW)) if known is None else (known, None)
 
 

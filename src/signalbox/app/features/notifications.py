@@ -7,7 +7,7 @@ from signalbox.app.settings import RetentionSettings, Settings
 from signalbox.auth.security import Guard
 from signalbox.core.times import DAY, parse_span
 from signalbox.infra.context import Context
-from signalbox.notifications import silences, store
+from signalbox.notifications import marks, silences, store
 from signalbox.notifications.doors import build_doors
 from signalbox.notifications.events import build_subscriber
 from signalbox.notifications.routes import build_routers
@@ -49,14 +49,14 @@ def _sweeps(context: Context, kept: _Kept) -> list[Sweep]:
     def messages(tx: Connection, now: int, limit: int) -> int:
         return store.delete_messages(tx, older_than=now - kept.micros, limit=limit)
 
-    def marks(tx: Connection, now: int, limit: int) -> int:
-        return store.delete_marks(tx, older_than=now - MARKS_KEPT, limit=limit)
+    def ended_marks(tx: Connection, now: int, limit: int) -> int:
+        return marks.delete_marks(tx, older_than=now - MARKS_KEPT, limit=limit)
 
     def ended_silences(tx: Connection, now: int, limit: int) -> int:
         return silences.delete_silences(tx, older_than=now - kept.micros, limit=limit)
 
     return [
         Sweep("notification_message", context.db, messages),
-        Sweep("notification_mark", context.db, marks),
+        Sweep("notification_mark", context.db, ended_marks),
         Sweep("notification_silence", context.db, ended_silences),
     ]
