@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -213,3 +214,13 @@ def test_publishing_marks_what_is_written_and_nothing_else(place: Place) -> None
         publish(tx, Event("a.b", {}, dedup_key="k"), now=6)
         assert NEWS not in tx.info.get("signalbox_jobs", {})
     engine.dispose()
+
+
+async def test_other_processes_are_told_of_what_is_published(place: Place, database: Database) -> None:
+    if not isinstance(place, PostgresqlPlace):
+        pytest.skip("SQLite has one process")
+    async with await psycopg.AsyncConnection.connect(place.url, autocommit=True) as listener:
+        await listener.execute("LISTEN signalbox_jobs")
+        await tell(database, "a.b")
+        notices = [notice.payload async for notice in listener.notifies(timeout=10, stop_after=1)]
+    assert notices == [NEWS]
