@@ -33,6 +33,9 @@ def test_the_demo_shows_everything_and_leaves_nothing(demo: Server) -> None:
     assert len(newest) == 5
     assert {"id", "path", "status_code", "seconds", "created_at"} <= newest[0].keys()
     assert ask(f"{demo.url}/categories/MLA97994").status in (200, 404, 500, 503)  # the shop fails now and then
+    until(lambda: {task["status"] for task in ask(f"{demo.url}/api/tasks").json} & {"In Progress", "Completed"})
+    until(lambda: any(channel["last_success"] for channel in ask(f"{demo.url}/api/channels").json))
+    until(lambda: ask(f"{demo.url}/api/criticality/consumers").json)
     for name in ("user", "manager"):
         assert sign_in(demo.url, name, name).json["scope"] == name
         assert f"{name} / {name}" in demo.out

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import random
 import signal
 import socket
 import tempfile
@@ -12,33 +13,31 @@ from pathlib import Path
 
 import uvloop
 from pwdlib import PasswordHash
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from signalbox.app.demo_settings import demo_settings
 from signalbox.app.hub import Hub, open_hub, upgrade_databases
-from signalbox.app.load import Sources, load
 from signalbox.app.server import listen, serve_hub
-from signalbox.app.settings import Settings
 from signalbox.auth import users
 from signalbox.auth.models import HashedPassword
 from signalbox.auth.scopes import Role
+from signalbox.auth.service import create_token
 from signalbox.core.logging import LogSettings, configure_logging
 from signalbox.infra.clock import Clock
 from signalbox.infra.http.pool import PooledClient
-from signalbox.sandbox.server import LoopbackServer
+from signalbox.sandbox.consumer import consume
+from signalbox.sandbox.errands import run_errands
+from signalbox.sandbox.producer import produce
 from signalbox.sandbox.traffic import drive
-from signalbox.sandbox.upstream import UpstreamApp
+from signalbox.sandbox.world import World, opened_world
 
 WINDOW = 10
 """Seconds that the live line looks back."""
 
 FAILED = 500
-
-READS = ["gateway", "statistics:read", "tasks:read", "grid:read", "criticality:read", "conversations:read", "jobs:read"]
-
-_ROUTES = ["/categories/{id}", "/items/{id}", "/items", "/users/{id}", "/search", "/orders"]
 
 
 def run(*, port: int, rate: float) -> None:
@@ -58,13 +57,15 @@ def run(*, port: int, rate: float) -> None:
 async def _run(folder: Path, listener: socket.socket, rate: float) -> None:
     _end_at_signals()
     async with AsyncExitStack() as stack:
-        shop = await stack.enter_async_context(LoopbackServer(UpstreamApp()))
-        settings = _settings(folder, shop.url, listener.getsockname()[1])
+        world = await stack.enter_async_context(opened_world())
+        settings = demo_settings(folder, world, listener.getsockname()[1])
         await asyncio.to_thread(upgrade_databases, settings)
         hub = await stack.enter_async_context(open_hub(settings))
         await _add_users(hub)
+        token = await _add_token(hub)
         board = Board(hub.context.clock)
-        living = asyncio.create_task(_live(settings.port, shop.url, board, rate))
+        living = asyncio.create_task(_live(settings.port, world, token, board, rate))
+        living.add_done_callback(_report)
         stack.push_async_callback(_end, living)
         await serve_hub(hub, listener, reload=lambda: settings)
 
@@ -77,28 +78,6 @@ def _end_at_signals() -> None:
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
 
 
-def _settings(folder: Path, shop: str, port: int) -> Settings:
-    """The demo's own settings; environment and files of the user have no part in it."""
-    upstream = {
-        "name": "shop",
-        "url": shop,
-        "prefix": "/",
-        "routes": _ROUTES,
-        "read_timeout": 10,
-        "limits": [{"by": "ip", "rate": "6000/1m"}, {"by": "path", "pattern": "/categories/*", "rate": "10000/1m"}],
-        "cache": {"enabled": True},
-    }
-    flags = {
-        "port": port,
-        "data_dir": folder,
-        "auth": {"anonymous_scopes": [*READS, "tasks:write"]},
-        "gateway": {"default": "shop", "upstreams": [upstream]},
-        "log": {"level": "warning"},
-        "drain_timeout": 3,
-    }
-    return load(flags, Sources())
-
-
 async def _add_users(hub: Hub) -> None:
     """user/user and manager/manager: passwords that only a demo may have."""
     roles: tuple[Role, ...] = ("user", "manager")
@@ -108,36 +87,60 @@ async def _add_users(hub: Hub) -> None:
         await hub.context.db.write(users.add_user, name=role, password=hashed, role=role, actor="demo", at=at)
 
 
-async def _live(port: int, shop: str, board: "Board", rate: float) -> None:
-    """Traffic, and the screen that shows it."""
-    console = Console()
-    console.print(_welcome(f"http://127.0.0.1:{port}", shop))
-    stop = asyncio.Event()
-    client = PooledClient()
-    traffic = asyncio.create_task(
-        drive(f"http://127.0.0.1:{port}", client=client, rate=rate, stop=stop, on_call=board.add)
+async def _add_token(hub: Hub) -> str:
+    """What the demo's apps show."""
+    at = hub.context.clock.now()
+    scopes = ["tasks:write", "assistance", "criticality:read", "criticality:write"]
+    issued = await hub.context.db.write(
+        create_token, app="demo", any_app=True, scopes=scopes, expires_at=None, actor="demo", at=at
+    )
+    return issued.text
+
+
+async def _live(port: int, world: World, token: str, board: "Board", rate: float) -> None:
+    """What a company's apps want of the hub, and the screen that shows it."""
+    console, url, client = Console(), f"http://127.0.0.1:{port}", PooledClient()
+    console.print(_welcome(url))
+    reports = produce(
+        url, token=token, apps=3, rate=0.1, jitter=0.5, signal="default", on_report=_ignore, dice=random.Random(2)
+    )
+    asks = consume(
+        url, token=token, apps=10, rate=5, jitter=0.5, signal="default", on_answer=_ignore, dice=random.Random(3)
     )
     try:
-        if console.is_terminal:
-            with Live(console=console, auto_refresh=False) as live:
-                while True:
-                    await asyncio.sleep(0.5)
-                    live.update(board.line(), refresh=True)
-        while True:
-            await asyncio.sleep(WINDOW)
-            console.print(board.line())
+        async with asyncio.TaskGroup() as apps:
+            apps.create_task(drive(url, client=client, rate=rate, stop=asyncio.Event(), on_call=board.add))
+            apps.create_task(run_errands(url, client=client, token=token, tasks=1.0, questions=0.2))
+            apps.create_task(reports)
+            apps.create_task(asks)
+            apps.create_task(_show(console, board, world))
     finally:
-        stop.set()
-        traffic.cancel()
-        await asyncio.gather(traffic, return_exceptions=True)
         await client.close()
 
 
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    for result in await asyncio.gather(task, return_exceptions=True):
-        if isinstance(result, Exception):
-            logging.getLogger(__name__).error("the demo's traffic failed", exc_info=result)
+def _ignore(_app: str, _outcome: object) -> None:
+    """Nobody looks at each of them."""
+
+
+async def _show(console: Console, board: "Board", world: World) -> None:
+    if console.is_terminal:
+        with Live(console=console, auto_refresh=False) as live:
+            while True:
+                await asyncio.sleep(0.5)
+                live.update(Group(board.line(), told(world)), refresh=True)
+    while True:
+        await asyncio.sleep(WINDOW)
+        console.print(Group(board.line(), told(world)))
+
+
+def _report(living: asyncio.Task[None]) -> None:
+    if not living.cancelled() and (error := living.exception()) is not None:
+        logging.getLogger(__name__).error("the demo's traffic failed", exc_info=error)
+
+
+async def _end(living: asyncio.Task[None]) -> None:
+    living.cancel()
+    await asyncio.gather(living, return_exceptions=True)
 
 
 class Board:
@@ -169,16 +172,26 @@ class Board:
         return text
 
 
-def _welcome(hub: str, shop: str) -> Table:
+def told(world: World) -> Text:
+    """What has arrived outside."""
+    tasks = sum(world.provider.book.submissions.values())
+    text = Text(f"  {tasks} tasks at the provider   {len(world.slack.messages)} messages in the chat   ", "dim")
+    text.append(f"{len(world.mail.mails)} mails   {world.receiver.ids.total()} webhooks")
+    return text
+
+
+def _welcome(hub: str) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_row("[bold]Signalbox demo[/bold]", "Ctrl-C ends it; nothing is left behind")
     table.add_row("hub", hub)
     table.add_row("API docs", f"{hub}/docs")
     table.add_row("a call through the gateway", f"curl {hub}/categories/MLA97994")
     table.add_row("newest calls", f"curl {hub}/api/statistics/")
-    table.add_row("what they add up to", f"curl {hub}/api/statistics/summary")
     table.add_row("how the upstream does", f"curl {hub}/api/upstreams")
+    table.add_row("tasks, and who works them", f"curl {hub}/api/tasks   {hub}/api/providers")
+    table.add_row("who was told what", f"curl {hub}/api/notifications   {hub}/api/channels")
+    table.add_row("levels of criticality", f"curl {hub}/api/criticality/signals   {hub}/api/criticality/consumers")
+    table.add_row("jobs behind it all", f"curl {hub}/api/jobs")
     table.add_row("metrics", f"curl {hub}/metrics")
     table.add_row("logins", "user / user (reads)   manager / manager (everything)")
-    table.add_row("simulated shop behind it", shop)
     return table

@@ -19,6 +19,7 @@ SCOPES: Final = MappingProxyType(
         "tasks:read": "See tasks",
         "tasks:write": "Submit and cancel tasks",
         "assistance": "Ask for assistance",
+        "notifications:read": "See messages, channels and silences",
         "criticality:read": "Ask for changed levels of criticality",
         "criticality:write": "Set levels of criticality",
         "grid:read": "See components, measurements and reports of the grid",

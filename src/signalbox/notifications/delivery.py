@@ -14,7 +14,7 @@ from typing import Literal
 
 from sqlalchemy import Connection
 
-from signalbox.core.times import MICROSECONDS, parse_span
+from signalbox.core.times import MICROSECONDS, MINUTE, parse_span
 from signalbox.infra.context import Context
 from signalbox.infra.events import Event, publish
 from signalbox.infra.jobs import Done, Job, Kind, Outcome, Snooze
@@ -34,6 +34,8 @@ DEAD = "notification.dead"
 
 HANG = 30.0
 """Seconds beyond a channel's own timeout after which it is not waited for any more."""
+CAREFUL = MINUTE
+"""How long after a pause messages go one after another."""
 _LINE = 150
 """Characters of one message in a digest."""
 _SHORTEST_DIGEST = 2_000
@@ -72,6 +74,7 @@ class Deliverer:
         self._max_age = parse_span(settings.max_age)
         room = channel.max_length or MAX_CARRIED * _LINE
         self._ended: list[int] = []
+        self._careful_until, self._in_turn = 0, asyncio.Lock()
         self.pace = Pace(channel.rate, settings.digest, max(2, min(MAX_CARRIED, room // _LINE)))
 
     def to_kind(self) -> Kind:
@@ -79,7 +82,16 @@ class Deliverer:
         return Kind(self.deliver, concurrency=1 if self.pace.rate is not None else self.settings.concurrency)
 
     async def deliver(self, job: Job) -> Outcome:
-        """Make the delivery that a job is for."""
+        """Make the delivery that a job is for; one after another where the provider has just asked for a pause.
+
+        What waited for its end is due at the same moment. Jobs are begun in the order of their age, and keep it here.
+        """
+        if self._context.clock.now() >= self._careful_until:
+            return await self._deliver(job)
+        async with self._in_turn:
+            return await self._deliver(job)
+
+    async def _deliver(self, job: Job) -> Outcome:
         context, now = self._context, self._context.clock.now()
         due = await context.db.read(store.find_due, int(job.payload["delivery"]))
         if due is None or due.state not in {"pending", "sending"}:
@@ -205,6 +217,7 @@ class Deliverer:
             until = pacing.pause_end(error.retry_after, now=now)
             if until > due.since + self._max_age:
                 return self._dead(due, error.message, attempts=due.attempts, attempt=attempt)
+            self._careful_until = max(self._careful_until, until + CAREFUL)
             # the place in the queue is kept: among what is due together the oldest goes first
             return Snooze(until, error.message, partial(_write_pause, due=due, until=until, attempt=attempt))
         failures = due.attempts + 1

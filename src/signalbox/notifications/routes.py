@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import AwareDatetime
 
 from signalbox.auth.principal import Principal
-from signalbox.auth.scopes import MANAGER, USER
+from signalbox.auth.scopes import MANAGER
 from signalbox.auth.security import Guard
 from signalbox.core.pagination import DEFAULT_LIMIT, MAX_LIMIT, next_link
 from signalbox.core.times import to_datetime, to_micros
@@ -36,6 +36,8 @@ Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT)]
 
 
 # -- messages ---------------------------------------------------------------------------------------------------------
+
+READ = "notifications:read"
 
 
 def build_routers(runtime: NotificationRuntime, guard: Guard) -> list[APIRouter]:
@@ -72,7 +74,7 @@ def _filter(
 
 
 def _messages(runtime: NotificationRuntime, guard: Guard) -> APIRouter:
-    router = APIRouter(prefix="/api/notifications", tags=["notifications"], dependencies=[Depends(guard.require(USER))])
+    router = APIRouter(prefix="/api/notifications", tags=["notifications"], dependencies=[Depends(guard.require(READ))])
     db = runtime.context.db
 
     @router.get("", summary="Messages")
@@ -133,7 +135,7 @@ def _channels(runtime: NotificationRuntime, guard: Guard) -> APIRouter:
     router = APIRouter(prefix="/api/channels", tags=["notifications"])
     context, manager = runtime.context, guard.require(MANAGER)
 
-    @router.get("", dependencies=[Depends(guard.require(USER))], summary="All channels")
+    @router.get("", dependencies=[Depends(guard.require(READ))], summary="All channels")
     async def list_channels() -> list[ChannelOut]:
         """State, rate, last success and backlog of each channel, in the order of the settings."""
         figures = await context.db.read(listing.channel_figures, list(runtime.channels))
@@ -188,7 +190,7 @@ def _silences(runtime: NotificationRuntime, guard: Guard) -> APIRouter:
     router = APIRouter(prefix="/api/silences", tags=["notifications"])
     context, manager = runtime.context, guard.require(MANAGER)
 
-    @router.get("", dependencies=[Depends(guard.require(USER))], summary="Silences")
+    @router.get("", dependencies=[Depends(guard.require(READ))], summary="Silences")
     async def list_silences(
         request: Request,
         response: Response,

@@ -1,0 +1,1 @@
+"""A power grid: components, measurements, reports."""

@@ -1,0 +1,171 @@
+"""Taking readings in: one, many, and those of the tail into chunks."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from sqlalchemy import Connection
+
+from signalbox.core.errors import Fault, UnprocessableError
+from signalbox.core.times import to_datetime, to_micros
+from signalbox.grid import chunk_store
+from signalbox.grid.errors import ComponentNotFoundError, DuplicateMeasurementError, RejectedBatchError
+from signalbox.grid.merging import Marks, Readings, bucket_starts, buckets_at, join, repeats, sort
+from signalbox.grid.rollups import Index
+from signalbox.grid.schemas import LARGEST_VALUE, BatchResult, NewReading, ReadingOut, RowResult
+from signalbox.grid.series import CODES, LARGEST_ID, WIDTH, to_series
+
+
+def accept(tx: Connection, new: NewReading, *, now: int) -> ReadingOut:
+    """Take one reading; without a time it is of ``now``.
+
+    Raises:
+        UnprocessableError: its value is beyond all measure.
+        ComponentNotFoundError: there is no such component.
+        DuplicateMeasurementError: the component has a reading of the type at this instant.
+    """
+    if (reason := why_not(new)) is not None:
+        raise UnprocessableError([Fault("value", reason)])
+    chunk_store.share(tx)
+    if not chunk_store.has_component(tx, new.component_id):
+        msg = f"there is no component {new.component_id}"
+        raise ComponentNotFoundError(msg)
+    at, series = _moment(new, now), to_series(new.component_id, new.measurement_type)
+    if chunk_store.is_in_chunk(tx, series, at) or not chunk_store.add_to_tail(tx, series, at, new.value):
+        msg = f"component {new.component_id} has a reading of {new.measurement_type} at this time"
+        raise DuplicateMeasurementError(msg)
+    return ReadingOut(new.component_id, to_datetime(at), new.value, new.measurement_type)
+
+
+def accept_many(
+    tx: Connection, rows: Sequence[NewReading | str], *, all_or_nothing: bool = False, now: int
+) -> BatchResult:
+    """Take many readings; what became of each row, in their order. A row that is a text is rejected for that reason.
+
+    Raises:
+        RejectedBatchError: all or nothing was asked for, and a row is rejected or there already.
+    """
+    results: list[RowResult] = [RowResult("rejected", row) if isinstance(row, str) else _INSERTED for row in rows]
+    known = chunk_store.find_known(tx, {row.component_id for row in rows if not isinstance(row, str)})
+    places = []
+    for place, row in enumerate(rows):
+        if isinstance(row, str):
+            continue
+        reason = why_not(row)
+        if reason is None and row.component_id not in known:
+            reason = f"there is no component {row.component_id}"
+        if reason is None:
+            places.append(place)
+        else:
+            results[place] = RowResult("rejected", reason)
+    taken = [row for place in places if not isinstance(row := rows[place], str)]
+    for place, inserted in zip(places, insert(tx, _to_columns(taken, now)).tolist(), strict=True):
+        if not inserted:
+            results[place] = RowResult("duplicate")
+    return _summed(results, all_or_nothing=all_or_nothing)
+
+
+def insert(tx: Connection, new: Readings) -> Marks:
+    """Write readings of known components into chunks, in any order; which of them were not there yet.
+
+    Of several with the same series and time the first is taken.
+    """
+    ordered, order = sort(new)
+    fresh = ~repeats(ordered)
+    marks = np.zeros(len(new.at), dtype=np.bool_)
+    if len(new.at):
+        marks[np.flatnonzero(fresh)] = _merge(tx, ordered.take(fresh))
+    if order is None:
+        return marks
+    unsorted = np.empty_like(marks)
+    unsorted[order] = marks
+    return unsorted
+
+
+def fold_tail(tx: Connection, *, limit: int) -> int:
+    """Move readings of the tail into chunks, about ``limit`` of them; how many it were. What reports say stays."""
+    chunk_store.own(tx)
+    waiting = chunk_store.read_first_of_tail(tx, limit=limit)
+    if not len(waiting.at):
+        return 0
+    starts = bucket_starts(waiting)
+    buckets = buckets_at(waiting, starts)
+    if len(waiting.at) == limit and len(buckets) > 1:  # the last bucket may go on
+        waiting, buckets = waiting.take(slice(0, int(starts[-1]))), buckets[:-1]
+    elif len(waiting.at) == limit:
+        waiting = join(chunk_store.tail_buckets(tx, buckets))
+    merged, _ = sort(join([*chunk_store.read_chunks(tx, buckets), waiting]))
+    chunk_store.write_chunks(tx, merged.take(~repeats(merged)))
+    chunk_store.clear_tail(tx, buckets)
+    return len(waiting.at)
+
+
+def why_not(row: NewReading) -> str | None:
+    """Why a reading cannot be taken, whatever is there; None where it can."""
+    if not -LARGEST_VALUE <= row.value <= LARGEST_VALUE:  # neither is NaN
+        return f"the value is no number from -{LARGEST_VALUE:g} to {LARGEST_VALUE:g}"
+    if not 0 < row.component_id <= LARGEST_ID:
+        return f"there is no component {row.component_id}"
+    return None
+
+
+def _merge(tx: Connection, new: Readings) -> Marks:
+    """Merge sorted readings without repeats into their buckets; which were not there yet."""
+    chunk_store.own(tx)
+    buckets = buckets_at(new, bucket_starts(new))
+    in_tail = chunk_store.tail_buckets(tx, buckets)
+    there = join([*chunk_store.read_chunks(tx, buckets), *in_tail])
+    if not len(there.at):
+        chunk_store.write_chunks(tx, new)
+        return np.ones(len(new.at), dtype=np.bool_)
+    merged, order = sort(join([there, new]))
+    order = np.arange(len(merged.at)) if order is None else order
+    inserted = ~repeats(merged) & (order >= len(there.at))
+    marks = np.zeros(len(new.at), dtype=np.bool_)
+    marks[order[inserted] - len(there.at)] = True
+    if inserted.any():
+        _rewrite(tx, merged, inserted)
+    return marks
+
+
+def _rewrite(tx: Connection, merged: Readings, inserted: Marks) -> None:
+    """Write those buckets to which something comes; what their tail has goes with it."""
+    starts = bucket_starts(merged)
+    which = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(merged.at)))
+    changed: Index = np.unique(which[inserted])
+    wanted = np.isin(which, changed) & ~repeats(merged)
+    chunk_store.write_chunks(tx, merged.take(wanted))
+    buckets = buckets_at(merged, starts)
+    changed_buckets = {buckets[place] for place in changed.tolist()}
+    waiting = {each for part in chunk_store.tail_buckets(tx, sorted(changed_buckets)) for each in _buckets_of(part)}
+    chunk_store.clear_tail(tx, sorted(waiting))
+
+
+def _buckets_of(part: Readings) -> list[chunk_store.Bucket]:
+    return buckets_at(part, bucket_starts(part))
+
+
+def _to_columns(rows: Sequence[NewReading], now: int) -> Readings:
+    return Readings(
+        np.array([row.component_id * WIDTH + CODES[row.measurement_type] for row in rows], np.int64),
+        np.array([_moment(row, now) for row in rows], np.int64),
+        np.array([row.value for row in rows], np.float64),
+    )
+
+
+def _moment(row: NewReading, now: int) -> int:
+    return now if row.timestamp is None else to_micros(row.timestamp)
+
+
+_INSERTED = RowResult("inserted")
+
+
+def _summed(results: list[RowResult], *, all_or_nothing: bool) -> BatchResult:
+    counts = {
+        status: sum(each.status == status for each in results) for status in ("inserted", "duplicate", "rejected")
+    }
+    if all_or_nothing and counts["inserted"] < len(results):
+        place = next(place for place, each in enumerate(results) if each.status != "inserted")
+        wrong = results[place]
+        msg = f"nothing was taken: row {place} is {wrong.status}" + (f", {wrong.reason}" if wrong.reason else "")
+        raise RejectedBatchError(msg)
+    return BatchResult(counts["inserted"], counts["duplicate"], counts["rejected"], results)

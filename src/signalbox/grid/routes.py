@@ -1,0 +1,184 @@
+"""``/api/components``."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
+from fastapi.responses import JSONResponse
+
+from signalbox.auth.principal import Principal
+from signalbox.auth.security import Guard
+from signalbox.core.errors import InvalidError, TooLargeError
+from signalbox.core.pagination import DEFAULT_LIMIT, MAX_LIMIT, next_link
+from signalbox.grid import components
+from signalbox.grid.errors import BatchTooLongError
+from signalbox.grid.kinds import AnyComponent
+from signalbox.grid.schemas import ComponentOut, ImportedRow
+from signalbox.grid.series import LARGEST_ID
+from signalbox.grid.store import ComponentFilter
+from signalbox.infra.context import Context
+from signalbox.infra.db import Database
+
+READ: Final = "grid:read"
+WRITE: Final = "grid:write"
+
+MAX_IMPORT: Final = 32 * 1024 * 1024
+MOST_ROWS: Final = 100_000
+STEP: Final = 200
+"""Rows in one transaction."""
+
+Number = Annotated[int, Path(ge=1, le=LARGEST_ID)]
+Word = Annotated[str | None, Query(max_length=100, pattern=r"^[^\x00]*$")]  # PostgreSQL takes no NUL
+
+
+def build_router(context: Context, guard: Guard) -> APIRouter:
+    """The routes below ``/api/components``."""
+    router = APIRouter(prefix="/api/components", tags=["grid"])
+    _add_bulk(router, context, guard)
+    _add_reads(router, context, guard)
+    _add_writes(router, context, guard)
+    return router
+
+
+def _add_bulk(router: APIRouter, context: Context, guard: Guard) -> None:
+    writer = Depends(guard.require(WRITE))
+
+    @router.get("/export", summary="All components", dependencies=[Depends(guard.require(READ))])
+    async def export(kind: Annotated[Literal["csv", "json"], Query(alias="format")] = "json") -> Response:
+        """All components, lowest id first, as `POST /api/components/import` takes them."""
+        rows = await read_all(context.db)
+        if kind == "json":
+            return JSONResponse(rows)
+        return Response(to_csv(rows), media_type="text/csv")
+
+    @router.post("/import", summary="Add components or bring them up to date")
+    async def import_components(request: Request, caller: Annotated[Principal, writer]) -> list[ImportedRow]:
+        """A JSON array, or CSV with a line of names (`Content-Type: text/csv`); each row has its own result."""
+        content = b""
+        async for piece in request.stream():
+            content += piece
+            if len(content) > MAX_IMPORT:
+                msg = f"the body is over {MAX_IMPORT} bytes"
+                raise TooLargeError(msg)
+        rows = parse_rows(content, is_csv=request.headers.get("content-type", "").startswith("text/csv"))
+        return await import_all(context, rows, by=caller.actor)
+
+
+def _add_reads(router: APIRouter, context: Context, guard: Guard) -> None:
+    reads = [Depends(guard.require(READ))]
+
+    @router.get("", summary="Components", dependencies=reads)
+    async def list_components(
+        request: Request,
+        response: Response,
+        *,
+        component_type: Word = None,
+        substation: Word = None,
+        name: Annotated[str | None, Query(max_length=100, pattern=r"^[^\x00]*$", description="Part of it.")] = None,
+        limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
+        cursor: Annotated[str | None, Query(max_length=100)] = None,
+    ) -> list[ComponentOut]:
+        """Components, highest id first; `Link: <...>; rel="next"` leads to the others."""
+        wanted = ComponentFilter(component_type, substation, name)
+        page = await context.db.read(components.list_components, wanted, limit=limit, cursor=cursor)
+        if page.next_cursor is not None:
+            response.headers["Link"] = next_link(request.url.path, request.url.query, page.next_cursor)
+        return page.items
+
+    @router.get("/{number}", summary="One component", dependencies=reads)
+    async def show(number: Number) -> ComponentOut:
+        """One component, with the fields of its kind."""
+        return await context.db.read(components.show, number)
+
+
+def _add_writes(router: APIRouter, context: Context, guard: Guard) -> None:
+    writer = Depends(guard.require(WRITE))
+
+    def hand(request: Request, caller: Principal) -> dict[str, Any]:
+        return {"by": caller.actor, "now": context.clock.now(), "request_id": request.state.request_id}
+
+    @router.post("", status_code=201, summary="Add a component")
+    async def add(
+        request: Request, response: Response, new: AnyComponent, caller: Annotated[Principal, writer]
+    ) -> ComponentOut:
+        """Add a component; name and substation together are unique."""
+        made = await context.db.write(components.add, new, **hand(request, caller))
+        response.headers["Location"] = f"{request.scope.get('root_path', '')}/api/components/{made.id}"
+        return made
+
+    @router.put("/{number}", summary="Replace a component")
+    async def replace(
+        request: Request, number: Number, new: AnyComponent, caller: Annotated[Principal, writer]
+    ) -> ComponentOut:
+        """Replace it by one of any kind; it keeps its id and its readings."""
+        return await context.db.write(components.replace, number, new, **hand(request, caller))
+
+    @router.patch("/{number}", summary="Change a component")
+    async def change(
+        request: Request,
+        number: Number,
+        given: Annotated[dict[str, Any], Body()],
+        caller: Annotated[Principal, writer],
+    ) -> ComponentOut:
+        """Change the fields that are given; null clears one."""
+        return await context.db.write(components.change, number, given, **hand(request, caller))
+
+    @router.delete("/{number}", status_code=204, summary="Delete a component")
+    async def delete(request: Request, number: Number, caller: Annotated[Principal, writer]) -> None:
+        """Delete it with its readings; finished reports stay."""
+        await context.db.write(components.delete, number, **hand(request, caller))
+
+
+async def read_all(db: Database) -> list[dict[str, Any]]:
+    """All components as an import takes them, lowest id first."""
+    rows: list[dict[str, Any]] = []
+    before: int | None = None
+    while part := await db.read(components.export, before=before, limit=MAX_LIMIT):
+        rows += part
+        before = part[-1]["id"]
+    return rows[::-1]
+
+
+async def import_all(context: Context, rows: list[dict[str, Any]], *, by: str) -> list[ImportedRow]:
+    """Import rows, a short transaction after the other."""
+    results: list[ImportedRow] = []
+    for start in range(0, len(rows), STEP):
+        some, now = rows[start : start + STEP], context.clock.now()
+        results += await context.db.write(components.import_rows, some, first=start + 1, by=by, now=now)
+    return results
+
+
+def parse_rows(content: bytes, *, is_csv: bool) -> list[dict[str, Any]]:
+    """The rows of a CSV text with a line of names, or of a JSON array of objects.
+
+    Raises:
+        InvalidError: it is neither.
+        BatchTooLongError: there are more than 100,000.
+    """
+    try:
+        text = content.decode("utf-8-sig")
+        rows = list(csv.DictReader(io.StringIO(text), strict=True)) if is_csv else json.loads(text)
+    except (ValueError, RecursionError, csv.Error) as error:
+        msg = f"the components cannot be read: {error}"
+        raise InvalidError(msg) from None
+    if not isinstance(rows, list) or not all(isinstance(row, Mapping) and None not in row for row in rows):
+        msg = "the components are a JSON array of objects, or CSV whose lines have as many cells as the first has names"
+        raise InvalidError(msg)
+    if len(rows) > MOST_ROWS:
+        msg = f"there are {len(rows)} rows; {MOST_ROWS} are allowed at once"
+        raise BatchTooLongError(msg)
+    return rows
+
+
+def to_csv(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Rows as CSV, with every name that any of them has."""
+    rows = list(rows)
+    names = list(dict.fromkeys(name for row in rows for name in row)) or ["component_type", "name", "substation"]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
