@@ -155,6 +155,16 @@ async def test_a_head_that_is_too_large_is_refused(client: Client) -> None:
     assert (await client.rest())[:12] in (b"HTTP/1.1 431", b"")  # nothing where the reset overtook it
 
 
+@pytest.mark.parametrize("over", [0, 1])
+async def test_a_head_that_comes_at_once_may_be_no_larger_than_others(over: int) -> None:
+    async with opened() as (client, protocol):
+        protocol.transport.pause_reading()  # until all of it is there to be read
+        target, size = b"/length", MAX_HEAD - sum(map(len, (b"/length", b"Host", b"a", b"X")))
+        await client.send(b"GET %b HTTP/1.1\r\nHost: a\r\nX: %b\r\n\r\n" % (target, b"x" * (size + over)))
+        protocol.transport.resume_reading()
+        assert (await client.answer()).status == (431 if over else 200)
+
+
 async def test_an_endless_head_is_refused_before_its_end(client: Client) -> None:
     await client.send(b"GET /length HTTP/1.1\r\nHost: a\r\n")
     line = b"X-Filler: " + b"x" * 1_000 + b"\r\n"

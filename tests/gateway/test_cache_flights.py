@@ -8,7 +8,7 @@ import pytest
 from signalbox.core.errors import UnavailableError
 from signalbox.gateway.cache import MAX_PASSES, PASS_SECONDS
 from signalbox.gateway.cache_entry import RecordCodec
-from signalbox.gateway.cache_flights import Fills, Flight, Outcome, Verdict
+from signalbox.gateway.cache_flights import Copy, Fills, Flight, Outcome, Verdict
 from signalbox.infra.cache.redis import RedisCache
 from signalbox.infra.clock.manual import ManualClock
 from tests.gateway.cache_world import (
@@ -240,6 +240,22 @@ async def test_waiting_ends() -> None:
     assert await flight.wait(0.01) is Verdict.ALONE
     flight.hand_over()
     assert flights == {}
+
+
+async def test_a_copy_that_is_not_stored_because_its_client_left_keeps_nobody_waiting() -> None:
+    flights: dict[bytes, Flight] = {}
+    begun = asyncio.Event()
+
+    async def keep(_: bytes) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    flight = Flight(b"a", flights)
+    copying = asyncio.create_task(Copy(Fills().begin(b"shop/a", flight), 10, keep).finish())
+    others = await waiting(flight, 1)
+    await begun.wait()
+    copying.cancel()
+    assert await others[0] is Verdict.LEAD
 
 
 async def test_what_is_outdated_is_shared_with_nobody() -> None:

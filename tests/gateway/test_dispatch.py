@@ -136,6 +136,17 @@ async def test_what_may_have_been_done_is_only_repeated_where_that_means_the_sam
     assert len(world.raw.calls) == 3
 
 
+async def test_silence_is_not_waited_for_twice_at_the_same_server(world: World) -> None:
+    hub = await world.hub({"name": "raw", "read_timeout": 0.2})
+    assert problem(await hub.ask(b"/never")) == (504, "upstream_timeout")
+    assert len(world.raw.calls) == 1
+    other = await world.serve(world.shop)
+    hub = await world.hub({"name": "raw", "url": None, "urls": [world.raw.url, other], "read_timeout": 0.2})
+    for _ in range(2):
+        assert (await hub.ask(b"/never")).status == 404  # of the shop, which knows no such path
+    assert len(world.raw.calls) == 2
+
+
 async def test_an_answer_is_only_repeated_where_the_settings_say_so(world: World) -> None:
     raw = await world.shop_hub(retry={"retries": 2, "statuses": [503]})
     before = world.shop.tally.requests

@@ -60,6 +60,9 @@ class OwnPaths:
                 self._open.setdefault(_beginning_of_template(path), []).append(template)
             else:
                 self._plain.setdefault(path, []).append(template)
+        self._first = {path.encode().split(b"/")[1] for path in self._plain} | {
+            each.split(b"/")[1] for each in self._open
+        }
         self._known: dict[bytes, OwnPath] = {}
         for path in [each for plain in self._plain for each in (plain, _toggled(plain))]:
             found = self._search(path)
@@ -71,6 +74,8 @@ class OwnPaths:
         found = self._known.get(raw_path)
         if found is not None:
             return found
+        if b"%" not in raw_path and raw_path.partition(b"/")[2].partition(b"/")[0] not in self._first:
+            return None  # as nearly all calls through the gateway
         raw_path = decode_needless(raw_path)
         return self._known.get(raw_path) or self._search(raw_path.decode("ascii"))
 

@@ -54,6 +54,8 @@ class HttpProtocol(asyncio.Protocol):
     _in_head = True
     _head_size = 0
     """Bytes since the last that were a body or ended a part: of a head, of trailers, of a chunk's extensions."""
+    _arrived = 0
+    """Bytes that are being parsed: a head may be among them from its beginning to its end."""
     _moved = False
     _unwanted = 0
     _expects_continue = False
@@ -178,6 +180,7 @@ class HttpProtocol(asyncio.Protocol):
         if self._asks_to_upgrade:
             self._keep_early(data)
             return
+        self._arrived = len(data)
         while True:
             self._moved = False
             try:
@@ -230,6 +233,8 @@ class HttpProtocol(asyncio.Protocol):
         """Serve the request, unless its head is to be read again without the offer to upgrade."""
         self._in_head = False
         self._moved = True
+        if self._head_size + self._arrived > MAX_HEAD:
+            self._check_head()
         self._head_size = 0
         self.waiting_since = math.inf
         if not self._parser.should_upgrade():
@@ -388,6 +393,11 @@ class HttpProtocol(asyncio.Protocol):
         self._head_size += size
         if self._head_size > MAX_HEAD:
             self._refuse(431, "head_too_large", f"the head of the request is larger than {MAX_HEAD} bytes")
+
+    def _check_head(self) -> None:
+        """Refuse a head that came in few pieces, too large all the same: whether it is must not depend on the line."""
+        if len(self._url) + sum(len(name) + len(value) for name, value in self._headers) > MAX_HEAD:
+            raise RefusedError(431, "head_too_large", f"the head of the request is larger than {MAX_HEAD} bytes")
 
     def _behind_upgrade(self, rest: bytes) -> bytes:
         """What to parse next behind a request that asks for an upgrade; empty where nothing is."""

@@ -161,7 +161,11 @@ class Copy:
 
     async def finish(self) -> None:
         """The body is whole."""
-        await self._keep(b"".join(self._pieces))
+        try:
+            await self._keep(b"".join(self._pieces))
+        except BaseException:  # such as a client that leaves while the store takes it
+            self._fill.fail()
+            raise
 
     def give_up(self) -> None:
         """The body broke off, or its client left."""

@@ -23,6 +23,7 @@ from signalbox.gateway.settings import UpstreamSettings
 from signalbox.gateway.targets import Target, Targets
 from signalbox.infra.clock import Clock
 from signalbox.infra.http import (
+    ConnectError,
     ConnectionsBusyError,
     HttpClient,
     HttpClientError,
@@ -80,7 +81,7 @@ class Dispatcher:
             try:
                 response = await self._client.send(_to_request(call, target, timeouts))
             except HttpClientError as error:
-                again = self._plan(exchange, tried) if _is_repeatable(exchange, call, error) else None
+                again = self._plan(exchange, tried) if self._is_repeatable(exchange, call, error, tried) else None
                 if again is None:
                     raise self.fail(exchange, error) from error
                 self._log.report(self._name, error)
@@ -113,6 +114,17 @@ class Dispatcher:
             return UpstreamTimeoutError(f"the upstream {self._name} did not answer in time")
         return UpstreamFailedError(f"the upstream {self._name} gave no valid answer ({error.code})")
 
+    def _is_repeatable(self, exchange: Exchange, call: Outgoing, error: HttpClientError, tried: list[Target]) -> bool:
+        """Whether a call without an answer may be sent again.
+
+        One that was sent and not answered in time is not sent to the same server once more: that would make it wait for
+        twice as long as the settings say, and a slow server slower.
+        """
+        is_silence = isinstance(error, ResponseTimeoutError) and not isinstance(error, ConnectError)
+        if own_failure(error) is not None or (is_silence and len(tried) + 1 >= len(self.targets.all)):
+            return False
+        return may_repeat(error, method=exchange.method, body=call[BODY])
+
     def _is_answer_to_repeat(self, exchange: Exchange, call: Outgoing, response: Response) -> bool:
         asked_to_wait = any(name == b"retry-after" for name, _ in response.headers)
         return may_repeat_answer(
@@ -140,10 +152,6 @@ class Dispatcher:
 def _to_request(call: Outgoing, target: Target, timeouts: Timeouts) -> Request:
     method, path, headers, body, length, upgrade = call
     return _new_request((target.origin, method, target.base + path, headers, body, length, timeouts, upgrade, None))
-
-
-def _is_repeatable(exchange: Exchange, call: Outgoing, error: HttpClientError) -> bool:
-    return own_failure(error) is None and may_repeat(error, method=exchange.method, body=call[BODY])
 
 
 def own_failure(error: HttpClientError) -> ClientGoneError | BodyTooLargeError | None:

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
@@ -160,17 +160,28 @@ def parse_rows(content: bytes, *, is_csv: bool) -> list[dict[str, Any]]:
     """
     try:
         text = content.decode("utf-8-sig")
-        rows = list(csv.DictReader(io.StringIO(text), strict=True)) if is_csv else json.loads(text)
+        rows = list(_read_csv(text)) if is_csv else json.loads(text)
     except (ValueError, RecursionError, csv.Error) as error:
         msg = f"the components cannot be read: {error}"
         raise InvalidError(msg) from None
-    if not isinstance(rows, list) or not all(isinstance(row, Mapping) and None not in row for row in rows):
-        msg = "the components are a JSON array of objects, or CSV whose lines have as many cells as the first has names"
+    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+        msg = "the components are a JSON array of objects, or CSV with a line of names"
         raise InvalidError(msg)
     if len(rows) > MOST_ROWS:
         msg = f"there are {len(rows)} rows; {MOST_ROWS} are allowed at once"
         raise BatchTooLongError(msg)
     return rows
+
+
+def _read_csv(text: str) -> Iterator[dict[str, Any]]:
+    """The lines of a CSV text by the names in its first; one with more or fewer cells than names is an error."""
+    reader = csv.reader(io.StringIO(text), strict=True)
+    names = next(reader, [])
+    for cells in reader:
+        if len(cells) != len(names):
+            msg = f"line {reader.line_num} has {len(cells)} cells, the first line has {len(names)} names"
+            raise csv.Error(msg)
+        yield dict(zip(names, cells, strict=True))
 
 
 def to_csv(rows: Iterable[Mapping[str, Any]]) -> str:

@@ -20,6 +20,7 @@ from sqlalchemy import (
     update,
 )
 
+from signalbox.infra.db.prepared import Prepared
 from signalbox.notifications.models import attempt, channel_state, delivery, message, silence
 from signalbox.notifications.schemas import Attempt, NewMessage, State, StoredMessage
 
@@ -80,8 +81,22 @@ _OBSTACLES = union_all(
     ).where(_s.disabled_at.is_not(None)),
 )
 _KEPT = "signalbox_notifications_obstacles"
-_INSERT_MESSAGE = insert(message).returning(_m.number)
-_INSERT_DELIVERY = insert(delivery).returning(_d.number)
+_encode = json.JSONEncoder(allow_nan=False).encode
+_MESSAGE = [column.name for column in _m if column is not _m.number]
+_INSERT_MESSAGE = Prepared(insert(message).values({name: bindparam(name) for name in _MESSAGE}).returning(_m.number))
+_DELIVERY = (
+    "message",
+    "channel",
+    "route",
+    "state",
+    "attempts",
+    "due_at",
+    "since",
+    "group_key",
+    "reason",
+    "ended_at",
+)
+_INSERT_DELIVERY = Prepared(insert(delivery).values({name: bindparam(name) for name in _DELIVERY}).returning(_d.number))
 
 
 def find_obstacles(tx: Connection, *, now: int) -> list[Obstacle]:
@@ -111,13 +126,14 @@ def insert_message(tx: Connection, new: NewMessage, *, id_: str, routes: Sequenc
         "app": new.app,
         "customer": new.customer,
         "description": new.description,
-        "metadata": json.dumps(dict(new.metadata), allow_nan=False),
+        "metadata": _encode(dict(new.metadata)) if new.metadata else "{}",
         "dedup_key": new.dedup_key,
-        "routes": json.dumps(list(routes)),
+        "routes": _encode(list(routes)),
         "created_at": now,
     }
-    number: int = tx.execute(_INSERT_MESSAGE, row).scalar_one()
-    return number
+    ((number,),) = _INSERT_MESSAGE.run(tx, row)
+    made: int = number
+    return made
 
 
 def insert_delivery(
@@ -145,8 +161,9 @@ def insert_delivery(
         "reason": reason,
         "ended_at": None if state == "pending" else now,
     }
-    number: int = tx.execute(_INSERT_DELIVERY, row).scalar_one()
-    return number
+    ((number,),) = _INSERT_DELIVERY.run(tx, row)
+    made: int = number
+    return made
 
 
 def find_channels(tx: Connection, id_: str) -> list[str]:
@@ -158,7 +175,7 @@ def find_channels(tx: Connection, id_: str) -> list[str]:
 
 # -- deliver ----------------------------------------------------------------------------------------------------------
 
-_DUE = (
+_DUE = Prepared(
     select(
         _d.number,
         _d.channel,
@@ -175,18 +192,21 @@ _DUE = (
     .where(_d.number == bindparam("wanted"))
 )
 _UPDATE = update(delivery).where(_d.number == bindparam("wanted"))
-_SENT = _UPDATE.values(
-    state=literal_column("'sent'"), reason=null(), provider_id=bindparam("provider"), ended_at=bindparam("now")
+_SENT = Prepared(
+    _UPDATE.values(
+        state=literal_column("'sent'"), reason=null(), provider_id=bindparam("provider"), ended_at=bindparam("now")
+    )
 )
-_INSERT_ATTEMPT = insert(attempt)
+_ATTEMPT = ("delivery", "channel", *Attempt._fields)
+_INSERT_ATTEMPT = Prepared(insert(attempt).values({name: bindparam(name) for name in _ATTEMPT}))
 
 
 def find_due(tx: Connection, number: int) -> Due | None:
     """A delivery with its message; None where it was swept."""
-    row = tx.execute(_DUE, {"wanted": number}).first()
-    if row is None:
+    rows = _DUE.run(tx, {"wanted": number})
+    if not rows:
         return None
-    number_, channel, state, attempts, due_at, since, group_key, disabled, paused, *of = row
+    number_, channel, state, attempts, due_at, since, group_key, disabled, paused, *of = rows[0]
     return Due(number_, channel, state, attempts, due_at, since, group_key, to_message(of), disabled, paused)
 
 
@@ -198,12 +218,12 @@ def to_message(row: Sequence[Any]) -> StoredMessage:
 
 def insert_attempt(tx: Connection, number: int, channel: str, made: Attempt) -> None:
     """Write down that something was sent or tried."""
-    tx.execute(_INSERT_ATTEMPT, {"delivery": number, "channel": channel, **made._asdict()})
+    _INSERT_ATTEMPT.run(tx, {"delivery": number, "channel": channel, **made._asdict()})
 
 
 def set_sent(tx: Connection, number: int, *, provider_id: str | None, now: int) -> None:
     """The provider has accepted a delivery, and those that it carries."""
-    tx.execute(_SENT, {"wanted": number, "provider": provider_id, "now": now})
+    _SENT.run(tx, {"wanted": number, "provider": provider_id, "now": now})
 
 
 def set_carried(tx: Connection, number: int, *, state: State, reason: str, now: int) -> None:

@@ -36,7 +36,7 @@ task = Table(
     Index("ix_task_queued", "provider", "app", "next_at", "id", sqlite_where=_QUEUED, postgresql_where=_QUEUED),
     Index("ix_task_submitting", "provider", sqlite_where=_SUBMITTING, postgresql_where=_SUBMITTING),
     Index("ix_task_unclear", "provider", "next_at", sqlite_where=_UNCLEAR, postgresql_where=_UNCLEAR),
-    Index("ix_task_submitted_key", "provider", "poll_key", "id", sqlite_where=_SUBMITTED, postgresql_where=_SUBMITTED),
+    Index("ix_task_submitted", "provider", "id", sqlite_where=_SUBMITTED, postgresql_where=_SUBMITTED),
     Index("ix_task_submitted_next", "provider", "next_at", sqlite_where=_SUBMITTED, postgresql_where=_SUBMITTED),
     sqlite_autoincrement=True,  # else the id of a deleted task would be given again
 )

@@ -9,9 +9,10 @@ from signalbox.core.times import MICROSECONDS
 from signalbox.infra.context import Context
 from signalbox.infra.jobs import Job
 from signalbox.tasks import poll
+from signalbox.tasks.compare import Findings, Watched, merge, sort_out
 from signalbox.tasks.errors import LeaseLostError
 from signalbox.tasks.journal import Journal
-from signalbox.tasks.poll import Difference, Streaks, Tally, Watched
+from signalbox.tasks.poll import News, Streaks, Tally
 from signalbox.tasks.providers import PollFailedError, Provider, Sighting
 
 AT_ONCE: Final = 8
@@ -63,7 +64,7 @@ class Poller:
         except PollFailedError as error:
             await self._fail(error)
             return
-        seen = await asyncio.to_thread(poll.merge, answer.found)
+        seen = await asyncio.to_thread(merge, answer.found)
         met, changed = await self._compare_all(seen, began)
         await self._succeed(Tally(len(answer.found), changed, len(seen) - met, answer.bad))
 
@@ -71,12 +72,18 @@ class Poller:
         """How many keys belong to tasks under way, and how many of those have changed."""
         met, changed = set[str](), 0
         for name in self._names:
-            after = "", 0
-            while page := await self._context.db.read(poll.find_page, name, after=after):
-                after = page[-1].key, page[-1].id
-                met.update(each.key for each in page if each.key in seen)
-                changed += await self._apply(self._compare(page, seen, began))
+            news = await self._look(name, seen, after=0, began=began)
+            while news.last is not None:
+                met |= news.findings.met
+                following = self._look(name, seen, after=news.last, began=began)
+                count, news = await asyncio.gather(self._apply(news.findings), following)
+                changed += count
         return len(met), changed
+
+    async def _look(self, name: str, seen: dict[str, Sighting], *, after: int, began: int) -> News:
+        return await self._context.db.read(
+            poll.find_news, name, seen, after=after, missing_after=self._missing_after, began=began
+        )
 
     # -- each call brings some ----------------------------------------------------------------------------------------
 
@@ -101,8 +108,11 @@ class Poller:
     async def _ask(self, part: Sequence[Watched]) -> Tally:
         began = self._now()
         answer = await self._provider.poll([each.key for each in part])
-        seen = poll.merge(answer.found)
-        changed = await self._apply(self._compare(part, seen, began))
+        seen = merge(answer.found)
+        changed = 0
+        for start in range(0, len(part), poll.PAGE):
+            page = part[start : start + poll.PAGE]
+            changed += await self._apply(sort_out(page, seen, missing_after=self._missing_after, began=began))
         until = self._now() + self._interval
         await self._context.db.write(poll.put_off, [each.id for each in part], until=until)
         met = sum(each.key in seen for each in part)
@@ -127,22 +137,12 @@ class Poller:
             await self._rest(grant.retry_at or now + self._interval)
         return grant.count
 
-    def _compare(self, tasks: Sequence[Watched], seen: dict[str, Sighting], began: int) -> list[Difference]:
-        found = (
-            poll.compare(each, seen.get(each.key), missing_after=self._missing_after)
-            for each in tasks
-            if each.key in seen or each.since < began
+    async def _apply(self, found: Findings) -> int:
+        if not found.moves and not found.differences:
+            return 0
+        return await self._context.db.write(
+            poll.apply, self._provider, found, job=self._job, journal=self._journal, now=self._now()
         )
-        return [each for each in found if each is not None]
-
-    async def _apply(self, differences: Sequence[Difference]) -> int:
-        changed = 0
-        for start in range(0, len(differences), poll.PAGE):
-            part = differences[start : start + poll.PAGE]
-            changed += await self._context.db.write(
-                poll.apply, self._provider, part, job=self._job, journal=self._journal, now=self._now()
-            )
-        return changed
 
     async def _succeed(self, tally: Tally) -> None:
         now = self._now()

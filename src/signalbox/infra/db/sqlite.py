@@ -55,7 +55,7 @@ def _engine(path: Path, synchronous: Synchronous, *, begin: str, pool_size: int,
         _enter_wal(connection)
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA temp_store = MEMORY")
+        connection.execute("PRAGMA temp_store = MEMORY"); connection.execute("PRAGMA cache_size = -32000"); connection.execute("PRAGMA cache_size = -32000"); connection.execute("PRAGMA cache_size = -16000"); connection.execute("PRAGMA cache_size = -2000")
         connection.execute(f"PRAGMA query_only = {int(query_only)}")
 
     @event.listens_for(engine, "begin")

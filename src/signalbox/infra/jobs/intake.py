@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Insert, Select, bindparam, func, literal_colu
 from sqlalchemy.dialects import postgresql, sqlite
 
 from signalbox.infra.db import Dialect
+from signalbox.infra.db.prepared import Prepared
 from signalbox.infra.db.wake import CHANNEL, mark, notify
 from signalbox.infra.jobs.job import MAX_AGE, MAX_ATTEMPTS, NewJob, Priority
 from signalbox.infra.jobs.rows import DIALECTS, bound_rows, encode_rows
@@ -45,7 +46,7 @@ def _insert_many(dialect: Dialect) -> Insert:
     return made.execution_options(preserve_rowcount=True)
 
 
-_INSERT_ONE: dict[str, Insert | Select[Any]] = {dialect: _insert_one(dialect) for dialect in DIALECTS}
+_INSERT_ONE = Prepared({dialect: _insert_one(dialect) for dialect in DIALECTS})
 _INSERT_MANY: dict[str, Insert] = {dialect: _insert_many(dialect) for dialect in DIALECTS}
 
 
@@ -74,11 +75,11 @@ def enqueue(
     """
     new = NewJob(kind, payload, due_at, key, priority, max_attempts, max_age, traceparent)
     row = dict(zip(_GIVEN, _to_cells(new, now), strict=True))
-    found = tx.execute(_INSERT_ONE[tx.dialect.name], {**row, "now": now}).first()
-    if found is None:
+    found = _INSERT_ONE.run(tx, {**row, "now": now})
+    if not found:
         return None
     mark(tx, kind, row["due_at"])
-    made: int = found[0]
+    made: int = found[0][0]
     return made
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import JSON, Subquery, bindparam, cast, func, select
+from sqlalchemy import JSON, BigInteger, ColumnElement, Select, Subquery, any_, bindparam, cast, func, select
 from sqlalchemy.types import Text, TypeEngine
 
 from signalbox.infra.db import Dialect
@@ -37,3 +37,25 @@ def bound_rows(dialect: Dialect, parameter: str, columns: Mapping[str, TypeEngin
         cast(row.op("->>")(position), kind).label(column) for position, (column, kind) in enumerate(columns.items())
     ]
     return select(*cells).subquery(name)
+
+
+def encode_ids(ids: Sequence[int]) -> str:
+    """The value to bind for ``bound_ids`` and ``is_bound_id``."""
+    return _ENCODER.encode(ids).decode()
+
+
+def bound_ids(dialect: Dialect, parameter: str) -> Select[tuple[int]]:
+    """The ids of the bound ``parameter``."""
+    if dialect == "sqlite":
+        return select(func.json_each(bindparam(parameter)).table_valued("value").c.value)
+    each = func.json_array_elements_text(cast(bindparam(parameter, type_=Text), JSON)).column_valued("each")
+    return select(cast(each, BigInteger))
+
+
+def is_bound_id(dialect: Dialect, column: ColumnElement[int], parameter: str) -> ColumnElement[bool]:
+    """Whether a column is one of the ids of the bound ``parameter``; to be found by the column's index.
+
+    PostgreSQL cannot know how few they are, and may read the whole table for them; an array it looks up.
+    """
+    chosen = bound_ids(dialect, parameter)
+    return column.in_(chosen) if dialect == "sqlite" else column == any_(func.array(chosen.scalar_subquery()))

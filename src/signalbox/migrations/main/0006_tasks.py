@@ -79,7 +79,7 @@ def _create_task() -> None:
     _create_index("ix_task_queued", ["provider", "app", "next_at", "id"], where="phase = 'queued'")
     _create_index("ix_task_submitting", ["provider"], where="phase = 'submitting'")
     _create_index("ix_task_unclear", ["provider", "next_at"], where="phase = 'unclear'")
-    _create_index("ix_task_submitted_key", ["provider", "poll_key", "id"], where="phase = 'submitted'")
+    _create_index("ix_task_submitted", ["provider", "id"], where="phase = 'submitted'")
     _create_index("ix_task_submitted_next", ["provider", "next_at"], where="phase = 'submitted'")
 
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -56,6 +57,7 @@ class AnswerReader:
         self._submit_id, self._submit_status = parse_place(shape.submit_id), parse_place(shape.submit_status)
         self._id, self._status, self._message = map(parse_place, (shape.id, shape.status, shape.message))
         self._element = _element_decoder(self._id, self._status, self._message)
+        self._elements = _list_decoder(self._element)
 
     async def sightings(self, body: bytes) -> Sightings:
         """The tasks of a list; an element that cannot be read is counted and spoils no other.
@@ -130,18 +132,24 @@ class AnswerReader:
         return Receipt(_fit_key(key), self._words.translate(status) if status else None)
 
     def _readable(self, pieces: Sequence[msgspec.Raw | bytes]) -> Iterator[Sighting]:
-        decode, translate = self._element.decode, self._words.translate
-        for piece in pieces:
-            try:
-                element = decode(piece)
-            except UNREADABLE:
-                continue
-            if self._element is _anything:
-                element = self._picked(element)
-            key, status = _fit_key(str(element.key)), str(element.status)
+        translate = self._words.translate
+        for element in self._decoded(pieces):
+            key, status, message = _fit_key(str(element.key)), str(element.status), element.message
             if key and status:
-                message = element.message
                 yield Sighting(key, translate(status), None if message is None else as_message(message))
+
+    def _decoded(self, pieces: Sequence[msgspec.Raw | bytes]) -> Iterable[Any]:
+        """The elements that can be read: all at once, or where one of them cannot, one by one."""
+        if self._element is not _anything:
+            with suppress(*UNREADABLE):
+                return self._elements.decode(b"[" + b",".join(pieces) + b"]")
+        return self._decoded_singly(pieces)
+
+    def _decoded_singly(self, pieces: Sequence[msgspec.Raw | bytes]) -> Iterator[Any]:
+        for piece in pieces:
+            with suppress(*UNREADABLE):
+                element = self._element.decode(piece)
+                yield self._picked(element) if self._element is _anything else element
 
     def _picked(self, value: Any) -> "_Element":
         """The fields of an element whose places have several steps."""
@@ -169,6 +177,10 @@ def _element_decoder(*places: tuple[str, ...]) -> msgspec.json.Decoder[Any]:
         for field, name in zip(_Element._fields, names, strict=True)
     ]
     return msgspec.json.Decoder(msgspec.defstruct("Element", fields))
+
+
+def _list_decoder(element: msgspec.json.Decoder[Any]) -> msgspec.json.Decoder[list[Any]]:
+    return msgspec.json.Decoder(list[element.type])  # type: ignore[name-defined]  # it is made at run time
 
 
 def _as_word(value: Any) -> str | None:

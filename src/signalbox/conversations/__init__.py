@@ -1,0 +1,1 @@
+"""Conversations: search over an imported data set of interview transcripts."""

@@ -1,0 +1,191 @@
+"""The arrays that answer searches: one place for each conversation or monologue, in the order of answers.
+
+That order is company, publish date, transcript, sequence, so that a company is a range, and a page a slice. All arrays
+of 1M rows take some 30 MB. They are kept in pieces of raw little-endian numbers, each under its name.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from signalbox.conversations.linking import NONE
+from signalbox.conversations.vectors import Codes, Floats, Ints
+
+Int32 = npt.NDArray[np.int32]
+
+UNPUBLISHED: Final = np.iinfo(np.int64).max
+"""Stands for the publish date of a transcript that has none; behind all others."""
+
+
+
+
+@dataclass(frozen=True, slots=True)
+class Arrays:
+    """C companies, T transcripts, N items and G tags. What belongs to no company or transcript has the code C or T."""
+
+    company_ids: Ints
+    transcript_ids: Ints
+    """In the order company, publish date, id."""
+    transcript_types: npt.NDArray[np.int8]
+    transcript_companies: Int32
+    published: Ints
+    """Of transcripts: microseconds UTC, or ``UNPUBLISHED``."""
+    tag_ids: Ints
+    keys: Ints
+    """Of items: their id in the data."""
+    kinds: npt.NDArray[np.int8]
+    numbers: npt.NDArray[np.uint32]
+    """Of items: their number in the order of the files."""
+    companies: Int32
+    """Of items."""
+    transcripts: Int32
+    """Of items."""
+    speakers: Int32
+    """Of items: place in ``speaker_names``, or NONE."""
+    tag_starts: Ints
+    """G + 1 places in ``tagged``: where the items of each tag begin."""
+    tagged: Int32
+    """Places of items, ascending for each tag."""
+    speaker_names: tuple[str, ...]
+
+    @property
+    def size(self) -> int:
+        """How many items there are."""
+        return len(self.keys)
+
+    def tagged_with(self, tag: int) -> Int32:
+        """Places of the items that have a tag, ascending."""
+        return self.tagged[self.tag_starts[tag] : self.tag_starts[tag + 1]]
+
+    def tags_of(self, places: Sequence[int]) -> list[list[int]]:
+        """The tags of items."""
+        found: list[list[int]] = [[] for _ in places]
+        order = np.argsort(np.asarray(places, dtype=np.int64), kind="stable")
+        wanted = np.asarray(places, dtype=np.int64)[order]
+        at = np.flatnonzero(np.isin(self.tagged, wanted))
+        owners = np.searchsorted(self.tag_starts, at, side="right") - 1
+        for owner, slot in zip(owners.tolist(), np.searchsorted(wanted, self.tagged[at]).tolist(), strict=True):
+            found[int(order[slot])].append(owner)
+        return found
+
+
+class Drafts(NamedTuple):
+    """What an import has found out, in the order of the files. Codes are places in the arrays of ids here."""
+
+    company_ids: Ints
+    company_names: Sequence[str]
+    transcript_ids: Ints
+    transcript_types: Codes
+    transcript_companies: Codes
+    published: Ints
+    tag_ids: Ints
+    keys: Ints
+    kinds: npt.NDArray[np.int8]
+    numbers: Ints
+    companies: Codes
+    transcripts: Codes
+    sequences: Floats
+    speakers: Codes
+    speaker_names: Sequence[str]
+    tag_of: tuple[Ints, Codes]
+    """Pairs of an item (its place in ``keys``) and a tag; the same pair may stand there twice."""
+
+
+class Sorted(NamedTuple):
+    """The arrays, and the places that companies and transcripts had before."""
+
+    arrays: Arrays
+    companies: Ints
+    transcripts: Ints
+
+
+def sort(drafts: Drafts) -> Sorted:
+    """Bring everything into the order of answers."""
+    names = np.array([name.casefold() for name in drafts.company_names], dtype=object)
+    company_order = np.array(sorted(range(len(names)), key=lambda at: (names[at], drafts.company_ids[at])), dtype=int)
+    to_company = _inverse(company_order)
+    transcript_companies = to_company[drafts.transcript_companies]
+    transcript_order = np.lexsort((drafts.transcript_ids, drafts.published, transcript_companies))
+    to_transcript = _inverse(transcript_order)
+    companies, transcripts = to_company[drafts.companies], to_transcript[drafts.transcripts]
+    dates = np.append(drafts.published[transcript_order], UNPUBLISHED)[transcripts]
+    order = np.lexsort((drafts.numbers, drafts.kinds, drafts.sequences, transcripts, dates, companies))
+    starts, tagged = _to_postings(drafts.tag_of, _inverse(order)[:-1], len(drafts.tag_ids))
+    arrays = Arrays(
+        company_ids=drafts.company_ids[company_order],
+        transcript_ids=drafts.transcript_ids[transcript_order],
+        transcript_types=drafts.transcript_types[transcript_order].astype(np.int8),
+        transcript_companies=transcript_companies[transcript_order].astype(np.int32),
+        published=drafts.published[transcript_order],
+        tag_ids=drafts.tag_ids,
+        keys=drafts.keys[order],
+        kinds=drafts.kinds[order],
+        numbers=drafts.numbers[order].astype(np.uint32),
+        companies=companies[order].astype(np.int32),
+        transcripts=transcripts[order].astype(np.int32),
+        speakers=drafts.speakers[order].astype(np.int32),
+        tag_starts=starts,
+        tagged=tagged,
+        speaker_names=tuple(drafts.speaker_names),
+    )
+    return Sorted(arrays, company_order, transcript_order)
+
+
+def empty() -> Arrays:
+    """Those of no data at all."""
+    return from_bytes({each.name: b"" for each in fields(Arrays)} | {"tag_starts": bytes(8), "speaker_names": b"[]"})
+
+
+_TYPES: Final[Mapping[str, str]] = {
+    "transcript_types": "<i1",
+    "transcript_companies": "<i4",
+    "kinds": "<i1",
+    "numbers": "<u4",
+    "companies": "<i4",
+    "transcripts": "<i4",
+    "speakers": "<i4",
+    "tagged": "<i4",
+}
+
+
+def to_bytes(arrays: Arrays) -> dict[str, bytes]:
+    """The content of each array, by its name."""
+    found = {
+        each.name: np.ascontiguousarray(getattr(arrays, each.name), dtype=_TYPES.get(each.name, "<i8")).tobytes()
+        for each in fields(Arrays)
+        if each.name != "speaker_names"
+    }
+    return {**found, "speaker_names": json.dumps(arrays.speaker_names).encode()}
+
+
+def from_bytes(data: Mapping[str, bytes]) -> Arrays:
+    """What ``to_bytes`` wrote."""
+    found: dict[str, Any] = {
+        each.name: np.frombuffer(data[each.name], dtype=_TYPES.get(each.name, "<i8"))
+        for each in fields(Arrays)
+        if each.name != "speaker_names"
+    }
+    return Arrays(**found, speaker_names=tuple(json.loads(data["speaker_names"])))
+
+
+def _inverse(order: Ints) -> Ints:
+    """Where each former place went; NONE, the last element from behind, goes behind all."""
+    found = np.empty(len(order) + 1, dtype=np.int64)
+    found[order] = np.arange(len(order))
+    found[NONE] = len(order)
+    return found
+
+
+def _to_postings(tag_of: tuple[Ints, Codes], places: Ints, tags: int) -> tuple[Ints, Int32]:
+    """Starts of tags, and places of items by tag."""
+    items, codes = tag_of
+    pairs = np.unique(codes * max(1, len(places)) + places[items]) if len(items) else np.zeros(0, dtype=np.int64)
+    owners, tagged = np.divmod(pairs, max(1, len(places)))
+    starts = np.searchsorted(owners, np.arange(tags + 1))
+    return starts.astype(np.int64), tagged.astype(np.int32)
+
+

@@ -1,0 +1,141 @@
+"""Where the files of a data set are: folders as Spark writes them, or a zip file of such folders."""
+
+import hashlib
+import shutil
+import stat
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from signalbox.conversations.errors import InvalidDatasetError, UnfinishedDatasetError
+
+FOLDERS: Final = ("company", "tag", "transcript", "conversation", "monologue")
+SUCCESS: Final = "_SUCCESS"
+FORMAT: Final = b"1"
+"""Part of every fingerprint: to be changed when the same files are to be imported otherwise than before."""
+
+_BLOCK = 1024**2
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One file of rows."""
+
+    name: str
+    """Folder and file, as in ``tag/part-00000-....snappy.parquet``: how reports call it."""
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """The parts of each of ``FOLDERS``, in the order of their names."""
+
+    parts: Mapping[str, tuple[Part, ...]]
+    notes: tuple[str, ...]
+
+    def fingerprint(self) -> str:
+        """A hash over the names and contents of all parts."""
+        total = hashlib.sha256(FORMAT)
+        for part in (each for folder in FOLDERS for each in self.parts[folder]):
+            with part.path.open("rb") as file:
+                content = hashlib.file_digest(file, "sha256")
+            total.update(f"{part.name}\0{content.hexdigest()}\0".encode())
+        return total.hexdigest()
+
+
+@contextmanager
+def open_dataset(path: Path, *, forced: bool = False, max_unpacked: int | None = None) -> Iterator[Dataset]:
+    """The data set in a folder, or in a zip file, whose parts are unpacked while the block runs.
+
+    Raises:
+        UnfinishedDatasetError: a folder has no ``_SUCCESS`` and the import is not ``forced``.
+        InvalidDatasetError: it is no data set, or unpacks to more than ``max_unpacked`` bytes.
+    """
+    if path.is_dir():
+        files = {_relative(path, each): each for each in path.rglob("*") if each.is_file()}
+        yield _to_dataset(files, forced=forced)
+        return
+    if not zipfile.is_zipfile(path):
+        msg = f"{path.name} is neither a folder nor a zip file" if path.exists() else f"{path} does not exist"
+        raise InvalidDatasetError(msg)
+    with TemporaryDirectory(prefix="signalbox-import-") as folder:
+        yield _to_dataset(_unpack(path, Path(folder), max_unpacked), forced=forced)
+
+
+def _relative(root: Path, file: Path) -> PurePosixPath:
+    return PurePosixPath(file.relative_to(root).as_posix())
+
+
+def _unpack(path: Path, folder: Path, most: int | None) -> dict[PurePosixPath, Path]:
+    """Unpack what may belong to a data set; files get names of ours, so none can lead out of the folder."""
+    files: dict[PurePosixPath, Path] = {}
+    left = most
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for number, member in enumerate(archive.infolist()):
+                name = PurePosixPath(member.filename)
+                if member.is_dir() or stat.S_ISLNK(member.external_attr >> 16) or not _is_wanted(name):
+                    continue
+                target = files[name] = folder / str(number)
+                with archive.open(member) as source, target.open("wb") as unpacked:
+                    left = _copy(source, unpacked, left)
+    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, EOFError) as error:
+        msg = f"the zip file cannot be read: {error}"
+        raise InvalidDatasetError(msg) from error
+    return files
+
+
+def _copy(source: Iterable[bytes], target: object, left: int | None) -> int | None:
+    """Copy while no more than ``left`` bytes come; what is left after."""
+    if left is None:
+        shutil.copyfileobj(source, target)  # type: ignore[type-var, arg-type] - both are binary files
+        return None
+    while block := source.read(_BLOCK):  # type: ignore[attr-defined]
+        left -= len(block)
+        if left < 0:
+            msg = "the zip file unpacks to more than is allowed (conversations.max_unpacked)"
+            raise InvalidDatasetError(msg)
+        target.write(block)  # type: ignore[attr-defined]
+    return left
+
+
+def _is_wanted(name: PurePosixPath) -> bool:
+    """Names that begin with ``_`` or ``.`` are ignored, those of folders too; ``_SUCCESS`` is looked for."""
+    return not any(part.startswith(("_", ".")) for part in name.parts[:-1]) and (
+        name.name == SUCCESS or not name.name.startswith(("_", "."))
+    )
+
+
+def _to_dataset(files: Mapping[PurePosixPath, Path], *, forced: bool) -> Dataset:
+    found = {name: path for name, path in files.items() if _is_wanted(name) and name.parent.name in FOLDERS}
+    root = _root({name.parent.parent for name in found})
+    parts: dict[str, tuple[Part, ...]] = {}
+    notes: list[str] = []
+    for folder in FOLDERS:
+        inside = sorted((name, path) for name, path in found.items() if name.parent == root / folder)
+        if not inside:
+            msg = f"the folder {folder} is missing or empty; there must be {', '.join(FOLDERS)}"
+            raise InvalidDatasetError(msg)
+        if SUCCESS not in {name.name for name, _ in inside}:
+            msg = f"{folder} has no {SUCCESS}: it may not be complete; force the import to take it as it is"
+            if not forced:
+                raise UnfinishedDatasetError(msg)
+            notes.append(f"{folder} has no {SUCCESS}; it was taken as it is")
+        parts[folder] = tuple(Part(f"{folder}/{name.name}", path) for name, path in inside if name.suffix == ".parquet")
+        notes += [f"{folder}/{name.name} is no Parquet file and was passed over" for name, _ in inside if _is_odd(name)]
+    return Dataset(parts, tuple(notes))
+
+
+def _is_odd(name: PurePosixPath) -> bool:
+    return name.suffix != ".parquet" and name.name != SUCCESS
+
+
+def _root(roots: set[PurePosixPath]) -> PurePosixPath:
+    if len(roots) > 1:
+        msg = f"there are several data sets: {', '.join(sorted(map(str, roots)))}"
+        raise InvalidDatasetError(msg)
+    return roots.pop() if roots else PurePosixPath()

@@ -1,0 +1,330 @@
+"""Reads all that says what belongs together, and nothing else: texts are read later, a few at a time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from signalbox.conversations.arrays import UNPUBLISHED, Drafts
+from signalbox.conversations.dataset import Dataset, Part
+from signalbox.conversations.dates import parse_published
+from signalbox.conversations.ledger import Ledger
+from signalbox.conversations.linking import (
+    CONVERSATION,
+    MONOLOGUE,
+    NONE,
+
+    chain_starts,
+    find_repeats,
+    link_runs,
+    name_blocks,
+    number_blocks,
+    number_runs,
+)
+from signalbox.conversations.parts import Numbers, Table, read_whole
+from signalbox.conversations.schemas import KINDS, Report
+from signalbox.conversations.vectors import Bools, Codes, Floats, Ints
+
+Texts = list[str | None]
+
+
+class Named(NamedTuple):
+    """Companies or tags that were taken."""
+
+    ids: Ints
+    names: list[str]
+    more: Texts
+    ledger: Ledger
+
+
+class Transcripts(NamedTuple):
+    """Transcripts that were taken. Those of ``slots`` are places in them, NONE for one that was rejected."""
+
+    ids: Ints
+    types: Codes
+    companies: Codes
+    published: Ints
+    titles: Texts
+    lengths: Texts
+    dates: Texts
+    slots: tuple[Codes, Codes]
+    """In the order of the files: those of type conversation, and those of type monologue."""
+    ledger: Ledger
+
+
+class Items(NamedTuple):
+    """Rows of one kind that were taken."""
+
+    keys: Ints
+    rows: Ints
+    """Of each its row among all of its kind."""
+    transcripts: Codes
+    companies: Codes
+    sequences: Floats
+    speakers: Codes
+    tag_of: tuple[Ints, Codes]
+    ledger: Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What is known of a data set before its texts are read."""
+
+    drafts: Drafts
+    companies: Named
+    tags: Named
+    transcripts: Transcripts
+    rows: int
+    """Rows of conversations and monologues; each has its number in this order."""
+    taken: Bools
+    """Which of them are items of their own."""
+    report: Report
+
+
+def draft(dataset: Dataset) -> Draft:
+    """Look through a data set.
+
+    Raises:
+        CorruptPartError: a part cannot be read.
+        InvalidDatasetError: a part lacks a required column.
+    """
+    notes = list(dataset.notes)
+    companies = _read_named(dataset.parts["company"], "id_company", "company_name", "logo")
+    tags = _read_named(dataset.parts["tag"], "id_tag", "tag_value", None)
+    transcripts = _read_transcripts(dataset.parts["transcript"], companies, notes)
+    speakers: dict[str, int] = {}
+    kinds = [
+        _read_items(dataset.parts[name], kind, companies.ids, tags.ids, transcripts, speakers, notes)
+        for kind, name in enumerate(KINDS)
+    ]
+    rows = [len(kind.ledger) for kind in kinds]
+    taken = np.zeros(sum(rows), dtype=np.bool_)
+    for kind, before in zip(kinds, (0, rows[0]), strict=True):
+        taken[kind.rows + before] = True
+    ledgers = (companies.ledger, tags.ledger, transcripts.ledger, *(kind.ledger for kind in kinds))
+    report: Report = {"files": [file for ledger in ledgers for file in ledger.files()], "notes": notes}
+    drafts = _to_drafts(companies, tags, transcripts, kinds, list(speakers))
+    return Draft(drafts, companies, tags, transcripts, sum(rows), taken, report)
+
+
+def _to_drafts(
+    companies: Named, tags: Named, transcripts: Transcripts, kinds: Sequence[Items], speakers: list[str]
+) -> Drafts:
+    first, second = kinds
+    return Drafts(
+        company_ids=companies.ids,
+        company_names=companies.names,
+        transcript_ids=transcripts.ids,
+        transcript_types=transcripts.types,
+        transcript_companies=transcripts.companies,
+        published=transcripts.published,
+        tag_ids=tags.ids,
+        keys=np.concatenate((first.keys, second.keys)),
+        kinds=np.repeat(np.array([CONVERSATION, MONOLOGUE], dtype=np.int8), [len(first.keys), len(second.keys)]),
+        numbers=np.concatenate((first.rows, second.rows + len(first.ledger))),
+        companies=np.concatenate((first.companies, second.companies)),
+        transcripts=np.concatenate((first.transcripts, second.transcripts)),
+        sequences=np.concatenate((first.sequences, second.sequences)),
+        speakers=np.concatenate((first.speakers, second.speakers)),
+        speaker_names=speakers,
+        tag_of=(
+            np.concatenate((first.tag_of[0], second.tag_of[0] + len(first.keys))),
+            np.concatenate((first.tag_of[1], second.tag_of[1])),
+        ),
+    )
+
+
+# -- companies, tags --------------------------------------------------------------------------------------------------
+
+
+def _read_named(parts: Sequence[Part], key: str, name: str, more: str | None) -> Named:
+    columns = [key, name, *([] if more is None else [more])]
+    tables = [read_whole(part, columns, required=[key, name]) for part in parts]
+    ids, ledger = _numbers(tables, key), _ledger(tables)
+    names = _texts(tables, name)
+    blank = np.array([text is None or not text.strip() for text in names], dtype=np.bool_)
+    _reject_wrong_ids(ledger, ids, key)
+    ledger.reject(blank, f"{name} is empty")
+    kept = np.flatnonzero(~ledger.rejected())
+    others = _texts(tables, more) if more is not None else [None] * len(names)
+    return Named(ids.values[kept], [names[at] or "" for at in kept], [others[at] for at in kept], ledger)
+
+
+def _reject_wrong_ids(ledger: Ledger, ids: Numbers, key: str) -> None:
+    ledger.reject(~ids.known, f"{key} is no whole number")
+    again = np.ones(len(ids.known), dtype=np.bool_)
+    at = np.flatnonzero(ids.known)
+    again[at[np.unique(ids.values[at], return_index=True)[1]]] = False
+    ledger.reject(again, f"{key} stands there twice")
+
+
+# -- transcripts ------------------------------------------------------------------------------------------------------
+
+
+def _read_transcripts(parts: Sequence[Part], companies: Named, notes: list[str]) -> Transcripts:
+    columns = ["id_transcript", "title", "transcript_type", "length", "publish_date", "id_company"]
+    tables = [read_whole(part, columns, required=["id_transcript", "transcript_type"]) for part in parts]
+    ids, ledger = _numbers(tables, "id_transcript"), _ledger(tables)
+    types = np.array([_to_type(text) for text in _texts(tables, "transcript_type")], dtype=np.int64)
+    ledger.reject(types == NONE, f"transcript_type is neither {' nor '.join(KINDS)}")
+    _reject_wrong_ids(ledger, ids, "id_transcript")
+    titles = _texts(tables, "title")
+    owners = _owners(types, titles, companies, _numbers(tables, "id_company"), ledger, notes)
+    dates = _texts(tables, "publish_date")
+    published = np.array([_to_published(text) for text in dates], dtype=np.int64)
+    unread = int((published == UNPUBLISHED).sum()) - sum(text is None for text in dates)
+    _note(notes, unread, "publish dates cannot be read")
+    kept = np.flatnonzero(~ledger.rejected())
+    places = np.full(len(types), NONE)
+    places[kept] = np.arange(len(kept))
+    return Transcripts(
+        ids.values[kept],
+        types[kept],
+        owners[kept],
+        published[kept],
+        *([texts[at] for at in kept] for texts in (titles, _texts(tables, "length"), dates)),
+        slots=(places[types == CONVERSATION], places[types == MONOLOGUE]),
+        ledger=ledger,
+    )
+
+
+def _to_type(text: str | None) -> int:
+    folded = (text or "").strip().casefold()
+    return KINDS.index(folded) if folded in KINDS else NONE  # type: ignore[arg-type] - it is one of them
+
+
+def _to_published(text: str | None) -> int:
+    found = None if text is None else parse_published(text)
+    return UNPUBLISHED if found is None else found
+
+
+def _owners(
+    types: Codes, titles: Texts, companies: Named, explicit: Numbers, ledger: Ledger, notes: list[str]
+) -> Codes:
+    """The company of each transcript: the one that it names, else that of its block."""
+    typed = np.flatnonzero(types != NONE)
+    blocks = number_blocks(types[typed])
+    owners, reasons = name_blocks(blocks, types[typed], [titles[at] for at in typed], companies.names)
+    found = np.full(len(types), NONE)
+    found[typed] = owners[blocks]
+    found[explicit.known] = find_codes(companies.ids, explicit)[explicit.known]
+    ledger.unlink(explicit.known & (found == NONE), "id_company names no company")
+    for block, reason in reasons.items():
+        rows = np.zeros(len(types), dtype=np.bool_)
+        rows[typed[blocks == block]] = True
+        rows &= ~explicit.known
+        if rows.any():
+            ledger.unlink(rows, reason)
+            first = next((titles[at] for at in np.flatnonzero(rows)), None)
+            notes.append(f"{int(rows.sum())} transcripts from {first!r} on have no company: {reason}")
+    return found
+
+
+# -- conversations and monologues -------------------------------------------------------------------------------------
+
+
+def _read_items(
+    parts: Sequence[Part],
+    kind: int,
+    companies: Ints,
+    tags: Ints,
+    transcripts: Transcripts,
+    speakers: dict[str, int],
+    notes: list[str],
+) -> Items:
+    name = KINDS[kind]
+    key, sequence = f"id_{name}", f"sequence_{name}"
+    columns = [key, sequence, "id_tag", "id_transcript", "id_company", *(["speaker"] if kind == MONOLOGUE else [])]
+    tables = [read_whole(part, columns, required=[key]) for part in parts]
+    ids, ledger, sequences = _numbers(tables, key), _ledger(tables), _floats(tables, sequence)
+    repeats, again = find_repeats(ids.values, ids.known)
+    ledger.reject(~ids.known, f"{key} is no whole number")
+    ledger.reject(again, f"{key} stands there twice")
+    linked = _link(kind, number_runs(sequences, repeats), _numbers(tables, "id_transcript"), transcripts, ledger, notes)
+    kept = ~ledger.rejected() & ~repeats
+    explicit = find_codes(companies, _numbers(tables, "id_company"))
+    owners = np.where(explicit == NONE, np.append(transcripts.companies, NONE)[linked], explicit)
+    named = _numbers(tables, "id_tag")
+    codes = find_codes(tags, named)
+    _note(notes, int((named.known & (codes == NONE)).sum()), f"rows of {name} name a tag that there is not")
+    tagged = np.flatnonzero((codes != NONE) & ~ledger.rejected())
+    places = np.cumsum(kept) - 1
+    return Items(
+        ids.values[kept],
+        np.flatnonzero(kept),
+        linked[kept],
+        owners[kept],
+        sequences[kept],
+        _speakers(tables, speakers)[kept],
+        (places[chain_starts(repeats)[tagged]], codes[tagged]),
+        ledger,
+    )
+
+
+def _link(
+    kind: int, runs: Codes, explicit: Numbers, transcripts: Transcripts, ledger: Ledger, notes: list[str]
+) -> Codes:
+    """The transcript of each row: the one that it names, else that of its run."""
+    slots = transcripts.slots[kind]
+    by_order, count = link_runs(runs, slots)
+    linked = np.where(explicit.known, find_codes(transcripts.ids, explicit), by_order)
+    ledger.unlink(explicit.known & (linked == NONE), "id_transcript names no transcript")
+    if count != len(slots) and not explicit.known.all():
+        name = KINDS[kind]
+        notes.append(
+            f"there are {count} runs of rows of {name} and {len(slots)} transcripts of that type: "
+            "it is not sure which belong together, so none were linked by their order"
+        )
+        ledger.unlink(linked == NONE, "runs and transcripts do not add up")
+    ledger.unlink((linked == NONE) & (runs == NONE), "it stands before the first row whose sequence is 1")
+    ledger.unlink(linked == NONE, "its transcript was rejected")
+    return linked
+
+
+def find_codes(ids: Ints, wanted: Numbers) -> Codes:
+    """For each wanted id its place in ``ids``, NONE where it is not among them."""
+    if not len(ids):
+        return np.full(len(wanted.values), NONE)
+    order = np.argsort(ids, kind="stable")
+    near = order[np.minimum(np.searchsorted(ids, wanted.values, sorter=order), len(ids) - 1)]
+    return np.where(wanted.known & (ids[near] == wanted.values), near, NONE)
+
+
+def _speakers(tables: Sequence[Table], known: dict[str, int]) -> Codes:
+    """The code of each row's speaker; new ones are added to ``known``."""
+    found: list[Codes] = [np.zeros(0, dtype=np.int64)]
+    for table in tables:
+        if "speaker" not in table.columns:
+            found.append(np.full(table.rows, NONE))
+            continue
+        encoded = table.encoded("speaker")
+        codes = [NONE if text is None or not text.strip() else known.setdefault(text, len(known)) for text in encoded.texts]
+        found.append(np.append(np.array(codes, dtype=np.int64), NONE)[encoded.codes])
+    return np.concatenate(found)
+
+
+# -- columns over all parts -------------------------------------------------------------------------------------------
+
+
+def _ledger(tables: Sequence[Table]) -> Ledger:
+    return Ledger([(table.part.name, table.rows) for table in tables])
+
+
+def _numbers(tables: Sequence[Table], name: str) -> Numbers:
+    found = [table.numbers(name) for table in tables]
+    values = np.concatenate([np.zeros(0, dtype=np.int64), *(each.values for each in found)])
+    return Numbers(values, np.concatenate([np.zeros(0, dtype=np.bool_), *(each.known for each in found)]))
+
+
+def _floats(tables: Sequence[Table], name: str) -> Floats:
+    return np.concatenate([np.zeros(0), *(table.floats(name) for table in tables)])
+
+
+def _texts(tables: Sequence[Table], name: str) -> Texts:
+    return [text for table in tables for text in table.texts(name)]
+
+
+def _note(notes: list[str], count: int, what: str) -> None:
+    if count:
+        notes.append(f"{count} {what}")

@@ -1,0 +1,209 @@
+"""All queries of conversations: imports, what they brought, words."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select, text, update
+
+from signalbox.conversations.models import NUMBER_BITS, StoredImport, company, imports, index, item, item_id, tag
+from signalbox.conversations.models import to_import, transcript, upload
+from signalbox.conversations.schemas import ImportState
+from signalbox.infra.db.bulk import insert_rows
+
+_i = imports.c
+
+PIECE: Final = 1024**2
+"""Bytes in one row of what is kept in pieces."""
+
+ITEM_COLUMNS: Final = ("id", "sequence", "question", "answer", "speaker", "content")
+
+_CURRENT = select(_i.id).where(_i.state == "live")
+_FIND = select(imports).where(_i.id == bindparam("number"))
+_PROGRESS = update(imports).where(_i.id == bindparam("number"))
+_PIECES = select(index.c.name, index.c.data).where(index.c.import_id == bindparam("number"))
+_UPLOADED = select(upload.c.data).where(upload.c.import_id == bindparam("number"), upload.c.piece == bindparam("piece"))
+_ITEMS = select(item).where(item.c.id.in_(bindparam("ids", expanding=True)))
+
+_WORDS = "coalesce(question, '') || ' ' || coalesce(answer, '') || ' ' || coalesce(content, '')"
+_RANGE = "id BETWEEN :low AND :high"
+_LONGEST: Final = 200_000
+"""Characters of a text whose words PostgreSQL takes up; a tsvector holds 1 MB at most."""
+_TAKE_UP: Final = {
+    "sqlite": text(f"INSERT INTO conversation_text (rowid, words) SELECT id, {_WORDS} FROM conversation_item WHERE {_RANGE}"),
+    "postgresql": text(
+        f"INSERT INTO conversation_text SELECT id, to_tsvector('simple', left({_WORDS}, {_LONGEST})) FROM conversation_item WHERE {_RANGE}"
+    ),
+}
+_GIVE_UP: Final = {
+    "sqlite": text(
+        "INSERT INTO conversation_text (conversation_text, rowid, words) "
+        f"SELECT 'delete', id, {_WORDS} FROM conversation_item WHERE {_RANGE}"
+    ),
+    "postgresql": text(f"DELETE FROM conversation_text WHERE {_RANGE}"),
+}
+_SEARCH: Final = {
+    "sqlite": text("SELECT rowid FROM conversation_text WHERE words MATCH :words AND rowid BETWEEN :low AND :high"),
+    "postgresql": text(f"SELECT id FROM conversation_text WHERE words @@ plainto_tsquery('simple', :words) AND {_RANGE}"),
+}
+
+
+# -- imports ----------------------------------------------------------------------------------------------------------
+
+
+def add_import(tx: Connection, *, source: str, actor: str, forced: bool, state: ImportState, now: int) -> int:
+    """A new import; its number."""
+    row = {"state": state, "source": source, "actor": actor, "forced": forced, "created_at": now, "updated_at": now}
+    made = insert(imports).values(**row, swept=False, rows_total=0, rows_done=0, texts_done=0).returning(_i.id)
+    return int(tx.execute(made).scalar_one())
+
+
+def find_import(tx: Connection, number: int) -> StoredImport | None:
+    """An import; None where there is no such one."""
+    row = tx.execute(_FIND, {"number": number}).first()
+    return None if row is None else to_import(row)
+
+
+def find_imports(tx: Connection, *, before: int | None, limit: int) -> list[StoredImport]:
+    """Imports, newest first."""
+    query = select(imports).order_by(_i.id.desc()).limit(limit)
+    return [to_import(row) for row in tx.execute(query if before is None else query.where(_i.id < before))]
+
+
+def current_import(tx: Connection) -> int:
+    """The number of the import that readers see; 0 while there is none."""
+    return tx.execute(_CURRENT).scalar() or 0
+
+
+def change_import(tx: Connection, number: int, *, now: int, **values: Any) -> None:
+    """Write down how far an import is."""
+    tx.execute(_PROGRESS.values(**values, updated_at=now), {"number": number})
+
+
+def make_live(tx: Connection, number: int, *, now: int) -> None:
+    """Let readers see an import instead of the one before."""
+    tx.execute(update(imports).where(_i.state == "live").values(state="replaced", updated_at=now))
+    change_import(tx, number, state="live", live_at=now, now=now)
+
+
+def find_leftovers(tx: Connection, *, replaced_before: int, untouched_since: int) -> list[StoredImport]:
+    """Imports whose rows nobody needs any more: replaced or failed, or given up in the middle."""
+    old = (_i.state.in_(["replaced", "failed", "unchanged"])) & (_i.updated_at < replaced_before)
+    stuck = (_i.state == "loading") & (_i.updated_at < untouched_since)
+    return [to_import(row) for row in tx.execute(select(imports).where(~_i.swept, old | stuck).order_by(_i.id))]
+
+
+def next_unread(tx: Connection) -> StoredImport | None:
+    """The live import, if words of it are still to be taken up; locked until the transaction ends."""
+    query = select(imports).where(_i.state == "live", _i.texts_done < _i.rows_total).with_for_update()
+    row = tx.execute(query).first()
+    return None if row is None else to_import(row)
+
+
+# -- what an import brings --------------------------------------------------------------------------------------------
+
+
+def add_items(tx: Connection, rows: Sequence[Sequence[Any]]) -> None:
+    """Insert items, in the order of ``ITEM_COLUMNS``."""
+    insert_rows(tx, item, ITEM_COLUMNS, rows)
+
+
+def add_named(tx: Connection, table: Table, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Insert companies, tags or transcripts."""
+    insert_rows(tx, table, ("import_id", "rank", *columns), rows)
+
+
+def add_piece(tx: Connection, number: int, name: str, piece: int, data: bytes) -> None:
+    """Insert a piece of an array."""
+    tx.execute(insert(index).values(import_id=number, name=name, piece=piece, data=data))
+
+
+def read_arrays(tx: Connection, number: int) -> dict[str, bytes]:
+    """The contents of all arrays of an import, by name."""
+    found: dict[str, list[bytes]] = {}
+    for name, data in tx.execute(_PIECES.order_by(index.c.name, index.c.piece), {"number": number}):
+        found.setdefault(name, []).append(data)
+    return {name: b"".join(pieces) for name, pieces in found.items()}
+
+
+def read_names(tx: Connection, number: int, table: Table) -> list[str]:
+    """Names of companies or tags, by rank."""
+    query = select(table.c.name).where(table.c.import_id == number).order_by(table.c.rank)
+    return list(tx.execute(query).scalars())
+
+
+def read_ranked(tx: Connection, number: int, table: Table, ranks: Sequence[int]) -> dict[int, Any]:
+    """Rows of companies or transcripts, by rank; few at a time."""
+    query = select(table).where(table.c.import_id == number, table.c.rank.in_(ranks))
+    return {row.rank: row for row in tx.execute(query)}
+
+
+def read_items(tx: Connection, ids: Sequence[int]) -> dict[int, Any]:
+    """Items by id; few at a time."""
+    return {row.id: row for row in tx.execute(_ITEMS, {"ids": list(ids)})} if ids else {}
+
+
+def add_upload(tx: Connection, number: int, piece: int, data: bytes) -> None:
+    """Insert a piece of a zip file."""
+    tx.execute(insert(upload).values(import_id=number, piece=piece, data=data))
+
+
+def read_upload(tx: Connection, number: int, piece: int) -> bytes | None:
+    """A piece of a zip file; None behind the last."""
+    found: bytes | None = tx.execute(_UPLOADED, {"number": number, "piece": piece}).scalar()
+    return found
+
+
+# -- words ------------------------------------------------------------------------------------------------------------
+
+
+def take_up_words(tx: Connection, number: int, *, first: int, count: int) -> None:
+    """Make the words of so many items findable."""
+    tx.execute(_TAKE_UP[tx.dialect.name], _bounds(number, first, count))
+
+
+def find_words(tx: Connection, number: int, words: Iterable[str]) -> list[int]:
+    """Numbers of the items of an import that have all of some words; these are letters, digits and ``_`` only."""
+    joined = " ".join(words if tx.dialect.name == "postgresql" else (f'"{word}"' for word in words))
+    bounds = _bounds(number, 0, 1 << NUMBER_BITS)
+    found = tx.execute(_SEARCH[tx.dialect.name], {**bounds, "words": joined}).scalars()
+    return [each - bounds["low"] for each in found]
+
+
+def _bounds(number: int, first: int, count: int) -> dict[str, int]:
+    low = item_id(number, first)
+    return {"low": low, "high": low + count - 1}
+
+
+# -- what nobody needs any more ---------------------------------------------------------------------------------------
+
+
+def sweep_import(tx: Connection, of: StoredImport, *, limit: int, keep_upload: bool = False) -> int:
+    """Delete some of what an import brought; how much that was, 0 once nothing is left."""
+    last = tx.execute(select(func.max(item.c.id)).where(item.c.id.between(*_bounds(of.id, 0, 1 << NUMBER_BITS).values())))
+    newest: int | None = last.scalar()
+    if newest is not None:
+        return _sweep_items(tx, of, newest, limit)
+    for table in (*(() if keep_upload else (upload,)), index, company, tag, transcript):
+        keys = list(table.primary_key)
+        some = select(*keys).where(table.c.import_id == of.id).limit(8 if table in {upload, index} else limit)
+        rows = [dict(row._mapping) for row in tx.execute(some)]  # noqa: SLF001 - a public attribute with an underscore
+        if rows:
+            _delete_rows(tx, table, rows)
+            return len(rows)
+    return 0
+
+
+def _sweep_items(tx: Connection, of: StoredImport, newest: int, limit: int) -> int:
+    """The last ones first, so that what is left goes on from number 0."""
+    first = max(0, newest - item_id(of.id, 0) + 1 - limit)
+    readable = min(of.texts_done, newest - item_id(of.id, 0) + 1)
+    if readable > first:
+        tx.execute(_GIVE_UP[tx.dialect.name], _bounds(of.id, first, readable - first))
+        tx.execute(_PROGRESS.values(texts_done=first), {"number": of.id})
+    return tx.execute(delete(item).where(item.c.id.between(item_id(of.id, first), newest))).rowcount
+
+
+def _delete_rows(tx: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    keys = [column for column in table.primary_key]
+    statement = delete(table).where(*(column == bindparam(f"b_{column.name}") for column in keys))
+    tx.execute(statement, [{f"b_{name}": value for name, value in row.items()} for row in rows])
