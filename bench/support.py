@@ -66,6 +66,8 @@ class Candidate:
     start: Start
     path: str = "/categories/MLA97994"
     proof: tuple[str, str] | None = None
+    shares_core: bool = False
+    """Whether what it needs runs in processes that are not its own, so that its core is never its own either."""
 
 
 def require(*names: str) -> None:

@@ -1,31 +1,29 @@
-"""Whole answers over ASGI, with and without the extension of our own server; streams and tunnels have tests at the
-socket in test_proxy_bodies.py and test_websocket.py."""
-
-from collections.abc import MutableMapping
-from typing import Any
+"""What is recorded of answers that break off; streams and tunnels have tests at the socket in test_proxy_bodies.py and
+test_websocket.py."""
 
 import pytest
 
-from signalbox.core.asgi import WHOLE_ANSWER
-from signalbox.gateway.relay import send_whole
+from signalbox.gateway.body import ClientGoneError
+from signalbox.gateway.errors import BodyTooLargeError
+from signalbox.gateway.relay import _status_of_broken
+from signalbox.infra.http import ConnectionBrokenError, HttpClientError, InvalidResponseError, ResponseTimeoutError
 
-Message = MutableMapping[str, Any]
+
+def caused(cause: Exception) -> HttpClientError:
+    error = ConnectionBrokenError("the request body broke off")
+    error.__cause__ = cause
+    return error
 
 
 @pytest.mark.parametrize(
-    ("scope", "kinds"),
+    ("error", "status"),
     [
-        ({"extensions": {WHOLE_ANSWER: None}}, [WHOLE_ANSWER]),
-        ({"extensions": {}}, ["http.response.start", "http.response.body"]),
-        ({}, ["http.response.start", "http.response.body"]),
+        (ResponseTimeoutError("too late"), 504),
+        (ConnectionBrokenError("gone"), 502),
+        (InvalidResponseError("garbage"), 502),
+        (caused(ClientGoneError("left")), 499),
+        (caused(BodyTooLargeError("much")), 413),
     ],
 )
-async def test_a_whole_answer_is_one_message_where_the_server_takes_that(scope: Any, kinds: list[str]) -> None:
-    sent: list[Message] = []
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    await send_whole(scope, send, status=201, headers=[(b"a", b"b")], body=b"abc")
-    assert [message["type"] for message in sent] == kinds
-    assert (sent[0]["status"], sent[0]["headers"], sent[-1]["body"]) == (201, [(b"a", b"b")], b"abc")
+def test_who_broke_the_answer_off_is_told_apart(error: HttpClientError, status: int) -> None:
+    assert _status_of_broken(error) == status

@@ -73,7 +73,7 @@ class Importer:
         await self._add_index(found, made)
         await self._add_items(dataset, found)
         report = json.dumps(found.report)
-        await self._write(_go_live, self._number, report, self._context, now=self._now())
+        await self._write(_go_live, self._number, report, found.rows, self._context, now=self._now())
         return await self._told()
 
     async def take_up_words(self) -> None:
@@ -180,8 +180,8 @@ def _add_items(tx: Connection, number: int, rows: Sequence[Sequence[Any]], done:
     store.change_import(tx, number, rows_done=done, now=now)
 
 
-def _go_live(tx: Connection, number: int, report: str, context: Context, *, now: int) -> None:
-    store.change_import(tx, number, report=report, now=now)
+def _go_live(tx: Connection, number: int, report: str, rows: int, context: Context, *, now: int) -> None:
+    store.change_import(tx, number, report=report, rows_done=rows, now=now)
     store.make_live(tx, number, now=now)
     data = {"import": number, **summarize(json.loads(report))}
     publish(tx, Event("conversations.imported", data), now=now)
@@ -213,8 +213,6 @@ def _batches(
                 for first, some in _slices(rows, pace):
                     yield some, done + min(first + len(some), table.rows)
                 done += table.rows
-                if done and not rows:
-                    yield [], done
 
 
 def _known(values: list[float]) -> list[float | None]:

@@ -38,9 +38,10 @@ def find_repeats(keys: Ints, known: Bools) -> tuple[Bools, Bools]:
     return repeats, again[chain_starts(repeats)] if len(keys) else again
 
 
-def chain_starts(repeats: Bools) -> Ints:
+def chain_starts(repeats: Bools) -> Codes:
     """For each row the one whose id it repeats, itself where it repeats none."""
-    return chain_starts(repeats)
+    positions = np.arange(len(repeats))
+    return np.maximum.accumulate(np.where(repeats, 0, positions))
 
 
 def number_runs(sequences: Floats, repeats: Bools) -> Codes:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from typing import NamedTuple
 
-from signalbox.core.asgi import TAKE_OVER, ErrorResponder, Receive, Scope, Send
+from signalbox.core.asgi import TAKE_OVER, ErrorResponder, Receive, Scope, Send, answer
 from signalbox.core.errors import SignalboxError
 from signalbox.core.proxies import TrustedProxies
 from signalbox.core.times import MICROSECONDS
@@ -19,7 +19,7 @@ from signalbox.gateway.limits import UpstreamLimits
 from signalbox.gateway.parts import Parts
 from signalbox.gateway.paths import canonical
 from signalbox.gateway.recorder import Recorder
-from signalbox.gateway.relay import CLIENT_CLOSED_REQUEST, Relay, send_whole
+from signalbox.gateway.relay import CLIENT_CLOSED_REQUEST, Relay
 from signalbox.gateway.routing import RoutingTable, Upstream
 from signalbox.gateway.watch import ClientWatch, WaitingCalls
 from signalbox.infra.clock import Clock
@@ -156,7 +156,7 @@ def _deliver(
     """Send an answer that is whole, with the headers of ``told`` besides its own."""
     headers = _answer_headers(exchange, response, told)
     exchange.response_bytes = len(body)
-    return send_whole(scope, send, status=response.status, headers=headers, body=body)
+    return answer(scope, send, status=response.status, headers=headers, body=body)
 
 
 def _may_have_body(special: Special) -> bool:

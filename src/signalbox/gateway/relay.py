@@ -1,8 +1,6 @@
 """Passes an answer on to the client: whole, piece by piece, or as a tunnel."""
 
-from collections.abc import Awaitable
-
-from signalbox.core.asgi import TAKE_OVER, WHOLE_ANSWER, Scope, Send
+from signalbox.core.asgi import TAKE_OVER, Scope, Send
 from signalbox.gateway.body import ClientGoneError
 from signalbox.gateway.dispatch import Dispatcher, own_failure
 from signalbox.gateway.exchange import Exchange
@@ -16,18 +14,6 @@ CLIENT_CLOSED_REQUEST = 499
 """Recorded where the client left first; nginx uses the same number."""
 
 SWITCHING_PROTOCOLS, CONTENT_TOO_LARGE, BAD_GATEWAY, GATEWAY_TIMEOUT = 101, 413, 502, 504
-
-
-def send_whole(scope: Scope, send: Send, *, status: int, headers: list[Header], body: bytes) -> Awaitable[None]:
-    """Send an answer whose body is at hand."""
-    if WHOLE_ANSWER in scope.get("extensions", ()):
-        return send({"type": WHOLE_ANSWER, "status": status, "headers": headers, "body": body})
-    return _send_parts(send, status, headers, body)
-
-
-async def _send_parts(send: Send, status: int, headers: list[Header], body: bytes) -> None:
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
 
 
 class Relay:

@@ -108,12 +108,8 @@ def compare(of: Watched, seen: Sighting | None, *, missing_after: int) -> Differ
     if not is_visible and not of.missed:
         return None
     error = to_text(seen.message or "failed at the provider") if status == "Error" else None
-    return Difference(of, status, phase_of(status), error, raw, flag, 0, is_visible)
-
-
-def phase_of(status: Status) -> Phase:
-    """What is to be done with a task that a poll found so."""
-    return "done" if status in TERMINAL else "submitted"
+    phase: Phase = "done" if status in TERMINAL else "submitted"
+    return Difference(of, status, phase, error, raw, flag, 0, is_visible)
 
 
 def _missed(of: Watched, missing_after: int) -> Difference | None:

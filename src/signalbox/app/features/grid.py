@@ -5,7 +5,8 @@ from sqlalchemy import Connection
 from signalbox.app.features import Feature
 from signalbox.app.settings import Settings
 from signalbox.auth.security import Guard
-from signalbox.grid import doors, intake, measurement_routes, routes
+from signalbox.grid import doors, intake
+from signalbox.grid.routes import components, measurements
 from signalbox.infra.context import Context
 from signalbox.ops.retention import Sweep
 
@@ -15,8 +16,8 @@ def build(context: Context, _settings: Settings, guard: Guard) -> Feature:
     return Feature(
         "grid",
         routers=[
-            routes.build_router(context, guard),
-            measurement_routes.build_measurement_router(context, guard),
+            components.build_router(context, guard),
+            measurements.build_router(context, guard),
         ],
         doors=doors.doors(),
         sweeps=[Sweep("grid_tail", context.db, _fold)],

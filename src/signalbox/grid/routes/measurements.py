@@ -35,7 +35,7 @@ def to_wanted(
     return Wanted(component_id, measurement_type, first, None if until is None else to_micros(until))
 
 
-def build_measurement_router(context: Context, guard: Guard) -> APIRouter:
+def build_router(context: Context, guard: Guard) -> APIRouter:
     """The routes below ``/api/measurements``."""
     router = APIRouter(prefix="/api/measurements", tags=["grid"])
 

@@ -3,11 +3,6 @@
 import json
 from typing import Any
 
-import pytest
-
-from signalbox.core.errors import InvalidError
-from signalbox.grid.errors import BatchTooLongError
-from signalbox.grid.routes import MOST_ROWS, parse_rows, to_csv
 from tests.grid.conftest import LINE, Grid
 
 TRANSFORMER = {
@@ -129,13 +124,3 @@ async def test_each_imported_row_has_its_own_result(grid: Grid) -> None:
     short = b"component_type,name\nLINE\n"
     answer = await grid.call("POST", "/api/components/import", raw=short, Content_Type="text/csv")
     assert (answer.status, "line 2 has 1 cells" in body(answer)["detail"]) == (400, True)
-
-
-def test_rows_are_read_and_written() -> None:
-    rows = [{"a": "1", "b": "x,\n"}, {"a": "", "b": "ü"}]
-    assert parse_rows(to_csv(rows).encode(), is_csv=True) == rows
-    for wrong in (b"{}", b"[1]", b"[", b"\xff"):
-        with pytest.raises(InvalidError):
-            parse_rows(wrong, is_csv=False)
-    with pytest.raises(BatchTooLongError):
-        parse_rows(b"[" + b"{}," * MOST_ROWS + b"{}]", is_csv=False)
