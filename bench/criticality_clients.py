@@ -18,13 +18,18 @@ PATIENCE = 30.0
 """Seconds by which whatever was asked must be answered."""
 
 
+Answer = tuple[bytes, float]
+"""A body, and when it came on ``time.perf_counter``."""
+Answers = list[asyncio.Future[Answer]]
+
+
 class Line(asyncio.Protocol):
     """A connection over which one request at a time is sent; it notes when its answer came."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._came = b""
-        self._answered: asyncio.Future[tuple[bytes, float]] = self._loop.create_future()
+        self._answered: asyncio.Future[Answer] = self._loop.create_future()
 
     def connection_made(self, transport: Any) -> None:
         """Keep the transport."""
@@ -44,16 +49,18 @@ class Line(asyncio.Protocol):
             self._answered.set_exception(ConnectionError("the server ended the connection"))
             self._answered.exception()  # it is no news where nobody waits
 
-    def send(self, request: bytes) -> asyncio.Future[tuple[bytes, float]]:
+    def send(self, request: bytes) -> asyncio.Future[Answer]:
         """Send a request; the future's result is the body of its answer, and when that came."""
         self._answered = self._loop.create_future()
         self.transport.write(request)
         return self._answered
 
     def _settle(self, head: bytes, body: bytes) -> None:
+        if self._answered.done():
+            return
         if not head.startswith(b"HTTP/1.1 200 "):
             self._answered.set_exception(RuntimeError(f"{head!r} {body!r}"))
-        elif not self._answered.done():
+        else:
             self._answered.set_result((body, time.perf_counter()))
 
 
@@ -143,7 +150,7 @@ class Crowd:
             some = self._tokens[start : start + AT_ONCE]
             self._lines += await asyncio.gather(*(open_line(self._url) for _ in some))
 
-    def wait(self) -> list[asyncio.Future[tuple[bytes, float]]]:
+    def wait(self) -> Answers:
         """Let all ask, and wait."""
         pairs = zip(self._lines, self._tokens, strict=True)
         return [line.send(get(f"{self._url}?wait={WAIT}", token)) for line, token in pairs]
@@ -152,6 +159,10 @@ class Crowd:
         """Let all wait for ``settle`` seconds, change the level, and see when each hears of it."""
         answers = self.wait()
         await asyncio.sleep(settle)
+        return await self.tell(producer, answers, level=level)
+
+    async def tell(self, producer: str, answers: Answers, *, level: int) -> Wave:
+        """Change the level for those who wait already; raises RuntimeError where somebody heard of anything else."""
         if any(answer.done() for answer in answers):
             msg = "somebody was answered before anything had changed"
             raise RuntimeError(msg)

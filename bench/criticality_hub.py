@@ -58,9 +58,7 @@ async def _make_tokens(settings: Settings, apps: int) -> list[str]:
 
 def _insert(tx: Connection, apps: int, *, at: int) -> list[str]:
     return [
-        service.create_token(
-            tx, app=f"app-{number:05d}", scopes=SCOPES, expires_at=None, actor="bench", at=at
-        ).text
+        service.create_token(tx, app=f"app-{number:05d}", scopes=SCOPES, expires_at=None, actor="bench", at=at).text
         for number in range(apps)
     ]
 

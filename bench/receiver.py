@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlsplit
 
 _MARK = re.compile(rb"\((\w+-\d+)\)")
@@ -74,11 +75,10 @@ async def receiving() -> AsyncIterator[Receiver]:
 class _Incoming(asyncio.Protocol):
     def __init__(self, receiver: Receiver) -> None:
         self._receiver, self._buffer = receiver, b""
-        self._transport: asyncio.Transport | None = None
+        self._transport: Any = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = transport  # uvloop's is no asyncio.Transport
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -90,7 +90,7 @@ class _Incoming(asyncio.Protocol):
                 return
             body, self._buffer = self._buffer[end + len(_END) : whole], self._buffer[whole:]
             answer = self._receiver.take(head, body)
-            if answer and self._transport is not None:
+            if answer:
                 self._transport.write(answer)
 
 

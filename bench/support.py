@@ -32,6 +32,8 @@ MISSING = 2
 """Exit status when the machine lacks something."""
 
 INSTALL = {
+    "etcd": "apt-get install etcd-server",
+    "redis-server": "apt-get install redis-server",
     "nginx": "apt-get install nginx-light",
     "caddy": "apt-get install caddy, or https://caddyserver.com/docs/install",
     "wrk": "apt-get install wrk",

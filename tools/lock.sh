@@ -19,9 +19,9 @@ pin() { # pin FILE ARGUMENT...
 
 # dev.txt is resolved first; the others are parts of it, held to the same versions.
 same=(--constraints requirements/dev.txt)
-pin dev.txt --extra postgresql --extra redis --extra dev --group build # tests, checks, demo
+pin dev.txt --extra postgresql --extra redis --extra rabbitmq --extra apprise --extra data --extra dev --group build # tests, checks, demo
 UPGRADE=
-pin runtime.txt --extra postgresql --extra redis "${same[@]}"          # the container image
+pin runtime.txt --extra postgresql --extra redis --extra rabbitmq --extra data "${same[@]}" # the container image
 pin bench.txt --extra bench "${same[@]}"                 # what the peers in bench/ need, on top of dev.txt
 uv pip compile --quiet --universal --generate-hashes --only-binary :all: --group build --python-version 3.11 \
     --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" "${same[@]}" \

@@ -1,4 +1,4 @@
-"""The hot paths of measurements (raw ASGI): one reading, and many."""
+"""What is taken in durably (raw ASGI): one reading, many, and orders of reports."""
 
 import asyncio
 import json
@@ -11,11 +11,12 @@ from sqlalchemy import Connection
 from signalbox.auth.doors import Accepted, Asked, Door, Parameter
 from signalbox.auth.principal import Principal
 from signalbox.core.errors import Fault, InvalidError, UnprocessableError
-from signalbox.grid import intake
+from signalbox.grid import intake, reports
 from signalbox.grid.errors import BatchTooLongError
-from signalbox.grid.schemas import BatchResult, NewReading, ReadingOut
+from signalbox.grid.schemas import BatchResult, NewReading, NewReport, ReadingOut, ReportOut
 
 PATH: Final = "/api/measurements"
+REPORTS: Final = "/api/reports"
 WRITE: Final = "grid:write"
 TAGS: Final = ("grid",)
 
@@ -34,7 +35,7 @@ class Batch(msgspec.Struct):
 
 
 def doors() -> list[Door[Any]]:
-    """What takes measurements in."""
+    """What takes measurements and orders in."""
     one: Door[Any] = Door(
         method="POST",
         path=PATH,
@@ -63,7 +64,19 @@ def doors() -> list[Door[Any]]:
         max_body=MAX_BATCH,
         tags=TAGS,
     )
-    return [one, many]
+    order = Door(
+        method="POST",
+        path=REPORTS,
+        scope=WRITE,
+        body=NewReport,
+        handle=_order,
+        summary="Order a report; GET it with ?wait=30",
+        answer=ReportOut,
+        status=202,
+        idempotent=True,
+        tags=TAGS,
+    )
+    return [one, many, order]
 
 
 async def _decode_one(asked: Asked) -> NewReading:
@@ -91,6 +104,11 @@ def _accept(tx: Connection, new: NewReading, _principal: Principal, now: int) ->
 
 def _accept_many(tx: Connection, batch: Batch, _principal: Principal, now: int) -> Accepted:
     return Accepted(200, intake.accept_many(tx, batch.rows, all_or_nothing=batch.all_or_nothing, now=now))
+
+
+def _order(tx: Connection, new: NewReport, principal: Principal, now: int) -> Accepted:
+    made = reports.order(tx, new, by=principal.actor, now=now)
+    return Accepted(202, made, f"{REPORTS}/{made.id}")
 
 
 def split_rows(content: bytes) -> list[bytes]:

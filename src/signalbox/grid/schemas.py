@@ -1,5 +1,6 @@
 """What goes over the wire."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
@@ -85,40 +86,41 @@ class BatchResult(msgspec.Struct, frozen=True):
     """In the order of the batch."""
 
 
-class NewReport(BaseModel):
+@dataclass(frozen=True, slots=True)
+class NewReport:
     """A report to be made."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    start_date: Annotated[str, Field(max_length=40)]
+    start_date: Annotated[str, msgspec.Meta(max_length=40)]
     """A date, or a time; without a zone of its own it is one of ``timezone``. Included."""
-    end_date: Annotated[str, Field(max_length=40)]
+    end_date: Annotated[str, msgspec.Meta(max_length=40)]
     """Likewise; not included."""
-    timezone: Annotated[str, Field(max_length=60)] = "UTC"
+    timezone: Annotated[str, msgspec.Meta(max_length=60)] = "UTC"
     """A name of the IANA database, such as Europe/Berlin: its days are those of the report."""
-    name: Name | None = None
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[^\x00]*$")] | None = None
 
 
 ReportStatus = Literal["pending", "running", "completed", "failed"]
 
 
-class ReportOut(BaseModel):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportOut:
     """A report."""
 
     id: int
     name: str | None
-    start_date: AwareDatetime
-    end_date: AwareDatetime
+    start_date: datetime
+    end_date: datetime
     timezone: str
     status: ReportStatus
     progress: float
     """From 0 to 1."""
     error: str | None
     created_by: str
-    created_at: AwareDatetime
-    ended_at: AwareDatetime | None
+    created_at: datetime
+    ended_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportDetail(ReportOut):
     """A report with what it says."""
 

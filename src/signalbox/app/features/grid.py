@@ -5,9 +5,12 @@ from sqlalchemy import Connection
 from signalbox.app.features import Feature
 from signalbox.app.settings import Settings
 from signalbox.auth.security import Guard
-from signalbox.grid import doors, intake
-from signalbox.grid.routes import components, measurements
+from signalbox.grid import doors, intake, jobs
+from signalbox.grid import reports as report_service
+from signalbox.grid.routes import components, measurements, reports
 from signalbox.infra.context import Context
+from signalbox.infra.events import Subscriber
+from signalbox.infra.jobs import DEAD
 from signalbox.ops.retention import Sweep
 
 
@@ -15,11 +18,10 @@ def build(context: Context, _settings: Settings, guard: Guard) -> Feature:
     """All of it."""
     return Feature(
         "grid",
-        routers=[
-            components.build_router(context, guard),
-            measurements.build_router(context, guard),
-        ],
+        routers=[each.build_router(context, guard) for each in (components, measurements, reports)],
         doors=doors.doors(),
+        kinds=jobs.build_kinds(context),
+        subscribers=[Subscriber("grid.reports", [DEAD], report_service.follow_death)],
         sweeps=[Sweep("grid_tail", context.db, _fold)],
     )
 
