@@ -76,7 +76,7 @@ def _length(head: bytes) -> int:
 async def open_line(url: str) -> Line:
     """Connect to the server of an address."""
     there = urlsplit(url)
-    _, line = await asyncio.get_running_loop().create_connection(Line, there.hostname, there.port)
+    _, line = await asyncio.get_running_loop().create_connection(Line, there.hostname or "", there.port or 80)
     return line
 
 

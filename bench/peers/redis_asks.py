@@ -9,9 +9,9 @@ import redis.asyncio
 from fastapi import FastAPI, Header, HTTPException
 
 apps = {token: name for name, token in enumerate(Path(os.environ["TOKENS"]).read_text().split())}
-told: dict[int, bytes] = {}
+told: dict[int, str] = {}
 asks: Counter[int] = Counter()
-server = redis.asyncio.Redis.from_url(os.environ["REDIS"], max_connections=64)
+server = redis.asyncio.Redis.from_url(os.environ["REDIS"], max_connections=64, decode_responses=True)
 app = FastAPI()
 
 
@@ -22,8 +22,8 @@ async def ask(token: Annotated[str, Header()]) -> dict[str, str]:
     if name is None:
         raise HTTPException(401)
     asks[name] += 1
-    level: bytes = await server.get(os.environ["KEY"]) or b""
+    level = str(await server.get(os.environ["KEY"]))
     if told.get(name) == level:
         return {}
     told[name] = level
-    return {"level": level.decode()}
+    return {"level": level}

@@ -71,13 +71,21 @@ def hand_over(server: Server, first: int) -> set[int]:
 
 
 def count(server: Server, status: str) -> int:
-    return len(ask(f"{server.url}/api/tasks?limit=500&status={quote(status)}").json)
+    """All tasks in this status: one page after the other."""
+    address, found = f"/api/tasks?limit=500&status={quote(status)}", 0
+    while True:
+        answer = ask(server.url + address)
+        found += len(answer.json)
+        if "link" not in answer.headers:
+            return found
+        address = answer.headers["link"].partition("<")[2].partition(">")[0]
 
 
 def check(server: Server, provider: str, accepted: set[int]) -> None:
     """All that was accepted is completed, and went to the provider once."""
     until(lambda: not count(server, "Not Started") and not count(server, "In Progress"), within=90)
     assert count(server, "Error") == 0
+    assert count(server, "Completed") == len(accepted)
     seen = report(provider)
     print(f"{len(accepted)} tasks, calls: {seen['calls']}")  # noqa: T201 - look-ups tell of kills in the middle
     assert seen["doubles"] == {}

@@ -28,11 +28,11 @@ class Grid:
         self._tokens: dict[str, str] = {}
 
     async def call(
-        self, method: str, path: str, body: Any = None, *, scope: str = "manager", raw: bytes | None = None, **more: str
+        self, method: str, path: str, body: Any = None, *, scope: str = "manager", raw: bytes | None = None, **more: Any
     ) -> Answer:
         """A request of an app with a scope; names of headers are spelt with ``_`` for ``-``."""
         content = raw if raw is not None else b"" if body is None else json.dumps(body).encode()
-        headers = {"Content_Type": "application/json", **more}
+        headers: dict[str, str] = {"Content_Type": "application/json", **more}
         fields = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
         if scope:
             if scope not in self._tokens:
@@ -40,7 +40,7 @@ class Grid:
             fields.append((b"Token", self._tokens[scope].encode()))
         return await self.hub.ask(path.encode(), method=method.encode(), headers=fields, body=content)
 
-    async def get(self, path: str, **more: str) -> Any:
+    async def get(self, path: str, **more: Any) -> Any:
         """What a GET answers, which must succeed."""
         answer = await self.call("GET", path, **more)
         assert answer.status == 200, answer.body

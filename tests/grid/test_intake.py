@@ -167,7 +167,8 @@ def test_four_spellings_of_an_instant_are_one(engine: sa.Engine) -> None:
 
 def test_what_cannot_be_taken_is_said(engine: sa.Engine) -> None:
     with lines(engine) as (tx, made):
-        rows = [reading(made[0], 0), reading(made[0], 1, math.nan), reading(99, 2), reading(-1, 3), "no reading"]
+        rows: list[NewReading | str] = [reading(made[0], 0), reading(made[0], 1, math.nan), reading(99, 2)]
+        rows += [reading(-1, 3), "no reading"]
         rows += [reading(made[0], 0, 5.0), reading(made[0], 4, 1e101)]
         result = intake.accept_many(tx, rows, now=NOW)
         assert (result.inserted, result.duplicates, result.rejected) == (1, 1, 5)

@@ -3,6 +3,7 @@
 import math
 from collections import defaultdict
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -33,12 +34,12 @@ def expected(
     rows: list[NewReading], kinds: dict[int, str], start: datetime, end: datetime, zone: str
 ) -> list[dict[str, Any]]:
     info = ZoneInfo(zone)
-    groups = defaultdict(list)
+    groups: dict[tuple[str, str, str], list[NewReading]] = defaultdict(list)
     for row in rows:
         assert row.timestamp is not None
         if start <= row.timestamp < end:
-            day = row.timestamp.astimezone(info).date()
-            groups[day.isoformat(), row.measurement_type, kinds[row.component_id]].append(row)
+            local = row.timestamp.astimezone(info).date()
+            groups[local.isoformat(), row.measurement_type, kinds[row.component_id]].append(row)
     found = []
     for (day, measured, kind), members in sorted(groups.items()):
         values = [row.value for row in members]
@@ -96,9 +97,9 @@ def test_a_report_says_what_a_plain_calculation_says(engine: sa.Engine, data: An
             kinds[made[0]] = "SWITCH"
         zone = data.draw(st.sampled_from(ZONES))
         cuts = sorted(data.draw(st.lists(moment, min_size=2, max_size=4, unique=True)))
-        for start, end in zip(cuts, cuts[1:], strict=False):
+        for start, end in pairwise(cuts):
             assert build(tx, start, end, zone)["daily_averages"] == expected(rows, kinds, start, end, zone)
-        parts = [build(tx, start, end, zone)["daily_averages"] for start, end in zip(cuts, cuts[1:], strict=False)]
+        parts = [build(tx, start, end, zone)["daily_averages"] for start, end in pairwise(cuts)]
         whole = build(tx, cuts[0], cuts[-1], zone)["daily_averages"]
         assert sum(each["count"] for each in whole) == sum(each["count"] for part in parts for each in part)
 

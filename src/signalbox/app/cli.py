@@ -11,8 +11,10 @@ import signalbox
 from signalbox.app import config_commands, server_commands
 from signalbox.app.invocation import Invocation
 from signalbox.auth import commands as auth_commands
+from signalbox.conversations import commands as conversations_commands
 from signalbox.core import errors
 from signalbox.criticality import commands as criticality_commands
+from signalbox.grid import commands as grid_commands
 from signalbox.notifications import commands as notify_commands
 from signalbox.ops import commands as ops_commands
 from signalbox.sandbox import simulate
@@ -78,6 +80,8 @@ def build_cli(invocation: Invocation) -> typer.Typer:
         criticality_commands.build_commands(invocation.open_context, lambda: invocation.settings().criticality),
         name="criticality",
     )
+    app.add_typer(conversations_commands.build_commands(invocation.open_context), name="conversations")
+    app.add_typer(grid_commands.build_commands(invocation.open_context), name="grid")
     app.add_typer(simulate.build_commands(), name="simulate")
     app.add_typer(
         notify_commands.build_commands(invocation.open_context, lambda: invocation.settings().notifications),

@@ -12,7 +12,17 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from signalbox.app import errors
 from signalbox.app.api import build_api, route
 from signalbox.app.background import Background
-from signalbox.app.features import Feature, FeatureFactory, criticality, grid, notifications, ops, statistics, tasks
+from signalbox.app.features import (
+    Feature,
+    FeatureFactory,
+    conversations,
+    criticality,
+    grid,
+    notifications,
+    ops,
+    statistics,
+    tasks,
+)
 from signalbox.app.front import Front
 from signalbox.app.settings import Settings
 from signalbox.app.upkeep import build_sweeps
@@ -54,6 +64,7 @@ FEATURES: tuple[FeatureFactory, ...] = (
     notifications.build,
     tasks.build,
     grid.build,
+    conversations.build,
 )
 """What each process but a mere gateway is made of."""
 

@@ -10,6 +10,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from signalbox.auth.settings import AuthSettings
+from signalbox.conversations.settings import ConversationSettings
 from signalbox.core.logging import LogSettings
 from signalbox.core.secrets import Secret
 from signalbox.core.times import parse_span
@@ -157,6 +158,7 @@ class Settings(BaseSettings):
     cache: CacheStoreSettings = CacheStoreSettings()
     retention: RetentionSettings = RetentionSettings()
     tasks: TasksSettings = TasksSettings()
+    conversations: ConversationSettings = ConversationSettings()
     notifications: NotificationSettings = NotificationSettings()
     budgets: Annotated[list[BudgetSettings], AfterValidator(_check_budgets)] = []
     """How often third-party hosts may be called by everything together, ``[[budgets]]``."""

@@ -1,11 +1,11 @@
 """All queries on users, app tokens, kept secrets and the revision that tells other processes of changes."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
-from sqlalchemy import Connection, Result, Table, func, insert, or_, select, update
-from sqlalchemy import bindparam as bind
+from sqlalchemy import Connection, Result, Table, func, insert, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from signalbox.auth.models import AppToken, HashedPassword, User, app_token, auth_revision, secret, users
@@ -14,6 +14,21 @@ from signalbox.core.times import MINUTE
 
 _CHUNK: Final = 500
 """Values in one ``IN``."""
+
+_USES = {
+    "sqlite": "SELECT value ->> 0 AS token_id, value ->> 1 AS used_at FROM json_each(:rows)",
+    "postgresql": "SELECT CAST(value ->> 0 AS bigint) AS token_id, CAST(value ->> 1 AS bigint) AS used_at"
+    " FROM json_array_elements(CAST(:rows AS json))",
+}
+_TOUCH = {
+    dialect: text(
+        f"UPDATE app_token SET last_used_at = used.used_at FROM ({rows}) AS used"  # noqa: S608 - our names
+        " WHERE app_token.id = used.token_id"
+        " AND (app_token.last_used_at IS NULL OR app_token.last_used_at <= used.used_at - CAST(:minute AS bigint))"
+    )
+    for dialect, rows in _USES.items()
+}
+"""One statement for all tokens: one for each would take the interpreter from the event loop as often."""
 
 
 # -- the revision of users and tokens ---------------------------------------------------------------------------
@@ -142,12 +157,8 @@ def revoke_token(tx: Connection, *, token_id: int, at: int) -> bool:
 
 def touch_tokens(tx: Connection, *, used: Mapping[int, int]) -> None:
     """Note when app tokens (by id) were last used; those noted less than a minute earlier stay as they are."""
-    if not used:
-        return
-    last = app_token.c.last_used_at
-    older = or_(last.is_(None), last <= bind("used_at") - MINUTE)
-    statement = update(app_token).where(app_token.c.id == bind("token_id"), older).values(last_used_at=bind("used_at"))
-    tx.execute(statement, [{"token_id": token_id, "used_at": at} for token_id, at in sorted(used.items())])
+    if used:
+        tx.execute(_TOUCH[tx.dialect.name], {"rows": json.dumps(sorted(used.items())), "minute": MINUTE})
 
 
 # -- kept secrets -----------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from signalbox.conversations import models, store
 from signalbox.conversations.arrays import UNPUBLISHED
-from signalbox.conversations.errors import ConversationNotFoundError, TextsUnreadyError
+from signalbox.conversations.errors import ConversationNotFoundError, TextsUnreadyError, VersionGoneError
 from signalbox.conversations.filters import Filter
 from signalbox.conversations.linking import MONOLOGUE
 from signalbox.conversations.models import item_id
@@ -174,6 +174,8 @@ def read_items(tx: Connection, searcher: Searcher, places: Sequence[int]) -> lis
         some = places[first : first + BATCH]
         ids = [item_id(searcher.version, number) for number in searcher.arrays.numbers[some].tolist()]
         rows = store.read_items(tx, ids)
+        if len(rows) < len(ids):
+            raise VersionGoneError
         tagged = searcher.arrays.tags_of(some)
         found += [
             _to_item(searcher, place, rows[number], codes)
@@ -207,6 +209,8 @@ def _read_transcripts(
     tx: Connection, searcher: Searcher, places: Sequence[int], counts: Mapping[int, int]
 ) -> list[TranscriptOut]:
     arrays, rows = searcher.arrays, store.read_ranked(tx, searcher.version, models.transcript, places)
+    if len(rows) < len(places):
+        raise VersionGoneError
     found = []
     for at in places:
         company, company_id = _company(searcher, int(arrays.transcript_companies[at]))

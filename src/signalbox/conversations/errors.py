@@ -51,6 +51,15 @@ class TextsUnreadyError(UnavailableError):
     code = "texts_unready"
 
 
+class VersionGoneError(UnavailableError):
+    """The version of the data set that was being read was replaced long ago, and its texts are deleted."""
+
+    code = "version_gone"
+
+    def __init__(self) -> None:
+        super().__init__("this version of the data set was replaced and is deleted; ask again")
+
+
 class InvalidQueryError(UnprocessableError):
     """A parameter of the query is not of its form."""
 

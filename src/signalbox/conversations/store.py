@@ -153,6 +153,12 @@ def read_upload(tx: Connection, number: int, piece: int) -> bytes | None:
     return found
 
 
+def delete_upload(tx: Connection, number: int, *, limit: int) -> int:
+    """Delete some pieces of a zip file; how many, 0 once none are left."""
+    some = select(upload.c.piece).where(upload.c.import_id == number).limit(limit)
+    return tx.execute(delete(upload).where(upload.c.import_id == number, upload.c.piece.in_(some))).rowcount
+
+
 # -- words ------------------------------------------------------------------------------------------------------------
 
 

@@ -135,10 +135,7 @@ class AskCounter:
         for minute in list(self._minutes):
             changed = self._changed.pop(minute, set())
             sums = self._minutes[minute]
-            rows = [
-                {"minute": minute, "app": app, "signal": name, "writer": self._writer, "count": sums[app, name]}
-                for app, name in changed
-            ]
+            rows = [store.MinuteAsks(minute, *pair, self._writer, sums[pair]) for pair in changed]
             try:
                 for start in range(0, len(rows), AT_ONCE):
                     await self._context.calls_db.write(store.write_asks, rows[start : start + AT_ONCE])

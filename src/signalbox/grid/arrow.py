@@ -19,6 +19,7 @@ def load_pyarrow() -> Any:
     """
     try:
         import pyarrow as pa  # noqa: PLC0415 - an extra, and slow to import
+        import pyarrow.compute  # noqa: PLC0415
         import pyarrow.csv  # noqa: PLC0415
         import pyarrow.parquet  # noqa: PLC0415
     except ImportError:

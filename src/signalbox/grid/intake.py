@@ -9,7 +9,7 @@ from signalbox.core.errors import Fault, UnprocessableError
 from signalbox.core.times import to_datetime, to_micros
 from signalbox.grid import chunk_store
 from signalbox.grid.errors import ComponentNotFoundError, DuplicateMeasurementError, RejectedBatchError
-from signalbox.grid.merging import Marks, Readings, bucket_starts, buckets_at, join, repeats, sort
+from signalbox.grid.merging import Bucket, Marks, Readings, bucket_starts, buckets_at, join, repeats, sort
 from signalbox.grid.rollups import Index
 from signalbox.grid.schemas import LARGEST_VALUE, BatchResult, NewReading, ReadingOut, RowResult
 from signalbox.grid.series import CODES, LARGEST_ID, WIDTH, to_series
@@ -140,7 +140,7 @@ def _rewrite(tx: Connection, merged: Readings, inserted: Marks) -> None:
     chunk_store.clear_tail(tx, sorted(waiting))
 
 
-def _buckets_of(part: Readings) -> list[chunk_store.Bucket]:
+def _buckets_of(part: Readings) -> list[Bucket]:
     return buckets_at(part, bucket_starts(part))
 
 

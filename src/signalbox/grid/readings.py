@@ -15,7 +15,7 @@ from signalbox.core.times import DAY, to_datetime
 from signalbox.grid import chunk_store
 from signalbox.grid.chunk_store import Span
 from signalbox.grid.downsample import Method, downsample
-from signalbox.grid.merging import Readings, join, sort
+from signalbox.grid.merging import Marks, Readings, join, sort
 from signalbox.grid.models import rollup
 from signalbox.grid.schemas import ReadingOut
 from signalbox.grid.series import CODES, MEASUREMENT_TYPES, WIDTH, MeasurementType, component_of, to_series, type_of
@@ -138,19 +138,20 @@ def decode_position(cursor: str) -> tuple[int, int]:
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         at, series = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-        if type(at) is not int or type(series) is not int or not _BEGINNING <= at < _END or not 0 <= series < _END:
-            raise TypeError
-    except (binascii.Error, ValueError, TypeError, RecursionError) as error:
+    except (binascii.Error, ValueError, TypeError, RecursionError):
+        at, series = None, None
+    if type(at) is not int or type(series) is not int or not _BEGINNING <= at < _END or not 0 <= series < _END:
         msg = "the cursor is not one of this list; take it unchanged from the Link header"
-        raise InvalidCursorError(msg) from error
+        raise InvalidCursorError(msg)
     return at, series
 
 
-def _before(readings: Readings, behind: tuple[int, int] | None) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _before(readings: Readings, behind: tuple[int, int] | None) -> Marks:
     if behind is None:
         return np.ones(len(readings.at), dtype=np.bool_)
     at, series = behind
-    return (readings.at < at) | ((readings.at == at) & (readings.series < series))
+    marks: Marks = (readings.at < at) | ((readings.at == at) & (readings.series < series))
+    return marks
 
 
 def _days(tx: Connection, wanted: Wanted) -> Iterator[int]:

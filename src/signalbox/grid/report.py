@@ -138,7 +138,8 @@ def _group(place: Index, series: Index, kinds: _Kinds) -> Index:
 def _merge(parts: list[Parts], size: int) -> Parts:
     """One part for each group that has any."""
     group = np.concatenate([part.group for part in parts])
-    sums = Sums(*(np.concatenate(columns) for columns in zip(*(part.sums for part in parts), strict=True)))
+    columns: list[Any] = [np.concatenate(column) for column in zip(*(part.sums for part in parts), strict=True)]
+    sums = Sums(*columns)
     merged, hours = merge_groups(sums, group, size), np.zeros(size, np.int64)
     np.bitwise_or.at(hours, group, np.concatenate([part.hours for part in parts]))
     there = np.flatnonzero(merged.n)

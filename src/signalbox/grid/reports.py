@@ -12,7 +12,7 @@ from signalbox.grid.errors import ReportNotFoundError, ReportUnfinishedError
 from signalbox.grid.periods import find_zone, parse_period
 from signalbox.grid.report_store import ReportRow
 from signalbox.grid.schemas import NewReport, ReportDetail, ReportOut, ReportStatus
-from signalbox.infra.events import Event, StoredEvent, publish
+from signalbox.infra.events import Event, Severity, StoredEvent, publish
 from signalbox.infra.jobs import enqueue
 
 KIND: Final = "grid.report"
@@ -157,7 +157,7 @@ def _enqueue(tx: Connection, number: int, run: int, now: int) -> None:
 def _tell(tx: Connection, topic: str, number: int, run: int, now: int) -> None:
     row = _get(tx, number)
     data = {"report": number, "name": row.name, "created_by": row.created_by, "error": row.error}
-    severity = "error" if topic == "report.failed" else "info"
+    severity: Severity = "error" if topic == "report.failed" else "info"
     publish(tx, Event(topic, data, severity, dedup_key=f"{topic}/{number}/{run}"), now=now)
 
 

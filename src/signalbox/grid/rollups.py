@@ -66,7 +66,9 @@ def merge_groups(parts: Sums, group: Index, size: int) -> Sums:
     """Sums of ``size`` groups; ``group`` says for each part, none of them empty, to which it belongs."""
     n = np.bincount(group, weights=parts.n, minlength=size).astype(np.int64)  # weights are exact up to 2**53
     mean = np.bincount(group, weights=parts.n * parts.mean, minlength=size) / np.maximum(n, 1)
-    m2 = np.bincount(group, weights=parts.m2 + parts.n * (parts.mean - mean[group]) ** 2, minlength=size)
+    m2 = np.bincount(group, weights=parts.m2 + parts.n * (parts.mean - mean[group]) ** 2, minlength=size).astype(
+        np.float64
+    )
     low, high = np.full(size, np.inf), np.full(size, -np.inf)
     np.minimum.at(low, group, parts.min)
     np.maximum.at(high, group, parts.max)

@@ -78,3 +78,7 @@ QUEUED = task.c.phase == literal_column("'queued'")
 SUBMITTING = task.c.phase == literal_column("'submitting'")
 UNCLEAR = task.c.phase == literal_column("'unclear'")
 SUBMITTED = task.c.phase == literal_column("'submitted'")
+
+STILL_SUBMITTED = task.c.phase.is_not_distinct_from(literal_column("'submitted'"))
+"""The same of rows that are found by id. Written so that PostgreSQL does not find them by an index of phases instead:
+where it believes that few tasks are submitted, it walks through all of them."""

@@ -17,7 +17,7 @@ from signalbox.infra.limits.budgets import Budgets, Grant
 from signalbox.tasks import pump
 from signalbox.tasks.compare import Difference, Findings, Moves, Watched, sort_out
 from signalbox.tasks.journal import Journal
-from signalbox.tasks.models import SUBMITTED, task
+from signalbox.tasks.models import STILL_SUBMITTED, SUBMITTED, task
 from signalbox.tasks.models import provider as table
 from signalbox.tasks.providers import Provider, Sighting
 from signalbox.tasks.schemas import TERMINAL, Change, to_text
@@ -27,15 +27,18 @@ from signalbox.tasks.verdicts import FAILED
 _c = task.c
 
 PAGE: Final = 2_000
-"""Tasks that are compared and written in one transaction."""
+"""Tasks that are written in one transaction."""
+AT_ONCE: Final = 2
+"""Pages that are compared and written at once: PostgreSQL has a process for each."""
 
 
 class News(NamedTuple):
-    """What an answer changes of one page of tasks."""
+    """What an answer changes of the next tasks."""
 
-    findings: Findings
+    pages: list[Findings]
+    """At most ``AT_ONCE``."""
     last: int | None
-    """The highest id of the page; None where it was empty."""
+    """The highest id of these tasks; None where there are none left."""
 
 
 class Tally(NamedTuple):
@@ -60,7 +63,7 @@ _WATCHED: Final = (
     func.coalesce(_c.sent_at, _c.created_at),
 )
 _MINE: Final = (SUBMITTED, _c.provider == bindparam("provider"))
-_PAGE: Final = select(*_WATCHED).where(*_MINE, _c.id > bindparam("after")).order_by(_c.id).limit(PAGE)
+_PAGE: Final = select(*_WATCHED).where(*_MINE, _c.id > bindparam("after")).order_by(_c.id).limit(PAGE * AT_ONCE)
 _DUE: Final = (
     select(*_WATCHED).where(*_MINE, _c.next_at <= bindparam("now")).order_by(_c.next_at).limit(bindparam("limit"))
 )
@@ -72,8 +75,9 @@ def find_news(
 ) -> News:
     """What an answer changes of the next tasks under way, in the order of their ids, behind ``after``."""
     rows = tx.execute(_PAGE, {"provider": provider, "after": after}).all()
-    findings = sort_out(rows, seen, missing_after=missing_after, began=began)
-    return News(findings, rows[-1][0] if rows else None)
+    parts = (rows[start : start + PAGE] for start in range(0, len(rows), PAGE))
+    pages = [sort_out(part, seen, missing_after=missing_after, began=began) for part in parts]
+    return News(pages, rows[-1][0] if rows else None)
 
 
 def find_due(tx: Connection, providers: Sequence[str], *, now: int, limit: int) -> list[Watched]:
@@ -120,7 +124,7 @@ def _apply(dialect: Dialect) -> Update:
     now = bindparam("now", type_=_c.updated_at.type)
     return (
         update(task)
-        .where(_c.id == said.c.id, _c.status == said.c.old, SUBMITTED)
+        .where(_c.id == said.c.id, _c.status.is_not_distinct_from(said.c.old), STILL_SUBMITTED)
         .values(
             status=said.c.status,
             phase=said.c.phase,
@@ -145,7 +149,9 @@ def _move(dialect: Dialect, *, ends: bool) -> Update:
     phase = {"phase": literal_column("'done'")} if ends else {}
     return (
         update(task)
-        .where(is_bound_id(dialect, _c.id, "ids"), _c.status == bindparam("old"), SUBMITTED)
+        .where(
+            is_bound_id(dialect, _c.id, "ids"), _c.status.is_not_distinct_from(bindparam("old")), STILL_SUBMITTED
+        )
         .values(
             status=bindparam("new"),
             validation_error=null(),
@@ -217,7 +223,7 @@ def _dialect(tx: Connection) -> Dialect:
 
 _NEXT: Final[dict[str, Update]] = {
     dialect: update(task)
-    .where(_c.id.in_(select(bound_rows(dialect, "rows", {"id": _c.id.type}, "asked").c.id)), SUBMITTED)
+    .where(_c.id.in_(select(bound_rows(dialect, "rows", {"id": _c.id.type}, "asked").c.id)), STILL_SUBMITTED)
     .values(next_at=bindparam("next"))
     for dialect in DIALECTS
 }

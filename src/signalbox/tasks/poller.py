@@ -74,10 +74,10 @@ class Poller:
         for name in self._names:
             news = await self._look(name, seen, after=0, began=began)
             while news.last is not None:
-                met |= news.findings.met
+                met.update(*(page.met for page in news.pages))
                 following = self._look(name, seen, after=news.last, began=began)
-                count, news = await asyncio.gather(self._apply(news.findings), following)
-                changed += count
+                news, *counts = await asyncio.gather(following, *map(self._apply, news.pages))
+                changed += sum(counts)
         return len(met), changed
 
     async def _look(self, name: str, seen: dict[str, Sighting], *, after: int, began: int) -> News:

@@ -36,7 +36,7 @@ async def test_a_component_is_added_shown_replaced_changed_and_deleted(grid: Gri
     assert actions == ["component.delete", *["component.change"] * 3, "component.create"]
 
 
-WRONG = (
+WRONG: tuple[Any, ...] = (
     {**TRANSFORMER, "capacity_mva": 0},
     {**TRANSFORMER, "voltage_kv": -1},
     {**TRANSFORMER, "length_km": 4},
@@ -102,7 +102,7 @@ async def test_users_read_and_managers_write(grid: Grid) -> None:
 
 async def test_what_is_exported_can_be_imported(grid: Grid) -> None:
     await grid.call("POST", "/api/components", TRANSFORMER)
-    number = await grid.add(name="=L, 1\n")
+    number, text = await grid.add(name="=L, 1\n"), b""
     for kind in ("csv", "json"):
         text = (await grid.call("GET", f"/api/components/export?format={kind}")).body
         content_type = "text/csv" if kind == "csv" else "application/json"

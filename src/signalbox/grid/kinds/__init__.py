@@ -6,7 +6,7 @@ import inspect
 import pkgutil
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import GetCoreSchemaHandler, TypeAdapter, ValidationError
 from pydantic_core import CoreSchema, core_schema
@@ -23,7 +23,7 @@ def kinds() -> Mapping[str, type[ComponentIn]]:
         module = importlib.import_module(f"{__name__}.{each.name}")
         for value in vars(module).values():
             if inspect.isclass(value) and issubclass(value, ComponentIn) and value.__module__ == module.__name__:
-                (word,) = value.model_fields["component_type"].annotation.__args__  # type: ignore[union-attr] - a Literal
+                (word,) = get_args(value.model_fields["component_type"].annotation)
                 found[word] = value
     return MappingProxyType(found)
 

@@ -1,0 +1,216 @@
+"""Files of readings: CSV, NDJSON and Parquet, a batch of rows after the other."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from signalbox.core.times import to_micros
+from signalbox.grid.arrow import load_pyarrow
+from signalbox.grid.doors import decode_row
+from signalbox.grid.errors import BadFileError
+from signalbox.grid.intake import why_not
+from signalbox.grid.merging import Readings
+from signalbox.grid.rollups import Index
+from signalbox.grid.schemas import LARGEST_VALUE, NewReading
+from signalbox.grid.series import LARGEST_ID, MEASUREMENT_TYPES, WIDTH, to_series
+
+COLUMNS: Final = ("component_id", "timestamp", "value", "measurement_type")
+ROWS: Final = 500_000
+"""Rows in a batch of Parquet: 16 MB as numbers."""
+BLOCK: Final = 16 * 1024 * 1024
+"""Bytes in a batch of CSV."""
+LINES: Final = 50_000
+
+
+class Rejected(NamedTuple):
+    """A row that cannot be taken."""
+
+    row: int
+    """From 1 on, without the line of names."""
+    reason: str
+
+
+class Batch(NamedTuple):
+    """Some rows of a file."""
+
+    readings: Readings
+    rows: Index
+    """Which row each reading was."""
+    rejected: list[Rejected]
+    count: int
+    """How many rows these are."""
+
+
+def read_file(path: Path) -> Iterator[Batch]:
+    """The rows of a file, by the end of its name: .csv, .ndjson, .jsonl or .parquet.
+
+    Raises:
+        BadFileError: it cannot be read as that, or lacks a column.
+        MissingExtraError: PyArrow is not installed.
+    """
+    readers = {".csv": _read_csv, ".parquet": _read_parquet, ".ndjson": _read_ndjson, ".jsonl": _read_ndjson}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        msg = f"{path} is none of {', '.join(sorted(readers))} by its name"
+        raise BadFileError(msg)
+    try:
+        yield from reader(path)
+    except (OSError, ValueError) as error:  # PyArrow's errors are ValueErrors
+        if isinstance(error, BadFileError):
+            raise
+        msg = f"{path} cannot be read: {error}"
+        raise BadFileError(msg) from error
+
+
+def count_rows(path: Path) -> int | None:
+    """How many rows a file has, where it says so itself."""
+    if path.suffix.lower() != ".parquet":
+        return None
+    try:
+        return int(load_pyarrow().parquet.read_metadata(path).num_rows)
+    except (OSError, ValueError) as error:
+        msg = f"{path} cannot be read: {error}"
+        raise BadFileError(msg) from error
+
+
+def _read_parquet(path: Path) -> Iterator[Batch]:
+    pa = load_pyarrow()
+    with pa.parquet.ParquetFile(path) as file:
+        _check_columns(path, file.schema_arrow.names)
+        zone = file.schema_arrow.field("timestamp").type
+        if pa.types.is_timestamp(zone) and zone.tz is None:
+            msg = f"{path} has times without a zone; write them as timestamps in UTC"
+            raise BadFileError(msg)
+        first = 1
+        for batch in file.iter_batches(ROWS, columns=list(COLUMNS)):
+            yield _convert(batch, np.arange(first, first + batch.num_rows), [])
+            first += batch.num_rows
+
+
+def _read_csv(path: Path) -> Iterator[Batch]:
+    """All cells are read as texts: a cell that is no number rejects its row and not the file."""
+    pa = load_pyarrow()
+    wrong: list[Rejected] = []
+
+    def note(row: Any) -> str:
+        reason = f"the line has {row.actual_columns} cells, the first has {row.expected_columns} names"
+        wrong.append(Rejected(row.number - 1, reason))
+        return "skip"
+
+    with pa.csv.open_csv(
+        path,
+        read_options=pa.csv.ReadOptions(use_threads=False, block_size=BLOCK),
+        parse_options=pa.csv.ParseOptions(invalid_row_handler=note),
+        convert_options=pa.csv.ConvertOptions(
+            column_types=dict.fromkeys(COLUMNS, pa.string()), strings_can_be_null=False
+        ),
+    ) as reader:
+        _check_columns(path, reader.schema.names)
+        first = 1
+        for batch in reader:
+            skipped, wrong = wrong, []
+            count = batch.num_rows + len(skipped)
+            rows = np.setdiff1d(np.arange(first, first + count), [each.row for each in skipped], assume_unique=True)
+            yield _convert(batch.select(list(COLUMNS)), rows, skipped)
+            first += count
+
+
+def _read_ndjson(path: Path) -> Iterator[Batch]:
+    rows: list[tuple[int, NewReading]] = []
+    wrong: list[Rejected] = []
+    number = taken = 0
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            _sort_in(number, line, rows, wrong)
+            if number - taken >= LINES:
+                yield _to_batch(rows, wrong, number - taken)
+                rows, wrong, taken = [], [], number
+    yield _to_batch(rows, wrong, number - taken)
+
+
+def _sort_in(number: int, line: bytes, rows: list[tuple[int, NewReading]], wrong: list[Rejected]) -> None:
+    if not line.strip():
+        return
+    row = decode_row(line)
+    reason = row if isinstance(row, str) else why_not(row)
+    if reason is None and not isinstance(row, str):
+        reason = "the row has no timestamp" if row.timestamp is None else None
+        if reason is None:
+            rows.append((number, row))
+    if reason is not None:
+        wrong.append(Rejected(number, reason))
+
+
+def _to_batch(rows: list[tuple[int, NewReading]], wrong: list[Rejected], count: int) -> Batch:
+    readings = Readings(
+        np.array([to_series(row.component_id, row.measurement_type) for _, row in rows], np.int64),
+        np.array([to_micros(row.timestamp) for _, row in rows if row.timestamp is not None], np.int64),
+        np.array([row.value for _, row in rows], np.float64),
+    )
+    return Batch(readings, np.array([number for number, _ in rows], np.int64), wrong, count)
+
+
+def _check_columns(path: Path, names: list[str]) -> None:
+    missing = [name for name in COLUMNS if name not in names]
+    if missing:
+        msg = f"{path} has no column {', '.join(missing)}; it needs {', '.join(COLUMNS)}"
+        raise BadFileError(msg)
+
+
+def _convert(batch: Any, rows: Index, wrong: list[Rejected]) -> Batch:
+    """A batch of PyArrow as readings. Each column is converted at once; where that fails, cell by cell."""
+    pa = load_pyarrow()
+    component, bad_component = _cast(batch.column("component_id"), pa.int64(), int)
+    at, bad_at = _cast(batch.column("timestamp"), pa.timestamp("us", "UTC"), _to_instant)
+    value, bad_value = _cast(batch.column("value"), pa.float64(), float)
+    kind, bad_kind = _to_codes(batch.column("measurement_type"))
+    size = np.abs(np.where(bad_value, np.inf, value))
+    reasons = (
+        (bad_component | (component < 1) | (component > LARGEST_ID), "component_id is no id of a component"),
+        (bad_at, "timestamp is no time with a zone, such as 2026-01-31T10:00:00Z"),
+        (~(size <= LARGEST_VALUE), "value is no finite number"),
+        (bad_kind, f"measurement_type is none of {', '.join(MEASUREMENT_TYPES)}"),
+    )
+    bad = np.logical_or.reduce([marks for marks, _ in reasons])
+    for place in np.flatnonzero(bad).tolist():
+        reason = next(reason for marks, reason in reasons if marks[place])
+        wrong.append(Rejected(int(rows[place]), reason))
+    readings = Readings(component * WIDTH + kind, at, value).take(~bad)
+    return Batch(readings, rows[~bad], wrong, len(rows) + len(wrong) - int(bad.sum()))
+
+
+def _cast(column: Any, kind: Any, parse: Any) -> tuple[Any, Any]:
+    """The numbers of a column, and which cells hold none."""
+    pa = load_pyarrow()
+    try:
+        cast = column.cast(kind)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        cast = pa.array([_parse(cell, parse) for cell in column.to_pylist()], kind)
+    missing = cast.is_null().to_numpy(zero_copy_only=False)
+    plain = cast.cast(pa.int64()) if pa.types.is_timestamp(kind) else cast
+    return plain.fill_null(0).to_numpy(zero_copy_only=False), missing
+
+
+def _parse(cell: Any, parse: Any) -> Any:
+    try:
+        return parse(cell)
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _to_instant(cell: Any) -> Any:
+    """A datetime with a zone; for one without there is no instant."""
+    moment = datetime.fromisoformat(cell) if isinstance(cell, str) else cell
+    to_micros(moment)
+    return moment
+
+
+def _to_codes(column: Any) -> tuple[Any, Any]:
+    pa = load_pyarrow()
+    codes = pa.compute.index_in(column.cast(pa.string()), pa.array(MEASUREMENT_TYPES))
+    return codes.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64), codes.is_null().to_numpy(
+        zero_copy_only=False
+    )

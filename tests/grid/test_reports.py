@@ -1,0 +1,108 @@
+"""What can be done with reports."""
+
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from signalbox.core.errors import UnprocessableError
+from signalbox.grid import reports
+from signalbox.grid.errors import ReportNotFoundError, ReportUnfinishedError
+from signalbox.grid.schemas import NewReport
+from signalbox.infra.events import StoredEvent, find_events
+from signalbox.infra.jobs import find_jobs
+from tests.grid.test_intake import NOW
+
+JANUARY = NewReport("2026-01-01", "2026-02-01", "Europe/Berlin", "January")
+RESULT: dict[str, Any] = {"daily_averages": []}
+
+
+def topics(tx: sa.Connection) -> list[str]:
+    return [event.topic for event in find_events(tx, limit=50)]
+
+
+def test_an_ordered_report_waits_with_its_job(engine: sa.Engine) -> None:
+    with engine.connect() as tx:
+        made = reports.order(tx, JANUARY, by="user:anna", now=NOW)
+        assert (made.status, made.progress, made.created_by, made.name) == ("pending", 0.0, "user:anna", "January")
+        assert made.start_date.isoformat() == "2025-12-31T23:00:00+00:00"
+        (job,) = find_jobs(tx, limit=5)
+        assert job.payload == {"report": made.id, "run": 1}
+        assert reports.show(tx, made.id).result is None
+        assert reports.list_reports(tx, limit=5).items == [made]
+        assert reports.list_reports(tx, status="failed", limit=5).items == []
+
+
+def test_one_result_is_kept_and_told_of(engine: sa.Engine) -> None:
+    with engine.connect() as tx:
+        number = reports.order(tx, JANUARY, by="test", now=NOW).id
+        assert reports.begin(tx, number, run=1) is not None
+        assert reports.begin(tx, number, run=1) is not None, "of a worker that was killed another takes over"
+        reports.note_progress(tx, number, run=1, progress=0.5)
+        assert reports.show(tx, number).progress == 0.5
+        reports.complete(tx, number, RESULT, run=1, now=NOW)
+        reports.complete(tx, number, {"other": 1}, run=1, now=NOW)
+        reports.fail(tx, number, "late", run=1, now=NOW)
+        shown = reports.show(tx, number)
+        assert (shown.status, shown.result, shown.error, shown.progress) == ("completed", RESULT, None, 1.0)
+        assert topics(tx) == ["report.completed"]
+        assert reports.begin(tx, number, run=1) is None
+
+
+def test_a_report_is_made_anew_once_it_has_ended(engine: sa.Engine) -> None:
+    with engine.connect() as tx:
+        number = reports.order(tx, JANUARY, by="test", now=NOW).id
+        with pytest.raises(ReportUnfinishedError):
+            reports.rerun(tx, number, now=NOW)
+        reports.fail(tx, number, "broken", run=1, now=NOW)
+        assert reports.show(tx, number).error == "broken"
+        again = reports.rerun(tx, number, now=NOW)
+        assert (again.status, again.error, again.ended_at) == ("pending", None, None)
+        reports.complete(tx, number, {"old": 1}, run=1, now=NOW)
+        assert reports.show(tx, number).status == "pending", "a job of the first run is too late"
+        reports.complete(tx, number, RESULT, run=2, now=NOW)
+        assert reports.show(tx, number).result == RESULT
+        assert topics(tx) == ["report.completed", "report.failed"]
+
+
+def test_a_deleted_report_stays_away(engine: sa.Engine) -> None:
+    with engine.connect() as tx:
+        number = reports.order(tx, JANUARY, by="test", now=NOW).id
+        reports.delete(tx, number)
+        reports.complete(tx, number, RESULT, run=1, now=NOW)
+        for use in (reports.show, reports.delete):
+            with pytest.raises(ReportNotFoundError):
+                use(tx, number)
+        with pytest.raises(ReportNotFoundError):
+            reports.rerun(tx, number, now=NOW)
+
+
+def test_a_report_whose_job_has_died_has_failed(engine: sa.Engine) -> None:
+    with engine.connect() as tx:
+        number = reports.order(tx, JANUARY, by="test", now=NOW).id
+        for kind, key in (("tasks.tend", None), ("grid.report", f"report/{number}/2"), ("grid.report", None)):
+            reports.follow_death(tx, dead(kind, key), NOW)
+        assert reports.show(tx, number).status == "pending"
+        reports.follow_death(tx, dead("grid.report", f"report/{number}/1"), NOW)
+        assert (reports.show(tx, number).status, reports.show(tx, number).error) == ("failed", "killed")
+
+
+def dead(kind: str, key: str | None) -> StoredEvent:
+    data = {"id": 1, "kind": kind, "key": key, "attempts": 5, "error": "killed"}
+    return StoredEvent(id=1, topic="job.dead", severity="error", dedup_key=None, data=data, created_at=NOW)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        NewReport("2026-01-02", "2026-01-01"),
+        NewReport("2026-01-01", "2026-01-01"),
+        NewReport("x", "2026-01-01"),
+        NewReport("2026-01-01", "2026-02-01", "Europe/Bärlin"),
+        NewReport("2026-01-01", "2026-02-01", "../etc/passwd"),
+        NewReport("0001-01-01", "2026-01-01"),
+    ],
+)
+def test_periods_that_are_none_are_refused(engine: sa.Engine, wrong: NewReport) -> None:
+    with engine.connect() as tx, pytest.raises(UnprocessableError):
+        reports.order(tx, wrong, by="test", now=NOW)
