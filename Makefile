@@ -37,7 +37,7 @@ $(BENCH_INSTALLED): requirements/bench.txt $(INSTALLED)
 
 ##@ Work on it
 
-.PHONY: test services check format format-check lint types imports files bench bench-gateway bench-soak openapi lock
+.PHONY: test services check format format-check lint types imports files bench bench-gateway bench-notifications bench-criticality bench-soak openapi lock
 test: install services ## Run all tests, on SQLite and PostgreSQL (ARGS="-k gateway" to choose)
 	@set -a; if [ -f .services.env ]; then . ./.services.env; fi; $(BIN)/pytest $(ARGS)
 
@@ -70,6 +70,12 @@ bench: $(BENCH_INSTALLED) ## Measure the hub beside its peers (needs nginx, cadd
 bench-gateway: $(BENCH_INSTALLED) ## Measure only the gateway: calls/s and added latency
 	@cd bench && failed=0; for job in gateway latency; do ../$(BIN)/python $$job.py || failed=1; done; exit $$failed
 
+bench-notifications: $(BENCH_INSTALLED) ## Measure only notifications (needs RabbitMQ: make services)
+	@cd bench && ../$(BIN)/python notifications.py
+
+bench-criticality: $(BENCH_INSTALLED) ## Measure criticality: asks/s, waiting, cost (needs wrk, etcd, redis-server)
+	@cd bench && failed=0; for job in criticality waiting; do ../$(BIN)/python $$job.py || failed=1; done; exit $$failed
+
 bench-soak: $(BENCH_INSTALLED) ## Ten minutes of mixed load, after which nothing may be left (MINUTES=10)
 	@cd bench && ../$(BIN)/python soak.py --minutes $(MINUTES)
 
@@ -101,4 +107,4 @@ clean: ## Remove what was made here; settings and data stay
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+		/^[a-z-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

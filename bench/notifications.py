@@ -10,6 +10,7 @@ import os
 import sqlite3
 import statistics
 import time
+import uuid
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -18,8 +19,8 @@ from pathlib import Path
 import uvloop
 from rich.console import Console
 
-from load import COLUMNS, CONNECTIONS, WARM_UP_SECONDS, Load, Run, disturbances, interleaved, median, row
-from notifiers import APPRISE, CELERY, HUB, HUB_HELD, PATH, apprise_peer, celery_peer, held_hub, notifying_hub
+from load import COLUMNS, CONNECTIONS, WARM_UP_SECONDS, Load, disturbances, interleaved, median, row
+from notifiers import HUB, HUB_HELD, PATH, apprise_peer, celery_peer, held_hub, notifying_hub
 from receiver import HANGING, Client, Receiver, receiving
 from report import LEAST_ROUNDS, Report, Target, publish
 from support import LOAD_CORE, Candidate, folder, require
@@ -29,8 +30,10 @@ RATE = 200
 """Messages/s whose way to the receiver is timed."""
 MOST_P99 = 50.0
 """Milliseconds from intake to receiver."""
-ENDPOINTS, MESSAGES = 100, 100
-"""Every message goes to every endpoint."""
+ENDPOINTS = 100
+"""Every message goes to every one of them."""
+LEAST_MESSAGES = 100
+"""Fewer to each endpoint are a trial."""
 MOST_SLOWER = 1.25
 """How many times as long the other endpoints may take beside one that hangs."""
 PATIENCE = 120.0
@@ -54,7 +57,7 @@ def main() -> int:
     os.sched_setaffinity(0, {LOAD_CORE})
     gc.disable()  # what a collection takes would be measured
     reports = uvloop.run(_measure(options))
-    keep = options.rounds >= LEAST_ROUNDS
+    keep = options.rounds >= LEAST_ROUNDS and options.messages >= LEAST_MESSAGES
     return max(publish(report, keep=keep) for report in reports)
 
 
@@ -62,6 +65,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=LEAST_ROUNDS)
     parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--messages", type=int, default=100, help="to each endpoint")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     return parser.parse_args()
 
@@ -139,16 +143,20 @@ async def _latency(candidates: Sequence[Candidate], receiver: Receiver, options:
 
 
 async def _time_way(candidate: Candidate, receiver: Receiver, seconds: int) -> Way:
-    with folder() as place, candidate.start(place) as running, closing(Client(running.url + PATH, running.token)) as client:
-        await _send(client, receiver, "warm", WARM_UP_SECONDS)
-        due = await _send(client, receiver, "timed", seconds)
+    with (
+        folder() as place,
+        candidate.start(place) as running,
+        closing(Client(running.url + PATH, running.token)) as client,
+    ):
+        await _send(client, receiver, WARM_UP_SECONDS)
+        due = await _send(client, receiver, seconds)
     took = sorted((receiver.arrivals[mark] - at) * _MILLISECONDS for mark, at in due.items())
     receiver.arrivals.clear()
     return Way(statistics.median(took), took[int(0.99 * len(took))], took[-1])
 
 
-async def _send(client: Client, receiver: Receiver, prefix: str, seconds: int) -> dict[str, float]:
-    due = await client.ask_at_rate(prefix, rate=RATE, count=RATE * seconds)
+async def _send(client: Client, receiver: Receiver, seconds: int) -> dict[str, float]:
+    due = await client.ask_at_rate(uuid.uuid4().hex[:8], rate=RATE, count=RATE * seconds)
     await receiver.until(lambda: due.keys() <= receiver.arrivals.keys(), within=PATIENCE)
     return due
 
@@ -168,15 +176,15 @@ async def _endpoints(receiver: Receiver, options: argparse.Namespace) -> Report:
     seconds: dict[str, list[float]] = {}
     for _ in range(options.rounds):
         for name, last in (("all answer", b"/in"), ("one hangs", HANGING)):
-            took = await _deliver_all(receiver, last.decode())
+            took = await _deliver_all(receiver, last.decode(), options.messages)
             seconds.setdefault(name, []).append(took)
             Console().print(f"{name}: {took:.1f} s")
-    others = (ENDPOINTS - 1) * MESSAGES
+    others = (ENDPOINTS - 1) * options.messages
     pairs = zip(seconds["one hangs"], seconds["all answer"], strict=True)
     return Report(
         name="notifications_endpoints",
-        title=f"Notifications: {ENDPOINTS * MESSAGES:,} deliveries to {ENDPOINTS} endpoints, one of them hanging",
-        how=f"{MESSAGES} messages, each to {ENDPOINTS} webhook channels, asked for one after another; seconds until the "
+        title=f"Notifications: {ENDPOINTS * options.messages:,} deliveries to {ENDPOINTS} endpoints, one of them hanging",
+        how=f"{options.messages} messages, each to {ENDPOINTS} webhook channels, asked for one after another; seconds until the "
         f"{others:,} of all endpoints but the last have arrived; medians of {options.rounds} interleaved rounds.",
         columns=("the last endpoint", "seconds", "deliveries/s"),
         rows=[_endpoint_row(name, each, others) for name, each in seconds.items()],
@@ -186,14 +194,18 @@ async def _endpoints(receiver: Receiver, options: argparse.Namespace) -> Report:
     )
 
 
-async def _deliver_all(receiver: Receiver, last: str) -> float:
+async def _deliver_all(receiver: Receiver, last: str, messages: int) -> float:
     """Seconds until the others have everything."""
     targets = [f"{receiver.url}/in/{number}" for number in range(ENDPOINTS - 1)] + [f"{receiver.url}{last}"]
     candidate = notifying_hub(HUB, targets)
-    with folder() as place, candidate.start(place) as running, closing(Client(running.url + PATH, running.token)) as client:
-        receiver.numbered, wanted = 0, (ENDPOINTS - 1) * MESSAGES
+    with (
+        folder() as place,
+        candidate.start(place) as running,
+        closing(Client(running.url + PATH, running.token)) as client,
+    ):
+        receiver.numbered, wanted = 0, (ENDPOINTS - 1) * messages
         start = time.perf_counter()
-        for number in range(MESSAGES):
+        for number in range(messages):
             await client.ask(f"endpoints-{number}")
         await receiver.until(lambda: receiver.numbered >= wanted, within=PATIENCE)
         return time.perf_counter() - start

@@ -1,5 +1,6 @@
 """What is measured by ``notifications.py``: the hub, and those that forward notifications beside it."""
 
+import datetime as dt
 import json
 import os
 import subprocess
@@ -22,14 +23,14 @@ BROKER = os.environ.get("SIGNALBOX_TEST_RABBITMQ_URL") or "amqp://guest:guest@12
 HUB, HUB_HELD = "Signalbox", "Signalbox, deliveries held"
 CELERY, APPRISE = "Celery and RabbitMQ", "Apprise in the endpoint"
 
-_HELD = '[notifications.routes.group]\nby = ["topic"]\nwait = "1d"'
-"""Deliveries wait for a day: what is measured is taking messages in."""
 _THREADS = 16
 
 
 def notifying_hub(name: str, targets: Sequence[str], *, more: str = "") -> Candidate:
     """Return Signalbox with a webhook channel for each target and one route to all of them."""
-    channels = [f'[[notifications.channels]]\nkind = "webhook"\nname = "c{i}"\nurl = "{url}"' for i, url in enumerate(targets)]
+    channels = [
+        f'[[notifications.channels]]\nkind = "webhook"\nname = "c{i}"\nurl = "{url}"' for i, url in enumerate(targets)
+    ]
     names = json.dumps([f"c{number}" for number in range(len(targets))])
     route = f'[[notifications.routes]]\ntopic = "*"\nchannels = {names}\n{more}'
     config = "\n".join([*channels, route])
@@ -39,14 +40,18 @@ def notifying_hub(name: str, targets: Sequence[str], *, more: str = "") -> Candi
         with running_hub(folder, config) as running:
             yield replace(running, token=_token(folder))
 
-    settings = f"{version('signalbox', '--version')}; SQLite, WAL, synchronous=FULL, group commit; token checked; webhook"
+    settings = (
+        f"{version('signalbox', '--version')}; SQLite, WAL, synchronous=FULL, group commit; token checked; webhook"
+    )
     return Candidate(name, settings, start, path=PATH)
 
 
 def held_hub(target: str) -> Candidate:
     """Return Signalbox, which takes messages in and keeps them for later."""
-    held = notifying_hub(HUB_HELD, [target], more=_HELD)
-    return replace(held, settings=f"{held.settings}; the route groups messages for a day, so that none is sent meanwhile")
+    now = dt.datetime.now(dt.UTC)
+    start, end = now - dt.timedelta(minutes=1), now - dt.timedelta(minutes=2)
+    held = notifying_hub(HUB_HELD, [target], more=f'quiet = {{start = "{start:%H:%M}", end = "{end:%H:%M}"}}')
+    return replace(held, settings=f"{held.settings}; quiet hours until tomorrow, so that nothing is sent meanwhile")
 
 
 def apprise_peer(target: str) -> Candidate:
@@ -80,7 +85,9 @@ def _endpoint_and_worker(port: int) -> list[str]:
     """One command for both, so that they are one process group."""
     python, quiet = sys.executable, "--without-gossip --without-mingle --without-heartbeat --loglevel ERROR"
     worker = f"{python} -m celery --app celery_forwarder:queue worker --pool threads -c {_THREADS} {quiet}"
-    endpoint = f"{python} -m uvicorn --http httptools --port {port} --no-access-log --log-level warning celery_forwarder:app"
+    endpoint = (
+        f"{python} -m uvicorn --http httptools --port {port} --no-access-log --log-level warning celery_forwarder:app"
+    )
     return ["/bin/sh", "-c", f"{worker} & exec {endpoint}"]
 
 

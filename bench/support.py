@@ -149,7 +149,7 @@ def server(
         wait(lambda: _listens(port) or _ended(process), log)
         yield Running(f"http://127.0.0.1:{port}", process.pid)
     finally:
-        _stop(process)
+        stop(process)
 
 
 def wait(ready: Callable[[], bool], log: Path) -> None:
@@ -284,7 +284,8 @@ def _ended(process: subprocess.Popen[bytes]) -> bool:
     return False
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End a process group: first asked, then made to."""
     for how in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, how)

@@ -4,6 +4,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from signalbox.app.features import Feature
+from signalbox.auth.doors import Poll, Ready
+from signalbox.auth.principal import Principal
+from signalbox.core.asgi import Receive, Scope, Send, answer
 from tests.app.conftest import Site, is_problem, open_site
 from tests.support.databases import Place
 from tests.support.durable_hub import create_table
@@ -71,6 +75,31 @@ async def test_what_nobody_expected_is_logged_and_not_told(site: Site, caplog: p
     is_problem(answer, status=500, code="internal_error")
     assert "nobody outside" not in answer.text
     assert "nobody outside" in caplog.text
+
+
+async def test_what_is_at_hand_goes_only_to_who_may_have_it(sqlite_place: Place) -> None:
+    asked: list[str] = []
+
+    def at_once(scope: Scope, principal: Principal) -> Ready | None:
+        asked.append(principal.actor)
+        return None if scope["query_string"] else Ready([(b"content-length", b"7")], b"at hand")
+
+    async def handle(scope: Scope, _receive: Receive, send: Send, _principal: Principal) -> None:
+        await answer(scope, send, status=200, headers=[(b"content-length", b"5")], body=b"found")
+
+    poll = Poll(path="/api/hand", scope=READ, handle=handle, at_once=at_once, summary="Hand", answer=None)
+    async with open_site(settings_at(sqlite_place), extra=[lambda *_: Feature("hand", polls=[poll])]) as site:
+        reader, writer = await site.token(READ), await site.token(SCOPE)
+        assert (await site.client.get("/api/hand", headers=reader)).content == b"found", "nobody is remembered yet"
+        got = await site.client.get("/api/hand", headers={**reader, "X-Request-ID": "mine"})
+        assert (got.content, got.headers["x-request-id"], "date" in got.headers) == (b"at hand", "mine", True)
+        assert (await site.client.get("/api/hand?x=1", headers=reader)).content == b"found"
+        for _ in range(2):
+            is_problem(await site.client.get("/api/hand", headers=writer), status=403, code="missing_scope")
+            is_problem(await site.client.get("/api/hand"), status=401, code="sign_on_required")
+            wrong = {"Authorization": "Basic eDp5"}
+            is_problem(await site.client.get("/api/hand", headers=wrong), status=401, code="invalid_token")
+    assert len(asked) == 2, "only for those who are remembered and have the scope"
 
 
 # -- long polls -------------------------------------------------------------------------------------------------------

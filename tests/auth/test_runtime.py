@@ -57,6 +57,18 @@ async def test_an_app_token_is_sent_in_either_header(desk: Desk, runtime: AuthRu
     assert runtime.lookup(text.encode(), app_name=b"ignored") == shop
 
 
+async def test_only_who_is_remembered_is_recalled(desk: Desk, runtime: AuthRuntime) -> None:
+    text = (await desk.create_token("tasks:read", any_app=True)).text
+    headers = [(b"token", text.encode()), (b"app-name", b"shop")]
+    assert runtime.recall(headers) is None
+    known = await runtime.authenticate(headers)
+    assert runtime.recall(headers) == known
+    assert runtime.recall([(b"accept", b"*/*")]) == runtime.anonymous
+    assert runtime.recall([(b"token", b"sbx_" + b"x" * 40)]) is None
+    with pytest.raises(AppNameRequiredError):
+        runtime.recall(headers[:1])
+
+
 async def test_a_new_token_works_at_once_everywhere(elsewhere: Desk, runtime: AuthRuntime) -> None:
     for _ in range(10):
         text = (await elsewhere.create_token()).text

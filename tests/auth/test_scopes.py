@@ -6,6 +6,7 @@ from signalbox.auth.scopes import MANAGER, SCOPES, USER, check_scopes, grants
 READS = {
     "statistics:read",
     "tasks:read",
+    "notifications:read",
     "criticality:read",
     "grid:read",
     "conversations:read",

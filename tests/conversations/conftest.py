@@ -67,7 +67,7 @@ def made() -> Made:
             talk(2, 2),
             talk(3, 1, 1, "Rivals are many"),
             talk(4, 2, 2),
-            talk(5, 1, 2, "Robert'); DROP TABLE students;-- \U0001f600 \"quoted\""),
+            talk(5, 1, 2, 'Robert\'); DROP TABLE students;-- \U0001f600 "quoted"'),
             talk(6, 2, 1),
             talk(6, 2, 2),
             talk(7, 3, None),
@@ -149,5 +149,3 @@ async def desk(empty_desk: Desk, tmp_path: Path) -> Desk:
     """With the data of ``made``."""
     await empty_desk.load(write(tmp_path / "data"))
     return empty_desk
-
-

@@ -7,7 +7,7 @@ import pytest
 from signalbox.conversations.polls import Question
 from tests.conversations.conftest import IDS, PATH, Desk
 
-SEARCHES = (
+SEARCHES: tuple[tuple[str, list[int]], ...] = (
     ("", [*IDS["microsoft"], *IDS["zebra"]]),
     ("company=microsoft", IDS["microsoft"]),
     ("company=%20MICRO&tags=", IDS["microsoft"]),
@@ -72,7 +72,7 @@ async def test_details_hold_texts_as_they_were(desk: Desk) -> None:
     found = await desk.get(f"{PATH}?q=students&detail=true")
     assert (found["total"], found["page"]) == (1, 1)
     (item,) = found["conversations"]
-    assert item["answer"] == "Robert'); DROP TABLE students;-- \U0001f600 \"quoted\""
+    assert item["answer"] == 'Robert\'); DROP TABLE students;-- \U0001f600 "quoted"'
     assert (item["company"], item["company_id"], item["transcript_id"]) == ("Microsoft", 3, 11)
     assert (item["published"], item["sequence"]) == ("2023-03-01T00:00:00.000000Z", 1.0)
     assert [each["tags"] for each in (await desk.get(f"{PATH}?transcript=11&detail=1"))["conversations"]] == [
@@ -136,7 +136,12 @@ async def test_it_needs_its_scope(desk: Desk) -> None:
 
 
 async def test_without_data_everything_is_empty(empty_desk: Desk) -> None:
-    assert await empty_desk.get(f"{PATH}?company=x&q=y") == {"conversation_ids": [], "total": 0, "page": 1, "per_page": 50}
+    assert await empty_desk.get(f"{PATH}?company=x&q=y") == {
+        "conversation_ids": [],
+        "total": 0,
+        "page": 1,
+        "per_page": 50,
+    }
     for path in ("/api/transcripts", "/api/companies", "/api/tags"):
         assert await empty_desk.get(path) == []
     assert (await empty_desk.get(f"{PATH}/statistics"))["version"] == 0

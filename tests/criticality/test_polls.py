@@ -43,6 +43,26 @@ async def test_an_app_is_told_of_a_change_once(world: World) -> None:
     assert await producer.get(hub, "/") == kept["current"], "a producer is an app like any other"
 
 
+async def test_what_is_at_hand_is_answered_as_anything_else(world: World) -> None:
+    hub = await world.hub()
+    app = await world.app(hub, "a")
+    await app.report(hub, 2, A)
+    told = await app.call(hub)
+    for _ in range(3):
+        again = await app.call(hub, X_Request_ID="mine")
+        assert (again.status, again.body) == (200, b"{}")
+        assert again.value(b"x-request-id") == b"mine"
+        names = [name for name, _ in told.headers if name not in {b"etag", b"content-length"}]
+        assert [name for name, _ in again.headers if name != b"content-length"] == names
+    assert (await app.call(hub, If_None_Match=(told.value(b"etag") or b"").decode())).status == 304
+    assert (await app.call(hub, "/NO")).status == 400
+    assert (await app.call(hub, "?sinc=1")).status == 422
+    stranger = App("sbx_" + "x" * 40)
+    assert (await stranger.call(hub)).status == 401
+    await app.report(hub, 3, B)
+    assert (await app.get(hub))["level"] == 3
+
+
 async def test_between_asks_only_the_latest_counts(world: World) -> None:
     hub = await world.hub()
     app = await world.app(hub, "a")

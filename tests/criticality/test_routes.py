@@ -43,6 +43,8 @@ async def test_an_app_registers_itself_and_a_manager_everybody(world: World) -> 
     assert (await app.call(hub, "/consumers/b%2Fc%20d", method="DELETE")).status == 403
     assert (await manager.call(hub, "/consumers/b%2Fc%20d", method="DELETE")).status == 204
     assert (await manager.call(hub, "/consumers/nobody", method="DELETE")).status == 404
+    for odd in ("/consumers/no%00body", "/consumers/nobody?signal=%00"):
+        assert (await manager.call(hub, odd, method="DELETE")).status == 422
     states = {each["app"]: each["state"] for each in await manager.get(hub, "/consumers")}
     assert states == {"a": "unseen", "b/c d": "retired"}
     assert [each["app"] for each in await manager.get(hub, "/consumers?state=retired")] == ["b/c d"]

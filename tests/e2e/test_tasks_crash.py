@@ -83,7 +83,7 @@ def count(server: Server, status: str) -> int:
 
 def check(server: Server, provider: str, accepted: set[int]) -> None:
     """All that was accepted is completed, and went to the provider once."""
-    until(lambda: not count(server, "Not Started") and not count(server, "In Progress"), within=90)
+    until(lambda: not count(server, "Not Started") and not count(server, "In Progress"), within=120 + 2 * ROUNDS)
     assert count(server, "Error") == 0
     assert count(server, "Completed") == len(accepted)
     seen = report(provider)
@@ -93,7 +93,7 @@ def check(server: Server, provider: str, accepted: set[int]) -> None:
     assert seen["violations"] == 0
 
 
-@pytest.mark.timeout(150 + 10 * ROUNDS)
+@pytest.mark.timeout(200 + 20 * ROUNDS)
 def test_a_server_that_is_killed_loses_no_task_and_submits_none_twice(provider: str, tmp_path: Path) -> None:
     dice, accepted = random.Random(), set[int]()
     variables = {**settings(provider), "SIGNALBOX_DATABASE_URL": f"sqlite:///{tmp_path}/signalbox.db"}
@@ -106,7 +106,7 @@ def test_a_server_that_is_killed_loses_no_task_and_submits_none_twice(provider: 
         check(server, provider, accepted)
 
 
-@pytest.mark.timeout(150 + 10 * ROUNDS)
+@pytest.mark.timeout(200 + 20 * ROUNDS)
 def test_workers_that_are_killed_lose_no_task_and_submit_none_twice(
     provider: str, postgresql_server: PostgresqlServer, tmp_path: Path
 ) -> None:

@@ -4,7 +4,10 @@ import json
 from typing import Any
 
 from signalbox.sandbox.scripted import HANG, Reply
-from tests.notifications.conftest import FAST, World, until
+from tests.notifications.conftest import FAST, Desk, World, until
+from tests.support.hub import running_hub, settings_at
+
+ALL_TO_MAIL = {"topic": "*", "channels": ["mail"]}
 
 
 def states(found: Any) -> dict[str, str]:
@@ -124,6 +127,53 @@ async def test_429_pauses_that_channel_alone_and_keeps_the_order(world: World) -
     assert begun[1] - begun[0] > 1.9
 
 
+async def test_429_that_does_not_say_for_how_long_pauses_until_the_retry(world: World) -> None:
+    chat, settings = await world.webhook("chat", retries=["2s"])
+    desk = await world.desk_at({"chat": chat}, [settings], routes=[{"topic": "*", "channels": ["chat"]}])
+    chat.script(Reply(429))
+    first = (await desk.ask(description="first"))["id"]
+    await desk.shown(first, lambda found: found["deliveries"][0]["attempts"] == 1)
+    second = (await desk.ask(description="second"))["id"]
+    assert (await desk.get("/api/channels"))[0]["state"] == "paused"
+    for id_ in (first, second):
+        await desk.delivered(id_)
+    begun = [each.at for each in chat.received]
+    assert (len(begun), begun[1] - begun[0] > 1.5) == (3, True)
+
+
+async def test_the_end_of_the_channel_that_tells_of_failures_is_told_by_another_once(world: World) -> None:
+    chat, settings = await world.webhook("chat", retries=[])
+    made = {name: await world.webhook(name) for name in ("ops", "mail")}
+    routes = [{"topic": "sales", "channels": ["chat"]}, {"topic": "*", "channels": ["ops"]}]
+    receivers = {"chat": chat, **{name: app for name, (app, _) in made.items()}}
+    channels = [settings, *(each for _, each in made.values())]
+    desk = await world.desk_at(receivers, channels, routes=routes)
+    chat.always, receivers["ops"].always, receivers["mail"].always = Reply(410), Reply(410), Reply(410)
+    await desk.ask()
+    await until(lambda: receivers["mail"].count >= 1)
+    await asyncio.sleep(0.5)
+    topics = [each["topic"] for each in await desk.get("/api/notifications")]
+    assert topics.count("channel.disabled") <= 2, "each channel that ends is told of once, and then it ends"
+    assert receivers["mail"].count >= 1
+
+
+async def test_what_waits_for_a_channel_that_has_ended_dies_in_silence(world: World) -> None:
+    desk = await world.desk("chat", "mail", routes=[{"topic": "sales", "channels": ["chat"]}, ALL_TO_MAIL])
+    chat, mail = desk.receivers["chat"], desk.receivers["mail"]
+    chat.script(Reply(429, headers=[(b"retry-after", b"2")]))
+    chat.always = Reply(410)
+    ids = [(await desk.ask())["id"]]
+    await until(lambda: chat.count == 1)
+    ids += [(await desk.ask())["id"] for _ in range(5)]
+    for id_ in ids:
+        await desk.delivered(id_, "dead")
+    await desk.delivered((await desk.ask("other"))["id"])
+    # who reads it is told of the channel, and of the first that was lost by it: five more would say the same
+    told = [each["topic"] for each in await desk.get("/api/notifications?channel=mail")]
+    assert sorted(told) == ["channel.disabled", "notification.dead", "other"]
+    assert mail.count == 3
+
+
 async def test_410_disables_the_channel_and_tells_another(world: World) -> None:
     desk = await world.desk("chat", "mail", routes=[{"topic": "*", "channels": ["chat"]}])
     chat, mail = desk.receivers["chat"], desk.receivers["mail"]
@@ -161,14 +211,35 @@ async def test_a_burst_beyond_the_rate_becomes_a_digest_that_names_what_it_holds
     chat, settings = await world.webhook("chat", rate="1/1s")
     desk = await world.desk_at({"chat": chat}, [settings], routes=[{"topic": "*", "channels": ["chat"]}])
     ids = [(await desk.ask(description=f"number {number}"))["id"] for number in range(6)]
-    found = [await desk.delivered(id_) for id_ in ids][-1]
+    made = [(await desk.delivered(id_))["deliveries"][0] for id_ in ids]
     assert chat.count < 6
-    assert found["deliveries"][0]["carried_by"] in ids
-    assert len(found["deliveries"][0]["tries"]) == 1
+    carried = [each for each in made if each["carried_by"] is not None]
+    assert {each["carried_by"] for each in carried} <= set(ids)
+    assert [len(each["tries"]) for each in carried] == [1] * (6 - chat.count)
     named = json.dumps([each.json() for each in chat.received])
     assert all(f"number {number}" in named for number in range(6))
     begun = [each.at for each in chat.received]
     assert all(later - earlier > 0.9 for earlier, later in itertools.pairwise(begun))
+
+
+async def test_what_a_digest_took_along_is_told_though_the_rate_was_taken_away_meanwhile(world: World) -> None:
+    chat, settings = await world.webhook("chat", rate="1/1s", retries=["1s"] * 20)
+    routes = [{"topic": "*", "channels": ["chat"]}]
+    slow, fast = (
+        settings_at(world.place, notifications={"channels": [each], "routes": routes})
+        for each in (settings, {**settings, "rate": None})
+    )
+    chat.always = Reply(500)
+    async with running_hub(slow) as hub:
+        issued = await hub.token("manager", "assistance")
+        desk = Desk(hub, {"chat": chat}, issued.text)
+        ids = [(await desk.ask(description=f"number {number}"))["id"] for number in range(4)]
+        await until(lambda: any(len(each.json()["data"].get("group", [])) > 1 for each in chat.received))
+    chat.always = None
+    async with running_hub(fast) as hub:
+        desk = Desk(hub, {"chat": chat}, issued.text)
+        for id_ in ids:
+            await desk.delivered(id_)
 
 
 async def test_without_digests_each_message_takes_its_turn(world: World) -> None:

@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 from tests.notifications.conftest import World, until
 
@@ -18,6 +19,21 @@ async def test_a_request_is_accepted_and_found_where_it_says(world: World) -> No
     assert (found["customer"], found["metadata"], found["source"]) == ("ACME", {"n": 1}, "api")
 
 
+def nested(levels: int) -> list[Any]:
+    inside: list[Any] = []
+    for _ in range(levels - 1):
+        inside = [inside]
+    return inside
+
+
+async def test_metadata_may_be_nested_as_deeply_as_lists_can_show(world: World) -> None:
+    desk = await world.desk("chat")
+    asked = await desk.ask(metadata={"a": nested(99)})
+    (shown,) = await desk.get("/api/notifications")
+    assert (shown["id"], shown["metadata"]) == (asked["id"], {"a": nested(99)})
+    await desk.delivered(asked["id"])
+
+
 async def test_what_is_wrong_with_a_request_is_said(world: World) -> None:
     desk = await world.desk("chat", routes=[{"topic": ["sales", "task.*"], "channels": ["chat"]}])
     whole = {"topic": "sales", "description": "x"}
@@ -33,6 +49,7 @@ async def test_what_is_wrong_with_a_request_is_said(world: World) -> None:
         ({**whole, "metadata": []}, 422),
         ({**whole, "dedup_key": ""}, 422),
         ({**whole, "surprise": 1}, 422),
+        ({**whole, "metadata": {"a": nested(100)}}, 422),  # kept, it would be in the way of every list with it
         ({**whole, "description": "x" * 70_000}, 413),
     ):
         answer = await desk.call("/api/assistance", body)

@@ -152,11 +152,15 @@ def test_fields_are_found_by_their_paths() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"[", b"[1]", b'{"description": ""}', b'{"description": {"a": 1}}', b"[" * 100_000]
+    "body",
+    [b"", b"[", b"[1]", b'{"description": ""}', b'{"description": {"a": 1}}', b"[" * 100_000]
+    # what Python takes for JSON, and what then can neither be kept nor shown
+    + [b'{"description": "x", "more": %s}' % more for more in (b"NaN", b"1e999", rb'"\ud800"', b"[" * 101 + b"]" * 101)]
+    + [rb'{"description": "a\ud800b"}'],
 )
 def test_a_body_that_cannot_be_read_is_refused(body: bytes) -> None:
     with pytest.raises(HookUnreadableError):
-        read(hook(), body, (b"x-hook-token", b"opensesame"))
+        read(hook(metadata={"more": "more"}), body, (b"x-hook-token", b"opensesame"))
 
 
 def test_long_values_are_bounded() -> None:

@@ -17,6 +17,10 @@ async def test_messages_are_listed_in_pages(world: World) -> None:
     assert [each["id"] for each in await desk.get(link[1 : link.index(">")])] == [ids[1]]
     assert (await desk.call("/api/notifications?state=odd")).status == 422
     assert (await desk.call("/api/notifications/msg_0")).status == 404
+    for what in ("", "/retry"):
+        assert (await desk.call(f"/api/notifications/a%00{what}", method="POST" if what else None)).status == 422
+    for wrong in ({"channel": "\0"}, {"topic": "\ud800"}):
+        assert (await desk.call("/api/notifications/retry", wrong)).status == 422
 
 
 async def test_the_way_of_a_message_is_shown_without_sending_it(world: World) -> None:
@@ -58,6 +62,14 @@ async def test_silences_keep_messages_from_being_told(world: World) -> None:
     assert asked["channels"] == []
     (delivery,) = (await desk.get(f"/api/notifications/{asked['id']}"))["deliveries"]
     assert (delivery["state"], delivery["reason"]) == ("suppressed", f"silence {made['id']} by {made['author']}: fair")
+    for wrong in (
+        {**wanted, "reason": "a\0"},
+        {**wanted, "matcher": {"topic": "sales", "app": "\ud800"}},
+        {**wanted, "matcher": {"metadata": {"region": "\ud800"}}},
+    ):
+        assert (await desk.call("/api/silences", wrong)).status == 422
+    for number in (0, 2**63):
+        assert (await desk.call(f"/api/silences/{number}", method="DELETE")).status == 422
     assert (await desk.ask("other"))["channels"] == ["chat"]
     assert [each["id"] for each in await desk.get("/api/silences")] == [made["id"]]
     assert (await desk.call(f"/api/silences/{made['id']}", method="DELETE")).status == 200

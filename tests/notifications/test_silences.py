@@ -1,3 +1,5 @@
+from datetime import datetime, timedelta, timezone
+
 import pytest
 
 from signalbox.auth.audit import AuditFilter, list_entries
@@ -50,9 +52,23 @@ async def test_a_silence_can_be_ended_once(database: Database) -> None:
 
 
 async def test_a_silence_of_everything_or_of_no_time_is_refused(database: Database) -> None:
-    for wrong in (silence(MatcherSettings()), silence(hours=-1), silence(starts=START + 2 * HOUR)):
+    for wrong in (
+        silence(MatcherSettings()),
+        silence(hours=-1),
+        silence(starts=START + 2 * HOUR),
+        silence(hours=11 * 365 * 24),
+        silence().model_copy(update={"ends_at": datetime.max.replace(tzinfo=timezone(-timedelta(hours=1)))}),
+    ):
         with pytest.raises(InvalidSilenceError):
             await database.write(add_silence, wrong, author="user:ann", now=START)
+
+
+async def test_a_silence_that_began_long_ago_begins_now(database: Database) -> None:
+    first = datetime.min.replace(tzinfo=timezone(timedelta(hours=1)))
+    made = await database.write(
+        add_silence, silence().model_copy(update={"starts_at": first}), author="user:ann", now=START
+    )
+    assert made.starts_at == to_datetime(START)
 
 
 async def test_silences_are_listed_newest_first_and_swept(database: Database) -> None:

@@ -43,6 +43,8 @@ WRONG = (
     (b'{"provider": "acme", "status": "Completed"}', 422, "validation_error"),
     (b'{"id": 1', 400, "invalid_json"),
     (b"[]", 422, "validation_error"),
+    (b'{"payload": ' + b'{"a": ' * 200 + b"1" + b"}" * 201, 422, "validation_error"),
+    (b'{"payload": ' + b'{"a": ' * 5_000 + b"1" + b"}" * 5_001, 400, "invalid_json"),
 )
 
 
@@ -135,12 +137,15 @@ def test_too_long_a_batch_is_refused() -> None:
         split_rows(b"{}\n" * (MOST_ROWS + 1))
     with pytest.raises(InvalidError, match="neither a JSON array"):
         split_rows(b"[{}")
+    with pytest.raises(InvalidError, match="neither a JSON array"):
+        split_rows(b"[" * 100_000 + b"]" * 100_000)
 
 
 def test_rows_are_tasks_or_errors() -> None:
     assert decode_row(b'{"id": 1}') == NewTask(id=1)
     assert isinstance(decode_row(b'{"id"'), UnprocessableError)
     assert isinstance(decode_row(b'{"idd": 1}'), UnprocessableError)
+    assert isinstance(decode_row(b'{"payload": {"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}}"), UnprocessableError)
 
 
 def test_numbers_and_waits() -> None:

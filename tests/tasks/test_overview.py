@@ -37,6 +37,7 @@ async def test_backlog_limits_pause_and_last_poll_are_told(context: Context) -> 
     await world.run()
     found = await look(world)
     assert (found.queued, found.in_flight) == (2, 7)
+    assert [each.used for each in found.limits] == [5], "of limits of its own settings too"
     provider.limits = {}
     provider.sightings = PollFailedError("busy", retry_after=60)
     await world.run_for(2_000, step=100)

@@ -1,68 +1,51 @@
-"""What answers of polls change: pure comparison, and its bounds in the database."""
+"""What answers of polls change in the database."""
+
+from collections.abc import Mapping
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+import sqlalchemy as sa
 
 from signalbox.infra.context import Context
 from signalbox.tasks import poll
 from signalbox.tasks.errors import LeaseLostError
-from signalbox.tasks.poll import Tally, Watched, compare, merge
+from signalbox.tasks.models import task as table
+from signalbox.tasks.poll import News, Tally
 from signalbox.tasks.providers import Sighting
-from signalbox.tasks.schemas import STATUSES, TERMINAL
 from tests.support.task_world import NAME, ScriptedProvider, TaskWorld
 
-TASK = Watched(1, "shop", NAME, "x1", "In Progress", None, None, 0, 5)
 
-
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from([*STATUSES, "COOKING"]))))
-def test_a_terminal_sighting_wins_whatever_stands_around_it(found: list[tuple[str, str]]) -> None:
-    merged = merge(Sighting(key, status, None) for key, status in found)
-    assert merged.keys() == {key for key, _ in found}
-    for key, sighting in merged.items():
-        statuses = [status for each, status in found if each == key]
-        terminal = [status for status in statuses if status in TERMINAL]
-        assert sighting.status == (terminal[0] if terminal else statuses[-1])
-
-
-def test_news_are_a_difference_and_the_same_is_none() -> None:
-    assert compare(TASK, Sighting("x1", "In Progress", None), missing_after=3) is None
-    found = compare(TASK, Sighting("x1", "Error", "Invalid\0IP"), missing_after=3)
-    assert found is not None
-    assert (found.status, found.phase, found.error) == ("Error", "done", "Invalid\ufffdIP")
-    found = compare(TASK, Sighting("x1", "Error", None), missing_after=3)
-    assert found is not None
-    assert found.error == "failed at the provider"
-
-
-def test_a_message_beside_a_status_that_is_no_error_is_none() -> None:
-    found = compare(TASK, Sighting("x1", "Completed", "all went well"), missing_after=3)
-    assert found is not None
-    assert found.error is None
-
-
-def test_misses_are_counted_up_to_the_flag_and_no_further() -> None:
-    task = TASK
-    for missed in (1, 2, 3):
-        found = compare(task, None, missing_after=3)
-        assert found is not None
-        assert (found.missed, found.flag) == (missed, "missing" if missed == 3 else None)
-        assert found.is_visible == (missed == 3)
-        task = task._replace(missed=found.missed, flag=found.flag)
-    assert compare(task, None, missing_after=3) is None
-    back = compare(task, Sighting("x1", "In Progress", None), missing_after=3)
-    assert back is not None
-    assert (back.missed, back.flag) == (0, None)
+async def look(world: TaskWorld, seen: Mapping[str, Sighting], *, after: int = 0, began: int = 0) -> News:
+    return await world.db.read(poll.find_news, "", seen, after=after, missing_after=3, began=began)
 
 
 async def test_pages_of_tasks_under_way_leave_none_out(context: Context) -> None:
     world = TaskWorld(context, ScriptedProvider(), default=NAME)
-    ids = await world.fill(poll.PAGE + 10, provider=None)
-    seen, after = list[int](), ("", 0)
-    while page := await world.db.read(poll.find_page, "", after=after):
-        seen += [each.id for each in page]
-        after = page[-1].key, page[-1].id
-    assert sorted(seen) == sorted(ids)
+    ids = await world.fill(poll.PAGE * poll.AT_ONCE + 10, provider=None)
+    news = await look(world, {}, began=world.now + 1)
+    missed = [each.of.id for page in news.pages for each in page.differences]
+    assert [len(page.differences) for page in news.pages] == [poll.PAGE] * poll.AT_ONCE
+    news = await look(world, {}, after=news.last or 0, began=world.now + 1)
+    missed += [each.of.id for page in news.pages for each in page.differences]
+    assert missed == sorted(ids)
+    assert (await look(world, {}, after=news.last or 0, began=world.now + 1)).last is None
+
+
+async def test_what_clients_changed_meanwhile_is_left_alone(context: Context) -> None:
+    provider = ScriptedProvider()
+    world = TaskWorld(context, provider, default=NAME)
+    ids = await world.fill(6, provider=None)
+    world.advance(11)
+    (job,) = await world.claim()
+    statuses = ("In Progress", "Completed", "Error") * 2
+    seen = {str(number): Sighting(str(number), status, None) for number, status in zip(ids, statuses, strict=True)}
+    (page,) = (await look(world, seen)).pages
+    await world.execute(sa.update(table).where(table.c.id.in_(ids[:3])).values(status="Completed", phase="done"))
+    changed = await world.db.write(poll.apply, provider, page, job=job, journal=world.journal, now=world.now)
+    assert changed == 3
+    assert {each.id: each.status for each in await world.tasks()} == dict(
+        zip(ids, ["Completed"] * 3 + ["In Progress", "Completed", "Error"], strict=True)
+    )
+    assert [len(await world.history(number)) for number in ids] == [1, 1, 1, 2, 2, 2]
 
 
 async def test_who_has_lost_the_lease_writes_nothing(context: Context) -> None:
@@ -72,11 +55,9 @@ async def test_who_has_lost_the_lease_writes_nothing(context: Context) -> None:
     world.advance(11)
     (job,) = await world.claim()
     world.advance(20)
-    (watched,) = await world.db.read(poll.find_page, "", after=("", 0))
-    difference = compare(watched, Sighting("1", "Completed", None), missing_after=3)
-    assert difference is not None
+    (page,) = (await look(world, {str(made.id): Sighting(str(made.id), "Completed", None)})).pages
     with pytest.raises(LeaseLostError):
-        await world.db.write(poll.apply, provider, [difference], job=job, journal=world.journal, now=world.now)
+        await world.db.write(poll.apply, provider, page, job=job, journal=world.journal, now=world.now)
     assert (await world.task(made.id)).status == "Not Started"
 
 

@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 
-from signalbox.tasks.schemas import LARGEST_ID, NewTask, Task, to_out, to_text
+from signalbox.tasks.schemas import DEEPEST, LARGEST_ID, NewTask, Task, to_out, to_text
 
 ROW = Task(1, "shop", "", "Not Started", "queued", None, None, None, None, "r", '{"a":"\\u0000"}', 0, 7, 5, 6)
 
@@ -19,6 +19,16 @@ def test_a_task_without_a_provider_shows_none_and_its_payload_as_it_came() -> No
 def test_what_is_no_task_is_refused(body: str) -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.json.decode(body, type=NewTask)
+
+
+@pytest.mark.parametrize(("opening", "closing"), [('{"a":', "}"), ("[", "]")])
+def test_a_payload_has_so_many_levels_at_most(opening: str, closing: str) -> None:
+    def nested(levels: int) -> str:
+        return f'{{"payload": {{"a": {opening * levels}1{closing * levels}}}}}'
+
+    assert msgspec.json.decode(nested(DEEPEST - 1), type=NewTask).payload
+    with pytest.raises(msgspec.ValidationError, match="nested more than 100 levels"):
+        msgspec.json.decode(nested(DEEPEST), type=NewTask)
 
 
 def test_texts_are_made_fit_for_databases() -> None:

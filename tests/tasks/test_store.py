@@ -59,7 +59,7 @@ HOT = (
     (rounds._NEXT, {"provider": NAME, "app": "a", "now": 1, "limit": 5}, "ix_task_queued"),
     (submit._UNCLEAR, {"provider": NAME, "now": 1, "limit": 5}, "ix_task_unclear"),
     (submit._ORPHANS, {"provider": NAME}, "ix_task_submitting"),
-    (poll._PAGE, {"provider": NAME, "key": "", "after": 0}, "ix_task_submitted_key"),
+    (poll._PAGE, {"provider": NAME, "after": 0}, "ix_task_submitted "),
     (poll._DUE, {"provider": NAME, "now": 1, "limit": 5}, "ix_task_submitted_next"),
     (submit._FIRST_UNCLEAR, {"provider": NAME}, "ix_task_unclear"),
     (store._COUNTS, {"provider": NAME}, "ix_task_submitting"),

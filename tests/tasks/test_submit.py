@@ -1,11 +1,13 @@
 """The transactions of the submit pump."""
 
 import pytest
+import sqlalchemy as sa
 
 from signalbox.infra.context import Context
 from signalbox.tasks import submit, verdicts
 from signalbox.tasks.errors import LeaseLostError
 from signalbox.tasks.jobs import patience_of
+from signalbox.tasks.models import task as table
 from signalbox.tasks.providers import Receipt
 from signalbox.tasks.submit import Step
 from tests.support.task_world import ScriptedProvider, TaskWorld
@@ -50,6 +52,18 @@ async def test_a_verdict_of_an_earlier_attempt_changes_nothing(world: TaskWorld,
     (early,) = (await step(world, provider)).batch
     (late,) = (await step(world, provider, verdicts.unsent(early, until=world.now)._replace(uncounted=0))).batch
     assert (early.attempt, late.attempt) == (1, 2)
+    patience = patience_of(world.settings, provider)
+    arrived = verdicts.submitted(early, Receipt("x", None), now=world.now, patience=patience)
+    assert (await step(world, provider, arrived)).taken == []
+    assert (await world.task(made.id)).phase == "submitting"
+
+
+async def test_a_verdict_of_before_a_retry_changes_nothing(world: TaskWorld, provider: ScriptedProvider) -> None:
+    made = await world.hand_over()
+    (early,) = (await step(world, provider)).batch
+    await world.execute(sa.update(table).values(phase="queued", attempts=0, reference="new"))  # as a retry does
+    (late,) = (await step(world, provider)).batch
+    assert (early.attempt, late.attempt, late.reference) == (1, 1, "new")
     patience = patience_of(world.settings, provider)
     arrived = verdicts.submitted(early, Receipt("x", None), now=world.now, patience=patience)
     assert (await step(world, provider, arrived)).taken == []

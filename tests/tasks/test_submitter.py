@@ -9,6 +9,7 @@ from signalbox.infra.context import Context
 from signalbox.tasks import pump
 from signalbox.tasks.models import task as table
 from signalbox.tasks.providers import Receipt, SubmitRefusedError
+from tests.support.databases import Place, PostgresqlPlace, PostgresqlServer
 from tests.support.task_world import NAME, SECOND, ScriptedProvider, TaskWorld
 
 
@@ -130,6 +131,40 @@ async def test_no_more_are_sent_than_permits(context: Context) -> None:
     assert (len(provider.submissions), len(provider.polls)) == (5, 1), "polls count too"
     await world.run_for(11)
     assert len({each.id for each in provider.submissions}) == 7
+
+
+async def test_a_limit_of_a_day_that_is_raised_holds_within_a_minute(context: Context) -> None:
+    provider = ScriptedProvider(limits=["3/1d"])
+    world = TaskWorld(context, provider)
+    await world.fill(7)
+    await world.run()
+    assert len(provider.submissions) == 3
+    provider.limits = ScriptedProvider(limits=["100/1d"]).limits
+    await world.run_for(61)
+    assert len(provider.submissions) == 7
+
+
+async def test_what_came_of_calls_outlasts_a_database_that_is_away(
+    context: Context, place: Place, postgresql_server: PostgresqlServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    if not isinstance(place, PostgresqlPlace):
+        pytest.skip("a file is not away")
+    provider = ScriptedProvider(can_look_up=False)
+    provider.gate = asyncio.Event()
+    world = TaskWorld(context, provider)
+    made = await world.hand_over()
+    (job,) = await world.claim()
+    run = asyncio.create_task(world.pumps.submit(job))
+    async with asyncio.timeout(30):
+        while not provider.submissions:
+            await asyncio.sleep(0.01)
+        with postgresql_server.closed(place):
+            provider.gate.set()
+            while "submissions wait to be recorded" not in caplog.text:
+                await asyncio.sleep(0.01)
+        await run
+    found = await world.task(made.id)
+    assert (found.status, found.phase, found.attempts) == ("In Progress", "submitted", 1)
 
 
 async def test_apps_are_served_by_turns(context: Context) -> None:

@@ -36,6 +36,22 @@ def test_attempts_and_age_are_bounded(task: Assignment) -> None:
     assert (verdict.phase, verdict.status, verdict.error, verdict.topic) == ("done", "Error", "no", "task.dead")
 
 
+def test_one_that_waited_long_for_its_first_attempt_is_not_too_old_for_a_second() -> None:
+    late = TASK._replace(attempt=1, created_at=NOW - 101 * SECOND)
+    assert (refuse(late).phase, refuse(late, retry_after=3.0).phase) == ("queued", "queued")
+
+
+def test_a_doubt_is_looked_into_once_at_least_and_not_for_ever() -> None:
+    def doubt(task: Assignment, now: int = NOW) -> str:
+        return verdicts.doubtful(task, "no answer", now=now, fraction=0.5, patience=PATIENCE).phase
+
+    late = TASK._replace(attempt=5, created_at=NOW - 101 * SECOND)
+    assert doubt(late) == "unclear"
+    assert doubt(late._replace(doubtful=True)) == "done"
+    again = late._replace(attempt=4, doubtful=True)
+    assert (doubt(again), doubt(again, NOW + 101 * SECOND)) == ("unclear", "done")
+
+
 def test_what_was_put_off_does_not_count_however_often_but_ages() -> None:
     verdict = refuse(TASK._replace(attempt=5), retry_after=3.0)
     assert (verdict.phase, verdict.uncounted, verdict.next_at) == ("queued", 1, NOW + 3 * SECOND)

@@ -88,16 +88,17 @@ class DoorRunner:
     async def _read(self, headers: list[tuple[bytes, bytes]], receive: Receive) -> bytes:
         limit = self._door.max_body
         check_length(declared_length(headers), limit)
-        body, more = b"", True
+        pieces, length, more = list[bytes](), 0, True
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
                 msg = "the client left before its request was whole"
                 raise InvalidJsonError(msg)
-            body += message.get("body", b"")
-            check_length(len(body), limit)
+            pieces.append(message.get("body", b""))
+            length += len(pieces[-1])
+            check_length(length, limit)
             more = message.get("more_body", False)
-        return body
+        return b"".join(pieces)
 
     def _decode(self, content: bytes) -> Any:
         if self._decoder is None:
@@ -108,6 +109,9 @@ class DoorRunner:
             raise UnprocessableError([_to_fault(str(error))]) from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             msg = f"the body is not JSON: {error}"
+            raise InvalidJsonError(msg) from None
+        except RecursionError:
+            msg = "the body is nested too deeply"
             raise InvalidJsonError(msg) from None
 
 

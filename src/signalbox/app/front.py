@@ -8,8 +8,10 @@ from urllib.parse import unquote
 
 from signalbox.app.body import check_length, declared_length, limited
 from signalbox.app.errors import InternalError, MethodNotAllowedError
-from signalbox.app.own_paths import OwnPath, OwnPaths
-from signalbox.core.asgi import WHOLE_ANSWER, AsgiApp, ErrorResponder, Message, Receive, Scope, Send
+from signalbox.app.own_paths import Endpoint, OwnPath, OwnPaths
+from signalbox.app.polls import PollRunner
+from signalbox.auth.doors import Ready
+from signalbox.core.asgi import WHOLE_ANSWER, AsgiApp, ErrorResponder, Message, Receive, Scope, Send, answer
 from signalbox.core.errors import InvalidError, NotFoundError, SignalboxError
 from signalbox.core.ids import is_request_id, new_request_id
 from signalbox.core.proxies import TrustedProxies
@@ -99,6 +101,12 @@ class Front:
 
     async def _serve_own(self, own: OwnPath, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = _request_id(scope["headers"])
+        endpoint = own.endpoints.get(scope["method"])
+        ready = None if endpoint is None else _at_once(endpoint, scope)
+        if ready is not None:
+            headers = [*ready.headers, *self._stamps(request_id)]
+            await answer(scope, send, status=200, headers=headers, body=ready.body)
+            return
         scope["root_path"] = self._root
         scope["state"] = {"request_id": request_id.decode()}
         send = self._stamped(send, request_id)
@@ -126,10 +134,7 @@ class Front:
 
     def _stamped(self, send: Send, request_id: bytes) -> Send:
         """The hub's own answers carry a Date (RFC 9110, 6.6.1) and the request id; upstreams bring their own Date."""
-        second = self._clock.now() // 1_000_000
-        if second != self._second:  # to write a date takes as long as to route a request
-            self._second, self._date = second, formatdate(second, usegmt=True).encode()
-        stamps = [(b"date", self._date), (b"x-request-id", request_id)]
+        stamps = self._stamps(request_id)
 
         def stamped(message: Message) -> Awaitable[None]:
             if message["type"] in _WITH_HEAD:
@@ -137,6 +142,21 @@ class Front:
             return send(message)
 
         return stamped
+
+    def _stamps(self, request_id: bytes) -> list[tuple[bytes, bytes]]:
+        second = self._clock.now() // 1_000_000
+        if second != self._second:  # to write a date takes as long as to route a request
+            self._second, self._date = second, formatdate(second, usegmt=True).encode()
+        return [(b"date", self._date), (b"x-request-id", request_id)]
+
+
+def _at_once(endpoint: Endpoint, scope: Scope) -> Ready | None:
+    """What a poll has at hand for a request."""
+    runner = endpoint.app
+    if not isinstance(runner, PollRunner):
+        return None
+    scope["path_params"] = endpoint.parameters
+    return runner.at_once(scope)
 
 
 async def _guarded(endpoint: AsgiApp, scope: Scope, receive: Receive, send: Send) -> None:
@@ -151,8 +171,10 @@ async def _guarded(endpoint: AsgiApp, scope: Scope, receive: Receive, send: Send
 
 
 def _request_id(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    given = next((value for name, value in headers if name == b"x-request-id"), b"")
-    return given if is_request_id(given) else new_request_id()
+    for name, value in headers:
+        if name == b"x-request-id":
+            return value if is_request_id(value) else new_request_id()
+    return new_request_id()
 
 
 def _host_error(hosts: list[bytes]) -> InvalidHostError:

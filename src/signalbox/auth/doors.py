@@ -7,7 +7,7 @@ of its own: check the token, decode with msgspec, run the service in a grouped t
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from sqlalchemy import Connection
 
@@ -107,6 +107,14 @@ class Door(Generic[Body]):
             raise TypeError(msg)
 
 
+class Ready(NamedTuple):
+    """A whole answer with status 200 that is at hand."""
+
+    headers: Sequence[tuple[bytes, bytes]]
+    """Complete but for what every answer of the hub has; names in lower case."""
+    body: bytes
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Poll:
     """One operation that answers from memory, or streams: a raw ASGI endpoint behind the check of its token.
@@ -123,6 +131,9 @@ class Poll:
     """The scope that a caller needs. None: no token is looked at, and ``handle`` finds out who is asking."""
     handle: Callable[[Scope, Receive, Send, Principal], Awaitable[None]]
     """``await handle(scope, receive, send, principal)``; without a scope the principal is the anonymous one."""
+    at_once: Callable[[Scope, Principal], Ready | None] | None = None
+    """``at_once(scope, principal)``, asked first where the poll has a scope and the caller is remembered: the answer
+    if it is at hand. None leaves it all to ``handle``, as if nobody had asked. It raises nothing."""
     summary: str
     answer: Any
     """Type of the answer's body as msgspec knows it, for OpenAPI; of the data of each event of a stream. None: none."""

@@ -126,6 +126,20 @@ class AuthRuntime:
             known = await self._search.find(credential.token, digest=digest)
         return known.principal_for(credential.app_name)
 
+    def recall(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal | None:
+        """The caller of a request if no I/O is needed to tell; None: ``authenticate`` must be asked.
+
+        Raises:
+            InvalidTokenError: the credential is malformed.
+            AppNameRequiredError: a token for any app came without the header ``App-name``.
+            InvalidAppNameError: that header names no app.
+        """
+        credential = find_credential(headers)
+        if credential is None:
+            return self._anonymous
+        known = self._cache.find(digest_of(credential.token), at=self._clock.now())
+        return None if known is None else known.principal_for(credential.app_name)
+
     @property
     def anonymous(self) -> Principal:
         """The caller without a credential."""

@@ -131,9 +131,7 @@ def companies(tx: Connection, searcher: Searcher, wanted: Filter, *, first: int,
     some = places[:limit]
     rows = store.read_ranked(tx, searcher.version, models.company, some)
     ids, names = searcher.arrays.company_ids, searcher.company_names
-    items = [
-        CountOut(int(ids[at]), names[at], int(counts[at]), rows[at].logo if at in rows else None) for at in some
-    ]
+    items = [CountOut(int(ids[at]), names[at], int(counts[at]), rows[at].logo if at in rows else None) for at in some]
     return Slice(items, first + limit if len(places) > limit else None)
 
 

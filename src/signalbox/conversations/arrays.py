@@ -21,8 +21,6 @@ UNPUBLISHED: Final = np.iinfo(np.int64).max
 """Stands for the publish date of a transcript that has none; behind all others."""
 
 
-
-
 @dataclass(frozen=True, slots=True)
 class Arrays:
     """C companies, T transcripts, N items and G tags. What belongs to no company or transcript has the code C or T."""
@@ -187,5 +185,3 @@ def _to_postings(tag_of: tuple[Ints, Codes], places: Ints, tags: int) -> tuple[I
     owners, tagged = np.divmod(pairs, max(1, len(places)))
     starts = np.searchsorted(owners, np.arange(tags + 1))
     return starts.astype(np.int64), tagged.astype(np.int32)
-
-

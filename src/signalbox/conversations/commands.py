@@ -5,7 +5,7 @@ import json
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Self, TypeVar
 
 import typer
 from pydantic import TypeAdapter
@@ -100,7 +100,7 @@ class _Bars:
         self._rows = self._progress.add_task("rows", total=None)
         self._words = self._progress.add_task("words", total=None, start=False)
 
-    def __enter__(self) -> "_Bars":
+    def __enter__(self) -> Self:
         self._progress.start()
         return self
 

@@ -1,15 +1,14 @@
 """Where the files of a data set are: folders as Spark writes them, or a zip file of such folders."""
 
 import hashlib
-import shutil
 import stat
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import IO, Final
 
 from signalbox.conversations.errors import InvalidDatasetError, UnfinishedDatasetError
 
@@ -89,17 +88,15 @@ def _unpack(path: Path, folder: Path, most: int | None) -> dict[PurePosixPath, P
     return files
 
 
-def _copy(source: Iterable[bytes], target: object, left: int | None) -> int | None:
+def _copy(source: IO[bytes], target: IO[bytes], left: int | None) -> int | None:
     """Copy while no more than ``left`` bytes come; what is left after."""
-    if left is None:
-        shutil.copyfileobj(source, target)  # type: ignore[type-var, arg-type] - both are binary files
-        return None
-    while block := source.read(_BLOCK):  # type: ignore[attr-defined]
-        left -= len(block)
-        if left < 0:
-            msg = "the zip file unpacks to more than is allowed (conversations.max_unpacked)"
-            raise InvalidDatasetError(msg)
-        target.write(block)  # type: ignore[attr-defined]
+    while block := source.read(_BLOCK):
+        if left is not None:
+            left -= len(block)
+            if left < 0:
+                msg = "the zip file unpacks to more than is allowed (conversations.max_unpacked)"
+                raise InvalidDatasetError(msg)
+        target.write(block)
     return left
 
 

@@ -14,7 +14,6 @@ from signalbox.conversations.linking import (
     CONVERSATION,
     MONOLOGUE,
     NONE,
-
     chain_starts,
     find_repeats,
     link_runs,
@@ -95,7 +94,15 @@ def draft(dataset: Dataset) -> Draft:
     transcripts = _read_transcripts(dataset.parts["transcript"], companies, notes)
     speakers: dict[str, int] = {}
     kinds = [
-        _read_items(dataset.parts[name], kind, companies.ids, tags.ids, transcripts, speakers, notes)
+        _read_items(
+            dataset.parts[name],
+            kind,
+            companies=companies.ids,
+            tags=tags.ids,
+            transcripts=transcripts,
+            speakers=speakers,
+            notes=notes,
+        )
         for kind, name in enumerate(KINDS)
     ]
     rows = [len(kind.ledger) for kind in kinds]
@@ -170,7 +177,7 @@ def _read_transcripts(parts: Sequence[Part], companies: Named, notes: list[str])
     ledger.reject(types == NONE, f"transcript_type is neither {' nor '.join(KINDS)}")
     _reject_wrong_ids(ledger, ids, "id_transcript")
     titles = _texts(tables, "title")
-    owners = _owners(types, titles, companies, _numbers(tables, "id_company"), ledger, notes)
+    owners = _owners(types, titles, companies, explicit=_numbers(tables, "id_company"), ledger=ledger, notes=notes)
     dates = _texts(tables, "publish_date")
     published = np.array([_to_published(text) for text in dates], dtype=np.int64)
     unread = int((published == UNPUBLISHED).sum()) - sum(text is None for text in dates)
@@ -178,12 +185,15 @@ def _read_transcripts(parts: Sequence[Part], companies: Named, notes: list[str])
     kept = np.flatnonzero(~ledger.rejected())
     places = np.full(len(types), NONE)
     places[kept] = np.arange(len(kept))
+    lengths = _texts(tables, "length")
     return Transcripts(
-        ids.values[kept],
-        types[kept],
-        owners[kept],
-        published[kept],
-        *([texts[at] for at in kept] for texts in (titles, _texts(tables, "length"), dates)),
+        ids=ids.values[kept],
+        types=types[kept],
+        companies=owners[kept],
+        published=published[kept],
+        titles=[titles[at] for at in kept],
+        lengths=[lengths[at] for at in kept],
+        dates=[dates[at] for at in kept],
         slots=(places[types == CONVERSATION], places[types == MONOLOGUE]),
         ledger=ledger,
     )
@@ -191,7 +201,7 @@ def _read_transcripts(parts: Sequence[Part], companies: Named, notes: list[str])
 
 def _to_type(text: str | None) -> int:
     folded = (text or "").strip().casefold()
-    return KINDS.index(folded) if folded in KINDS else NONE  # type: ignore[arg-type] - it is one of them
+    return next((code for code, kind in enumerate(KINDS) if kind == folded), NONE)
 
 
 def _to_published(text: str | None) -> int:
@@ -200,7 +210,7 @@ def _to_published(text: str | None) -> int:
 
 
 def _owners(
-    types: Codes, titles: Texts, companies: Named, explicit: Numbers, ledger: Ledger, notes: list[str]
+    types: Codes, titles: Texts, companies: Named, *, explicit: Numbers, ledger: Ledger, notes: list[str]
 ) -> Codes:
     """The company of each transcript: the one that it names, else that of its block."""
     typed = np.flatnonzero(types != NONE)
@@ -227,6 +237,7 @@ def _owners(
 def _read_items(
     parts: Sequence[Part],
     kind: int,
+    *,
     companies: Ints,
     tags: Ints,
     transcripts: Transcripts,
@@ -241,7 +252,14 @@ def _read_items(
     repeats, again = find_repeats(ids.values, ids.known)
     ledger.reject(~ids.known, f"{key} is no whole number")
     ledger.reject(again, f"{key} stands there twice")
-    linked = _link(kind, number_runs(sequences, repeats), _numbers(tables, "id_transcript"), transcripts, ledger, notes)
+    linked = _link(
+        kind,
+        number_runs(sequences, repeats),
+        explicit=_numbers(tables, "id_transcript"),
+        transcripts=transcripts,
+        ledger=ledger,
+        notes=notes,
+    )
     kept = ~ledger.rejected() & ~repeats
     explicit = find_codes(companies, _numbers(tables, "id_company"))
     owners = np.where(explicit == NONE, np.append(transcripts.companies, NONE)[linked], explicit)
@@ -263,7 +281,7 @@ def _read_items(
 
 
 def _link(
-    kind: int, runs: Codes, explicit: Numbers, transcripts: Transcripts, ledger: Ledger, notes: list[str]
+    kind: int, runs: Codes, *, explicit: Numbers, transcripts: Transcripts, ledger: Ledger, notes: list[str]
 ) -> Codes:
     """The transcript of each row: the one that it names, else that of its run."""
     slots = transcripts.slots[kind]
@@ -299,7 +317,9 @@ def _speakers(tables: Sequence[Table], known: dict[str, int]) -> Codes:
             found.append(np.full(table.rows, NONE))
             continue
         encoded = table.encoded("speaker")
-        codes = [NONE if text is None or not text.strip() else known.setdefault(text, len(known)) for text in encoded.texts]
+        codes = [
+            NONE if text is None or not text.strip() else known.setdefault(text, len(known)) for text in encoded.texts
+        ]
         found.append(np.append(np.array(codes, dtype=np.int64), NONE)[encoded.codes])
     return np.concatenate(found)
 

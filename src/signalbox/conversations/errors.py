@@ -65,5 +65,5 @@ class InvalidQueryError(UnprocessableError):
 
     code = "invalid_query"
 
-    def __init__(self, field: str, message: str) -> None:
+    def __init__(self, message: str, *, field: str) -> None:
         super().__init__([Fault(field, message)])

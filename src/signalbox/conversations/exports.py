@@ -140,7 +140,8 @@ class Exports:
         query = parse_query(scope["query_string"], (*NAMES, "format"))
         name = query.get("format") or "csv"
         if name not in FORMATS:
-            raise InvalidQueryError("format", f"is one of {', '.join(FORMATS)}")
+            msg = f"is one of {', '.join(FORMATS)}"
+            raise InvalidQueryError(msg, field="format")
         make, media_type = FORMATS[name]
         writer, searcher = make(), await self._runtime.searcher()
         found = await self._runtime.context.db.read(answers.search, searcher, to_filter(query))

@@ -21,7 +21,9 @@ _WORD = re.compile(r"[^\W_]+")
 PARAMETERS: Final = (
     Parameter("company", "query", "Part of a company's name, in any case, or its id."),
     Parameter("tags", "query", "Names of tags with commas between, in any case."),
-    Parameter("match", "query", "`any` of the tags (the default), or `all`: of transcripts in which all of them occur."),
+    Parameter(
+        "match", "query", "`any` of the tags (the default), or `all`: of transcripts in which all of them occur."
+    ),
     Parameter("transcript", "query", "Id of a transcript.", "integer"),
     Parameter("type", "query", "Type of the transcript: `conversation` or `monologue` (includes monologues)."),
     Parameter("speaker", "query", "Part of a speaker's name, in any case (includes monologues)."),
@@ -57,12 +59,15 @@ def parse_query(query: bytes, allowed: Iterable[str]) -> dict[str, str]:
     """
     known, found = frozenset(allowed), dict[str, str]()
     if len(query) > _LONGEST:
-        raise InvalidQueryError("query", f"has at most {_LONGEST} bytes")
+        msg = f"has at most {_LONGEST} bytes"
+        raise InvalidQueryError(msg, field="query")
     for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
         if name not in known:
-            raise InvalidQueryError(name, f"is not known here; known are {', '.join(sorted(known))}")
+            msg = f"is not known here; known are {', '.join(sorted(known))}"
+            raise InvalidQueryError(msg, field=name)
         if name in found and name != "tags":
-            raise InvalidQueryError(name, "stands there twice")
+            msg = "stands there twice"
+            raise InvalidQueryError(msg, field=name)
         found[name] = f"{found[name]},{value}" if name in found else value
     return found
 
@@ -107,7 +112,8 @@ def to_number(query: Mapping[str, str], name: str, *, least: int, most: int) -> 
     if text is None:
         return None
     if re.fullmatch(r"-?[0-9]{1,19}", text) is None or not least <= int(text) <= most:
-        raise InvalidQueryError(name, f"is a whole number from {least} to {most}")
+        msg = f"is a whole number from {least} to {most}"
+        raise InvalidQueryError(msg, field=name)
     return int(text)
 
 
@@ -127,7 +133,8 @@ def _one_of(query: Mapping[str, str], name: str, words: Sequence[T]) -> T | None
     for word in words:
         if text == word:
             return word
-    raise InvalidQueryError(name, f"is one of {', '.join(words)}")
+    msg = f"is one of {', '.join(words)}"
+    raise InvalidQueryError(msg, field=name)
 
 
 def _to_bound(query: Mapping[str, str], name: str, *, end: bool) -> int | None:
@@ -137,4 +144,5 @@ def _to_bound(query: Mapping[str, str], name: str, *, end: bool) -> int | None:
     try:
         return parse_bound(text, end=end)
     except (ValueError, OverflowError):
-        raise InvalidQueryError(name, "is a day, 2026-01-31, or an instant with its zone") from None
+        msg = "is a day, 2026-01-31, or an instant with its zone"
+        raise InvalidQueryError(msg, field=name) from None

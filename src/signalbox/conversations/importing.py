@@ -194,9 +194,7 @@ _COLUMNS: Final = {
 }
 
 
-def _batches(
-    dataset: Dataset, found: "Draft", number: int, pace: Pace
-) -> Iterator[tuple[list[tuple[Any, ...]], int]]:
+def _batches(dataset: Dataset, found: "Draft", number: int, pace: Pace) -> Iterator[tuple[list[tuple[Any, ...]], int]]:
     """Rows of items, and how many rows of files have been read with them."""
     from signalbox.conversations.parts import read_batches  # noqa: PLC0415 - as above
 
@@ -209,7 +207,11 @@ def _batches(
                 texts = [repeat(None) if name is None else table.texts(name) for name in columns[1:]]
                 ids = range(item_id(number, done), item_id(number, done + table.rows))
                 taken = found.taken[done : done + table.rows].tolist()
-                rows = [row for row, is_taken in zip(zip(ids, _known(sequences), *texts), taken, strict=True) if is_taken]
+                rows = [
+                    row
+                    for row, is_taken in zip(zip(ids, _known(sequences), *texts, strict=False), taken, strict=True)
+                    if is_taken
+                ]
                 for first, some in _slices(rows, pace):
                     yield some, done + min(first + len(some), table.rows)
                 done += table.rows

@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import IO, Any, Final
+from typing import IO, Any, Final, Self
 
 from sqlalchemy import Connection
 
@@ -42,7 +42,9 @@ async def _import(context: Context, settings: ConversationSettings, number: int)
     with NamedTemporaryFile(prefix="signalbox-upload-") as file:
         await _unload(context, number, file)
         try:
-            with await asyncio.to_thread(_Opened, Path(file.name), await _is_forced(context, number), settings) as found:
+            with await asyncio.to_thread(
+                _Opened, Path(file.name), await _is_forced(context, number), settings
+            ) as found:
                 await importer.run(found.dataset)
         except InvalidDatasetError as error:
             reason = str(error)
@@ -64,7 +66,7 @@ class _Opened:
         self._manager = open_dataset(path, forced=forced, max_unpacked=settings.max_unpacked)
         self.dataset = self._manager.__enter__()
 
-    def __enter__(self) -> "_Opened":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from signalbox.conversations.vectors import Bools
 from signalbox.conversations.schemas import FileReport
+from signalbox.conversations.vectors import Bools
 
 
 class Ledger:
@@ -47,7 +47,9 @@ class Ledger:
 
     def _file(self, name: str, begin: int, end: int) -> FileReport:
         linked, *counts = np.bincount(self._marks[begin:end], minlength=len(self._reasons) + 1).tolist()
-        told = [(reason, rejects, count) for (reason, rejects), count in zip(self._reasons, counts, strict=True) if count]
+        told = [
+            (reason, rejects, count) for (reason, rejects), count in zip(self._reasons, counts, strict=True) if count
+        ]
         return {
             "file": name,
             "read": int(end - begin),

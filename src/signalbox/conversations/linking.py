@@ -13,7 +13,6 @@ import numpy as np
 
 from signalbox.conversations.vectors import Bools, Codes, Floats, Ints
 
-
 NONE: Final = -1
 """Belongs to nothing."""
 
@@ -74,7 +73,7 @@ def name_blocks(
     """For each block the company (its place in ``names``), NONE where that is not sure; and why, for those blocks."""
     by_name = _by_name(names)
     candidates: dict[int, set[str]] = {}
-    for block, title in ((int(blocks[at]), titles[at]) for at in np.flatnonzero(types == MONOLOGUE)):
+    for block, title in ((int(blocks[at]), titles[at]) for at in np.flatnonzero(types == MONOLOGUE).tolist()):
         found = _beginnings(title or "", by_name)
         candidates[block] = candidates[block] & found if block in candidates else found
     owners = np.full(int(blocks.max(initial=NONE)) + 1, NONE)

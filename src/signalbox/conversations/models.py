@@ -9,7 +9,19 @@ an FTS5 table, PostgreSQL in a table with a ``tsvector``, both called ``conversa
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Float, Index, Integer, LargeBinary, Table, Text, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    text,
+)
 
 from signalbox.conversations.schemas import ImportState
 from signalbox.infra.db.tables import BigId, Micros, main
@@ -34,9 +46,7 @@ imports = Table(
     Column("created_at", Micros, nullable=False),
     Column("updated_at", Micros, nullable=False),
     Column("live_at", Micros),
-    CheckConstraint(
-        "state IN ('queued', 'loading', 'live', 'replaced', 'unchanged', 'failed')", name="state"
-    ),
+    CheckConstraint("state IN ('queued', 'loading', 'live', 'replaced', 'unchanged', 'failed')", name="state"),
     Index("uq_conversation_import_live", "state", unique=True, sqlite_where=_LIVE, postgresql_where=_LIVE),
     sqlite_autoincrement=True,
 )

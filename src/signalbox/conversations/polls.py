@@ -93,9 +93,7 @@ class Searches:
             self._poll("/api/tags", _to_list, "Tags, with counts", list[CountOut], lists),
         ]
 
-    def _poll(
-        self, path: str, read: "Read", summary: str, body: Any, parameters: tuple[Parameter, ...]
-    ) -> Poll:
+    def _poll(self, path: str, read: "Read", summary: str, body: Any, parameters: tuple[Parameter, ...]) -> Poll:
         name = path.removeprefix("/api/")
 
         async def handle(scope: Scope, _receive: Receive, send: Send, _principal: Principal) -> None:
@@ -157,9 +155,11 @@ def _to_statistics(name: str, query: bytes, _number: str) -> Question:
 
 def _to_one(name: str, query: bytes, number: str) -> Question:
     kind = parse_query(query, ("kind",)).get("kind") or "conversation"
-    if kind not in KINDS:
-        raise InvalidQueryError("kind", f"is one of {', '.join(KINDS)}")
-    return Question(name, first=_to_id(number), size=KINDS.index(kind))  # type: ignore[arg-type] - it is one of them
+    code = next((code for code, name_of in enumerate(KINDS) if name_of == kind), None)
+    if code is None:
+        msg = f"is one of {', '.join(KINDS)}"
+        raise InvalidQueryError(msg, field="kind")
+    return Question(name, first=_to_id(number), size=code)
 
 
 def _to_thread(name: str, query: bytes, number: str) -> Question:
@@ -195,9 +195,7 @@ def _page(tx: Connection, searcher: Searcher, question: Question) -> Any:
 
 
 def _list(of: Callable[..., Slice]) -> Callable[[Connection, Searcher, Question], Slice]:
-    return lambda tx, searcher, question: of(
-        tx, searcher, question.wanted, first=question.first, limit=question.size
-    )
+    return lambda tx, searcher, question: of(tx, searcher, question.wanted, first=question.first, limit=question.size)
 
 
 _COMPUTATIONS: Final[dict[str, Callable[[Connection, Searcher, Question], Any]]] = {
@@ -213,7 +211,4 @@ _COMPUTATIONS: Final[dict[str, Callable[[Connection, Searcher, Question], Any]]]
 
 def _matches(headers: list[tuple[bytes, bytes]], etag: bytes) -> bool:
     """Whether ``If-None-Match`` names what would be sent."""
-    for name, value in headers:
-        if name == b"if-none-match" and (value.strip() == b"*" or etag in value):
-            return True
-    return False
+    return any(name == b"if-none-match" and (value.strip() == b"*" or etag in value) for name, value in headers)

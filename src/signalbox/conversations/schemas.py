@@ -147,11 +147,6 @@ class StatisticsOut(msgspec.Struct, frozen=True):
     last_published: str | None
 
 
-def empty_report() -> Report:
-    """A report of nothing."""
-    return {"files": [], "notes": []}
-
-
 def summarize(report: Mapping[str, Any]) -> dict[str, int]:
     """Totals over all files: read, linked, unlinked, rejected."""
     return {name: sum(file[name] for file in report["files"]) for name in ("read", "linked", "unlinked", "rejected")}

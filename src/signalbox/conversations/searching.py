@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -48,8 +48,13 @@ class Searcher:
             found = found[arrays.kinds[found] == CONVERSATION]
         if wanted.all_tags:
             found = found[self._in_all(wanted.tags)[arrays.transcripts[found]]]
-        if wanted.transcript is not None or wanted.type is not None or wanted.since is not None or wanted.until is not None:
-            found = found[np.append(self.transcripts(wanted), False)[arrays.transcripts[found]]]  # noqa: FBT003 - an element
+        if (
+            wanted.transcript is not None
+            or wanted.type is not None
+            or wanted.since is not None
+            or wanted.until is not None
+        ):
+            found = found[np.append(self.transcripts(wanted), False)[arrays.transcripts[found]]]
         if wanted.speaker:
             spoken = np.array([wanted.speaker in name for name in self._speakers] + [False], dtype=np.bool_)
             found = found[spoken[arrays.speakers[found]]]
@@ -116,15 +121,15 @@ class Searcher:
         if not wanted.tags:
             pieces = [np.arange(begin, end) for begin, end in ranges]
             return np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.int64)
-        pieces = []
+        found: list[np.ndarray[Any, Any]] = []
         for tag in (code for name in wanted.tags for code in self._tags.get(name, ())):
             tagged = self.arrays.tagged_with(tag)
             for begin, end in ranges:
                 low, high = np.searchsorted(tagged, (begin, end))
-                pieces.append(tagged[low:high])
-        if len(pieces) == 1:
-            return pieces[0].astype(np.int64)
-        return np.unique(np.concatenate(pieces)).astype(np.int64) if pieces else np.zeros(0, dtype=np.int64)
+                found.append(tagged[low:high])
+        if len(found) == 1:
+            return found[0].astype(np.int64)
+        return np.unique(np.concatenate(found)).astype(np.int64) if found else np.zeros(0, dtype=np.int64)
 
     def _in_all(self, tags: Sequence[str]) -> Bools:
         """Which transcripts have each of some tags; the last element stands for no transcript."""

@@ -5,8 +5,19 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select, text, update
 
-from signalbox.conversations.models import NUMBER_BITS, StoredImport, company, imports, index, item, item_id, tag
-from signalbox.conversations.models import to_import, transcript, upload
+from signalbox.conversations.models import (
+    NUMBER_BITS,
+    StoredImport,
+    company,
+    imports,
+    index,
+    item,
+    item_id,
+    tag,
+    to_import,
+    transcript,
+    upload,
+)
 from signalbox.conversations.schemas import ImportState
 from signalbox.infra.db.bulk import insert_rows
 
@@ -29,21 +40,26 @@ _RANGE = "id BETWEEN :low AND :high"
 _LONGEST: Final = 200_000
 """Characters of a text whose words PostgreSQL takes up; a tsvector holds 1 MB at most."""
 _TAKE_UP: Final = {
-    "sqlite": text(f"INSERT INTO conversation_text (rowid, words) SELECT id, {_WORDS} FROM conversation_item WHERE {_RANGE}"),
+    "sqlite": text(
+        f"INSERT INTO conversation_text (rowid, words) SELECT id, {_WORDS} FROM conversation_item WHERE {_RANGE}"  # noqa: S608 - our words
+    ),
     "postgresql": text(
-        f"INSERT INTO conversation_text SELECT id, to_tsvector('simple', left({_WORDS}, {_LONGEST})) FROM conversation_item WHERE {_RANGE}"
+        f"INSERT INTO conversation_text SELECT id, to_tsvector('simple', left({_WORDS}, {_LONGEST})) "  # noqa: S608 - as above
+        f"FROM conversation_item WHERE {_RANGE}"
     ),
 }
 _GIVE_UP: Final = {
     "sqlite": text(
-        "INSERT INTO conversation_text (conversation_text, rowid, words) "
-        f"SELECT 'delete', id, {_WORDS} FROM conversation_item WHERE {_RANGE}"
+        f"INSERT INTO conversation_text (conversation_text, rowid, words) SELECT 'delete', id, {_WORDS} "  # noqa: S608 - as above
+        f"FROM conversation_item WHERE {_RANGE}"
     ),
-    "postgresql": text(f"DELETE FROM conversation_text WHERE {_RANGE}"),
+    "postgresql": text(f"DELETE FROM conversation_text WHERE {_RANGE}"),  # noqa: S608 - as above
 }
 _SEARCH: Final = {
     "sqlite": text("SELECT rowid FROM conversation_text WHERE words MATCH :words AND rowid BETWEEN :low AND :high"),
-    "postgresql": text(f"SELECT id FROM conversation_text WHERE words @@ plainto_tsquery('simple', :words) AND {_RANGE}"),
+    "postgresql": text(
+        f"SELECT id FROM conversation_text WHERE words @@ plainto_tsquery('simple', :words) AND {_RANGE}"  # noqa: S608 - as above
+    ),
 }
 
 
@@ -185,7 +201,8 @@ def _bounds(number: int, first: int, count: int) -> dict[str, int]:
 
 def sweep_import(tx: Connection, of: StoredImport, *, limit: int, keep_upload: bool = False) -> int:
     """Delete some of what an import brought; how much that was, 0 once nothing is left."""
-    last = tx.execute(select(func.max(item.c.id)).where(item.c.id.between(*_bounds(of.id, 0, 1 << NUMBER_BITS).values())))
+    bounds = _bounds(of.id, 0, 1 << NUMBER_BITS)
+    last = tx.execute(select(func.max(item.c.id)).where(item.c.id.between(bounds["low"], bounds["high"])))
     newest: int | None = last.scalar()
     if newest is not None:
         return _sweep_items(tx, of, newest, limit)
@@ -210,6 +227,6 @@ def _sweep_items(tx: Connection, of: StoredImport, newest: int, limit: int) -> i
 
 
 def _delete_rows(tx: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    keys = [column for column in table.primary_key]
+    keys = list(table.primary_key)
     statement = delete(table).where(*(column == bindparam(f"b_{column.name}") for column in keys))
     tx.execute(statement, [{f"b_{name}": value for name, value in row.items()} for row in rows])

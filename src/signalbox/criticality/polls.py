@@ -4,7 +4,7 @@ import asyncio
 import logging
 from typing import Any
 
-from signalbox.auth.doors import Parameter, Poll
+from signalbox.auth.doors import Parameter, Poll, Ready
 from signalbox.auth.principal import Principal
 from signalbox.core.asgi import Receive, Scope, Send, answer
 from signalbox.core.errors import SignalboxError
@@ -32,6 +32,7 @@ _JSON = (b"content-type", b"application/json")
 _NO_STORE = (b"cache-control", b"no-store")  # an answer is one app's, and its only one
 _EMPTY = b"{}"
 _NOTHING = [_JSON, (b"content-length", b"2"), _NO_STORE]
+_NOTHING_NEW = Ready(_NOTHING, _EMPTY)
 _NOT_MODIFIED = 304
 
 _SINCE = Parameter("since", "query", "A revision that you have: what is newer is told again.", "integer")
@@ -55,6 +56,7 @@ class Asks:
         described: dict[str, Any] = {
             "scope": READ,
             "handle": self.ask,
+            "at_once": self.find_nothing,
             "answer": News,
             "parameters": (_SINCE, _WAIT, _IF_NONE_MATCH),
             "responses": {304: "What you have is current", 503: "There may be a change, and the database is away"},
@@ -76,6 +78,20 @@ class Asks:
             Poll(path=PATH + "/{signal}", summary="Ask for a change of a signal's level", **described),
         ]
 
+    def find_nothing(self, scope: Scope, principal: Principal) -> Ready | None:
+        """``{}`` for a plain ask of an app that was told already, as nearly all are; None for every other."""
+        if scope["query_string"] or scope["method"] != "GET":
+            return None
+        for header in scope["headers"]:
+            if header[0] == b"if-none-match":
+                return None
+        name = scope["path_params"].get("signal", DEFAULT_SIGNAL)
+        pair = (principal.app or consumer_name(principal), name)
+        if not self._runtime.has_nothing_for(pair) or name not in self._runtime.view.known:
+            return None
+        self._add(pair)
+        return _NOTHING_NEW
+
     async def ask(self, scope: Scope, receive: Receive, send: Send, principal: Principal) -> None:
         """Answer with the level if it is news to this app, else with ``{}``."""
         name = scope["path_params"].get("signal", DEFAULT_SIGNAL)
@@ -87,10 +103,7 @@ class Asks:
             await self._ask_for(pair, condition, scope, receive, send)
             return
         self._add(pair)
-        if self._runtime.has_nothing_for(pair):  # nearly always: what else it takes is kept out of the way
-            await answer(scope, send, status=200, headers=_NOTHING, body=_EMPTY)
-        else:
-            await _tell(scope, send, await self._runtime.ask(pair))
+        await _tell(scope, send, await self._runtime.ask(pair))
 
     async def stream(self, scope: Scope, receive: Receive, send: Send, principal: Principal) -> None:
         """Send the level if it is news to this app, and each later change."""

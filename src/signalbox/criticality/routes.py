@@ -2,7 +2,7 @@
 
 from typing import Annotated, TypeVar
 
-from fastapi import APIRouter, Depends, Query, Request, Response, status
+from fastapi import APIRouter, Depends, Path, Query, Request, Response, status
 
 from signalbox.auth.principal import Principal
 from signalbox.auth.scopes import MANAGER, grants
@@ -18,7 +18,8 @@ from signalbox.infra.context import Context
 
 T = TypeVar("T")
 
-Name = Annotated[str, Query(max_length=64, description="Name of a signal.")]
+Name = Annotated[str, Query(max_length=64, pattern=r"^[^\x00]*$", description="Name of a signal.")]
+AppInPath = Annotated[str, Path(pattern=r"^[^\x00]*$")]  # PostgreSQL takes no NUL
 App = Annotated[str | None, Query(max_length=100, pattern=r"^[^\x00]*$", description="Name of an app.")]
 AnyName = Annotated[str | None, Query(max_length=64, pattern=r"^[^\x00]*$", description="Name of a signal.")]
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT)]
@@ -95,7 +96,7 @@ def build_consumer_router(context: Context, guard: Guard) -> APIRouter:
         return await context.db.write(consumers.register, new, actor=caller.actor, now=context.clock.now())
 
     @router.delete("/{app:path}", status_code=status.HTTP_204_NO_CONTENT, summary="Expect a consumer no more")
-    async def retire(app: str, caller: Annotated[Principal, reader], signal: Name = DEFAULT_SIGNAL) -> None:
+    async def retire(app: AppInPath, caller: Annotated[Principal, reader], signal: Name = DEFAULT_SIGNAL) -> None:
         """Retire a consumer: its silence is nobody's business any more. It may go on asking."""
         _check_whose(app, caller)
         await context.db.write(consumers.retire, app, signal, actor=caller.actor, now=context.clock.now())

@@ -98,7 +98,8 @@ class CriticalityRuntime:
         if not won and (since is None or since >= current.revision):
             return None
         self._told += 1
-        return Known.of(current)
+        known = self.view.known.get(current.signal)  # a thousand who wait are told the same: it is encoded once
+        return known if known is not None and known.revision == current.revision else Known.of(current)
 
     # -- following ----------------------------------------------------------------------------------------------------
 

@@ -28,7 +28,7 @@ class MinuteAsks(NamedTuple):
     app: str
     signal: str
     writer: int
-    count: int
+    asks: int
 
 
 _FIND = {

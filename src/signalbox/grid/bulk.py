@@ -62,7 +62,7 @@ async def import_file(
     """
     outcome, batches = Outcome(), read_file(path)
     while (batch := await asyncio.to_thread(next, batches, None)) is not None:
-        outcome.rows += batch.count
+        outcome.rows += batch.size
         wrong = [*batch.rejected, *await _insert(db, batch, outcome)]
         outcome.rejected += len(wrong)
         if rejects is not None:
@@ -74,13 +74,16 @@ async def import_file(
 async def _insert(db: Database, batch: Batch, outcome: Outcome) -> list[Rejected]:
     ordered, order = await asyncio.to_thread(sort, batch.readings)
     rows: Index = batch.rows if order is None else batch.rows[order]
-    wrong, first = [], 0
+    wrong: list[Rejected] = []
+    first = 0
     for piece in split(ordered, size=STEP):
         taken = await db.write(insert_known, piece)
         outcome.inserted += int(taken.inserted.sum())
         outcome.duplicates += int((~taken.inserted & ~taken.unknown).sum())
-        for place in np.flatnonzero(taken.unknown).tolist():
-            wrong.append(Rejected(int(rows[first + place]), f"there is no component {piece.series[place] // WIDTH}"))
+        wrong += [
+            Rejected(int(rows[first + place]), f"there is no component {piece.series[place] // WIDTH}")
+            for place in np.flatnonzero(taken.unknown).tolist()
+        ]
         first += len(piece.at)
     return wrong
 

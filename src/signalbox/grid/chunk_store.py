@@ -116,10 +116,13 @@ def tail_buckets(tx: Connection, buckets: Sequence[Bucket]) -> list[Readings]:
     """What the tail has of these buckets; most often nothing, which is found out by one look."""
     if not tx.execute(select(exists(select(tail.c.at)))).scalar():
         return []
+    series, days, wanted = sorted({each.series for each in buckets}), [each.day for each in buckets], set(buckets)
+    span = Span(min(days, default=0) * DAY, (max(days, default=0) + 1) * DAY)
     found = []
-    for each in buckets:
-        span = Span(each.day * DAY, (each.day + 1) * DAY)
-        found.append(read_tail(tx, span, series=[each.series]))
+    for start in range(0, len(series), AT_ONCE):
+        part = read_tail(tx, span, series=series[start : start + AT_ONCE])
+        places = zip(part.series.tolist(), (part.at // DAY).tolist(), strict=True)
+        found.append(part.take(np.array([place in wanted for place in places], np.bool_)))
     return [part for part in found if len(part.at)]
 
 

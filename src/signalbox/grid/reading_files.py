@@ -1,5 +1,6 @@
 """Files of readings: CSV, NDJSON and Parquet, a batch of rows after the other."""
 
+import csv
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -40,7 +41,7 @@ class Batch(NamedTuple):
     rows: Index
     """Which row each reading was."""
     rejected: list[Rejected]
-    count: int
+    size: int
     """How many rows these are."""
 
 
@@ -100,21 +101,22 @@ def _read_csv(path: Path) -> Iterator[Batch]:
         wrong.append(Rejected(row.number - 1, reason))
         return "skip"
 
+    with path.open(encoding="utf-8-sig", newline="") as text:
+        _check_columns(path, next(csv.reader(text), []))
     with pa.csv.open_csv(
         path,
         read_options=pa.csv.ReadOptions(use_threads=False, block_size=BLOCK),
         parse_options=pa.csv.ParseOptions(invalid_row_handler=note),
         convert_options=pa.csv.ConvertOptions(
-            column_types=dict.fromkeys(COLUMNS, pa.string()), strings_can_be_null=False
+            column_types=dict.fromkeys(COLUMNS, pa.string()), include_columns=list(COLUMNS)
         ),
     ) as reader:
-        _check_columns(path, reader.schema.names)
         first = 1
         for batch in reader:
             skipped, wrong = wrong, []
             count = batch.num_rows + len(skipped)
             rows = np.setdiff1d(np.arange(first, first + count), [each.row for each in skipped], assume_unique=True)
-            yield _convert(batch.select(list(COLUMNS)), rows, skipped)
+            yield _convert(batch, rows, skipped)
             first += count
 
 

@@ -18,7 +18,7 @@ from signalbox.grid.chunk_store import Span
 from signalbox.grid.merging import Readings
 from signalbox.grid.models import chunk, rollup
 from signalbox.grid.periods import BY_DAY, BY_HOUR, BY_READING, Calendar, Run
-from signalbox.grid.rollups import HOURS, QUARTERS, Index, Sums, merge_groups, unpack
+from signalbox.grid.rollups import HOURS, QUARTERS, Index, Sums, join_sums, merge_groups, unpack
 from signalbox.grid.series import MEASUREMENT_TYPES, WIDTH
 
 ROWS: Final = 10_000
@@ -138,12 +138,11 @@ def _group(place: Index, series: Index, kinds: _Kinds) -> Index:
 def _merge(parts: list[Parts], size: int) -> Parts:
     """One part for each group that has any."""
     group = np.concatenate([part.group for part in parts])
-    columns: list[Any] = [np.concatenate(column) for column in zip(*(part.sums for part in parts), strict=True)]
-    sums = Sums(*columns)
+    sums = join_sums([part.sums for part in parts])
     merged, hours = merge_groups(sums, group, size), np.zeros(size, np.int64)
     np.bitwise_or.at(hours, group, np.concatenate([part.hours for part in parts]))
     there = np.flatnonzero(merged.n)
-    return Parts(there, Sums(*(column[there] for column in merged)), hours[there])
+    return Parts(there, merged.take(there), hours[there])
 
 
 def _nothing() -> tuple[Index, Sums, Index]:

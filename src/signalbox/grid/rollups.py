@@ -8,7 +8,7 @@ A day is stored as 24 hours and as 96 quarters of an hour, each 36 bytes (little
 f64 min, f64 max; zeros where there is no reading.
 """
 
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,10 @@ class Sums(NamedTuple):
     min: Values
     max: Values
 
+    def take(self, which: Index) -> Self:
+        """Some of the groups."""
+        return type(self)(self.n[which], self.mean[which], self.m2[which], self.min[which], self.max[which])
+
 
 class DayRollups(NamedTuple):
     """Rollups of several days, in their order."""
@@ -51,6 +55,12 @@ def sum_readings(value: Values, starts: Index) -> Sums:
     mean = np.add.reduceat(value, starts) / n
     m2 = np.add.reduceat((value - np.repeat(mean, n)) ** 2, starts)
     return Sums(n, mean, m2, np.minimum.reduceat(value, starts), np.maximum.reduceat(value, starts))
+
+
+def join_sums(parts: list[Sums]) -> Sums:
+    """Groups one behind the other."""
+    n, mean, m2, low, high = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    return Sums(n, mean, m2, low, high)
 
 
 def merge_neighbours(parts: Sums, starts: Index) -> Sums:

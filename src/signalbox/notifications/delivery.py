@@ -10,6 +10,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from typing import Literal
 
 from sqlalchemy import Connection
@@ -99,7 +100,7 @@ class Deliverer:
         if (obstacle := self._obstacle(due, now=now)) is not None:
             return obstacle
         carried: list[StoredMessage] = []
-        if self._needs_turn(due):
+        if takes_turn := self._takes_turn(due, job):
             turn = await context.db.write(begin, due, pace=self.pace, permit=self._permit, now=now)
             if turn is None:
                 return Done()
@@ -110,7 +111,7 @@ class Deliverer:
             notice = self._render(due, carried)
         except RenderError as error:
             return self._dead(due, str(error), attempts=due.attempts, attempt=None)
-        return self._record(due, await self._send_in_time(notice))
+        return self._record(due, await self._send_in_time(notice), carries=takes_turn)
 
     async def _send_in_time(self, notice: Notice) -> Result:
         """Send, no sooner after earlier messages than the rate says, as the provider sees it.
@@ -150,7 +151,7 @@ class Deliverer:
         """What keeps it from being sent now."""
         if due.disabled_reason is not None:
             reason = f"the channel is disabled: {due.disabled_reason}"
-            return self._dead(due, reason, attempts=due.attempts, attempt=None)
+            return self._dead(due, reason, attempts=due.attempts, attempt=None, tell=False)  # that was told, once
         if due.attempts > 0 and now > due.since + self._max_age:
             return self._dead(due, f"older than {self.settings.max_age}", attempts=due.attempts, attempt=None)
         if due.paused_until is not None and due.paused_until > now:
@@ -164,10 +165,13 @@ class Deliverer:
         then = partial(store.set_waiting, number=due.number, due_at=due_at, attempts=due.attempts, reason=reason)
         return Snooze(due_at, reason, then)
 
-    def _needs_turn(self, due: Due) -> bool:
-        """Whether it must be taken first: others may go with it, or something counts how often is sent."""
+    def _takes_turn(self, due: Due, job: Job) -> bool:
+        """Whether it must be taken first: others may go with it, or something counts how often is sent.
+
+        Where it was begun before, others may go with it whatever the settings say by now.
+        """
         has_budget = self.channel.host is not None and self._context.budgets.name_of(self.channel.host) is not None
-        return self.pace.rate is not None or due.group_key is not None or due.state == "sending" or has_budget
+        return self.pace.rate is not None or due.group_key is not None or job.claim > 1 or has_budget
 
     def _permit(self, tx: Connection, now: int) -> int | None:
         """A permit of the budget of the channel's host; None, or when to ask again."""
@@ -204,10 +208,9 @@ class Deliverer:
 
     # -- after it was sent --------------------------------------------------------------------------------------------
 
-    def _record(self, due: Due, result: Result) -> Outcome:
+    def _record(self, due: Due, result: Result, *, carries: bool) -> Outcome:
         attempt, now, error = result.to_attempt(), self._context.clock.now(), result.error
         if result.sent is not None:
-            carries = self._needs_turn(due)
             return Done(partial(_write_sent, due=due, sent=result.sent, attempt=attempt, carries=carries, now=now))
         if error is None or error.permanent:
             reason = attempt.error or ""
@@ -224,10 +227,22 @@ class Deliverer:
         wait = pacing.retry_delay(self._retries, failures, random.random())
         if wait is None or now + wait > due.since + self._max_age:
             return self._dead(due, error.message, attempts=failures, attempt=attempt)
-        due_at = now + wait
-        return Snooze(due_at, error.message, partial(_write_failed, due=due, due_at=due_at, attempt=attempt))
+        due_at, pauses = now + wait, error.status == HTTPStatus.TOO_MANY_REQUESTS
+        if pauses:  # it does not say for how long: as long as before a retry, and that counts
+            self._careful_until = max(self._careful_until, due_at + CAREFUL)
+        then = partial(_write_failed, due=due, due_at=due_at, attempt=attempt, pauses=pauses)
+        return Snooze(due_at, error.message, then)
 
-    def _dead(self, due: Due, reason: str, *, attempts: int, attempt: Attempt | None, disable: bool = False) -> Done:
+    def _dead(
+        self,
+        due: Due,
+        reason: str,
+        *,
+        attempts: int,
+        attempt: Attempt | None,
+        disable: bool = False,
+        tell: bool = True,
+    ) -> Done:
         now = self._context.clock.now()
         _log.warning(
             "a notification was given up",
@@ -238,9 +253,11 @@ class Deliverer:
             _note(tx, due, attempt)
             store.set_dead(tx, due.number, attempts=attempts, reason=reason, now=now)
             store.set_carried(tx, due.number, state="dead", reason=reason, now=now)
-            tells = due.message.topic not in FAILURES
-            if disable:
-                channel_states.disable(tx, due.channel, reason=reason, tell=tells, now=now)
+            tells = tell and due.message.topic not in FAILURES
+            # that a channel has ended is told even where it was telling of failures: nobody else would miss it
+            told = due.message.topic != channel_states.DISABLED
+            if disable and not channel_states.disable(tx, due.channel, reason=reason, tell=told, now=now):
+                return  # others were under way when the channel ended: that was told, once
             if tells:
                 publish(tx, _to_event(due, reason), now=now)
 
@@ -274,9 +291,11 @@ def _write_pause(tx: Connection, *, due: Due, until: int, attempt: Attempt) -> N
     channel_states.pause(tx, due.channel, until=until)
 
 
-def _write_failed(tx: Connection, *, due: Due, due_at: int, attempt: Attempt) -> None:
+def _write_failed(tx: Connection, *, due: Due, due_at: int, attempt: Attempt, pauses: bool) -> None:
     _note(tx, due, attempt)
     store.set_waiting(tx, due.number, due_at=due_at, attempts=due.attempts + 1, reason=attempt.error or "")
+    if pauses:
+        channel_states.pause(tx, due.channel, until=due_at)
 
 
 def _to_event(due: Due, reason: str) -> Event:

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
+import msgspec
 from sqlalchemy import Connection
 
+from signalbox.core.nesting import DEEPEST, is_too_deep
 from signalbox.core.times import MICROSECONDS, parse_span
 from signalbox.notifications import marks, store
 from signalbox.notifications.channels.signatures import signature, signing_key
@@ -80,7 +82,7 @@ def to_message(hook: HookSettings, document: Any) -> NewMessage:
     """The message that a body means, by the paths of the settings.
 
     Raises:
-        HookUnreadableError: topic or description are not where they should be.
+        HookUnreadableError: topic or description are not where they should be, or metadata is nested too deeply.
         InvalidMessageError: the topic is too long.
     """
     topic = _find(document, hook.topic_path) or hook.topic
@@ -91,6 +93,9 @@ def to_message(hook: HookSettings, document: Any) -> NewMessage:
         raise HookUnreadableError(msg)
     said = _find(document, hook.severity_path)
     metadata = {name: look_up(document, path) for name, path in hook.metadata.items()}
+    if is_too_deep(metadata):
+        msg = f"what the body has for the metadata is nested more than {DEEPEST} levels deep"
+        raise HookUnreadableError(msg)
     return NewMessage(
         fold_topic(topic),
         description,
@@ -173,9 +178,14 @@ def _digest(value: bytes) -> bytes:
 
 
 def _parse(body: bytes) -> Any:
+    """What the body says. Not by ``json``, which takes what cannot be kept or told: NaN, halves of surrogate pairs.
+
+    Raises:
+        HookUnreadableError: it is not JSON.
+    """
     try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         msg = "the body is not JSON"
         raise HookUnreadableError(msg) from None
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import AwareDatetime
 
 from signalbox.auth.principal import Principal
@@ -16,6 +16,7 @@ from signalbox.notifications.listing import ChannelFigures, MessageFilter
 from signalbox.notifications.routing import Labels
 from signalbox.notifications.runtime import NotificationRuntime
 from signalbox.notifications.schemas import (
+    NO_NUL,
     ChannelOut,
     ChannelTestOut,
     MessageDetail,
@@ -30,9 +31,11 @@ from signalbox.notifications.schemas import (
 )
 from signalbox.notifications.settings import Severity
 
-Word = Annotated[str | None, Query(max_length=300, pattern=r"^[^\x00]*$")]  # PostgreSQL takes no NUL
+Word = Annotated[str | None, Query(max_length=300, pattern=NO_NUL)]
+MessageId = Annotated[str, Path(max_length=100, pattern=NO_NUL)]
 Cursor = Annotated[str | None, Query(max_length=100, description="From the `Link` header of the page before.")]
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT)]
+Number = Annotated[int, Path(ge=1, le=2**63 - 1)]
 
 
 # -- messages ---------------------------------------------------------------------------------------------------------
@@ -91,7 +94,7 @@ def _messages(runtime: NotificationRuntime, guard: Guard) -> APIRouter:
         return page.items
 
     @router.get("/{id}", summary="Where is my request?")
-    async def show_message(id: str) -> MessageDetail:  # noqa: A002 - its name on the wire
+    async def show_message(id: MessageId) -> MessageDetail:  # noqa: A002 - its name on the wire
         """A message, the routes that took it, and every attempt of each of its deliveries."""
         return await db.read(listing.show_message, id)
 
@@ -117,7 +120,7 @@ def _actions(runtime: NotificationRuntime, guard: Guard) -> APIRouter:
     @router.post("/{id}/retry", summary="Try the dead deliveries of a message again")
     async def retry_message(
         request: Request,
-        id: str,  # noqa: A002 - its name on the wire
+        id: MessageId,  # noqa: A002 - its name on the wire
         caller: Annotated[Principal, Depends(manager)],
         channel: Word = None,
     ) -> MessageDetail:
@@ -216,7 +219,9 @@ def _silences(runtime: NotificationRuntime, guard: Guard) -> APIRouter:
         )
 
     @router.delete("/{number}", summary="End a silence")
-    async def end_silence(request: Request, number: int, caller: Annotated[Principal, Depends(manager)]) -> SilenceOut:
+    async def end_silence(
+        request: Request, number: Number, caller: Annotated[Principal, Depends(manager)]
+    ) -> SilenceOut:
         """At once; needs the scope manager."""
         hand = _hand(request, caller, runtime)
         return await context.db.write(

@@ -7,10 +7,16 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from signalbox.core.nesting import DEEPEST, is_too_deep
 from signalbox.notifications.settings import MatcherSettings, Severity
 
 State = Literal["pending", "sending", "collapsed", "sent", "dead", "suppressed"]
 """Where a delivery stands; ``docs/state-machines.md`` shows what leads from one to another."""
+
+NO_NUL = r"^[^\x00]*$"
+"""PostgreSQL takes no NUL in a text."""
+
+Word = Annotated[str | None, Field(max_length=300, pattern=NO_NUL)]
 
 MAX_TOPIC = 100
 MAX_CUSTOMER = 300
@@ -26,6 +32,12 @@ class AssistanceIn(msgspec.Struct, forbid_unknown_fields=True):
     metadata: dict[str, Any] = {}
     dedup_key: Annotated[str, msgspec.Meta(max_length=MAX_KEY, min_length=1)] | None = None
     severity: Severity = "info"
+
+    def __post_init__(self) -> None:
+        """Refuse metadata that no list could show; decoding makes a validation error of it."""
+        if self.metadata and is_too_deep(self.metadata):
+            msg = f"The metadata is nested more than {DEEPEST} levels deep"
+            raise ValueError(msg)
 
 
 class AssistanceOut(msgspec.Struct):
@@ -166,8 +178,8 @@ class RetryIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    channel: str | None = None
-    topic: str | None = None
+    channel: Word = None
+    topic: Word = None
 
 
 class RouteTestIn(BaseModel):
@@ -232,7 +244,7 @@ class SilenceIn(BaseModel):
     matcher: MatcherSettings
     ends_at: AwareDatetime
     starts_at: AwareDatetime | None = Field(default=None, description="Unset: now")
-    reason: Annotated[str, Field(min_length=1, max_length=500)]
+    reason: Annotated[str, Field(min_length=1, max_length=500, pattern=NO_NUL)]
 
 
 class SilenceOut(BaseModel):

@@ -48,6 +48,8 @@ def _check_short(text: str) -> str:
 Pattern = Annotated[str, AfterValidator(_fold), Field(max_length=100)]
 """A topic, in which ``*`` stands for any run of characters."""
 ShortSpan = Annotated[Span, AfterValidator(_check_short)]
+Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
+"""Any text that can be kept: without NUL, and by the check of it without halves of surrogate pairs."""
 Path = Annotated[str, Field(pattern=_PATH, max_length=200)]
 """Where in a JSON document: keys and positions with dots between, such as ``issue.labels.0.name``."""
 
@@ -63,9 +65,9 @@ class MatcherSettings(_Table):
     """One topic or several; ``*`` stands for any run of characters: ``task.*``."""
     severity: Severity = "info"
     """The lowest that is meant."""
-    app: str | None = None
+    app: Text | None = None
     """Name of the app, where ``*`` stands for any run of characters."""
-    metadata: dict[Path, str] = {}
+    metadata: dict[Path, Text] = {}
     """Values by their path in the metadata; ``*`` stands for any run of characters."""
 
     @field_validator("topic", mode="before")

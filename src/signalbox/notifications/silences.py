@@ -7,13 +7,15 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from signalbox.auth import audit
 from signalbox.core.pagination import Page, decode_cursor, to_page
-from signalbox.core.times import to_datetime, to_micros
+from signalbox.core.times import DAY, to_datetime, to_micros
 from signalbox.notifications.errors import InvalidSilenceError, SilenceNotFoundError
 from signalbox.notifications.models import silence
 from signalbox.notifications.routing import Labels, Matcher, to_matcher
 from signalbox.notifications.schemas import SilenceIn, SilenceOut
 from signalbox.notifications.settings import MatcherSettings
 from signalbox.notifications.store import Obstacle, forget_obstacles
+
+LONGEST = 3_650 * DAY
 
 _c = silence.c
 
@@ -47,12 +49,15 @@ def add_silence(
     """Silence messages from now on, or from ``starts_at``.
 
     Raises:
-        InvalidSilenceError: it would match every message, or end before it begins.
+        InvalidSilenceError: it would match every message, end before it begins, or in many years.
     """
-    starts = now if wanted.starts_at is None else to_micros(wanted.starts_at)
+    starts = now if wanted.starts_at is None else max(now, to_micros(wanted.starts_at))
     ends = to_micros(wanted.ends_at)
-    if ends <= max(now, starts):
+    if ends <= starts:
         msg = "a silence ends after it begins, and not in the past"
+        raise InvalidSilenceError(msg)
+    if ends > now + LONGEST:
+        msg = f"a silence ends within {LONGEST // DAY} days; what is never to be told needs no route"
         raise InvalidSilenceError(msg)
     if wanted.matcher == MatcherSettings():
         msg = "this would silence every message; name a topic, a severity, an app or metadata"

@@ -74,7 +74,13 @@ def _add_transcripts(made: Made, company: str, kind: str, rows: int, dice: rando
         number = len(made.transcript) + 1
         title = f"{company}: a talk" if kind == "monologue" else f"Interview {number}"
         day = f"20{dice.randint(15, 25)}-{dice.randint(1, 12):02}-{dice.randint(1, 28):02}"
-        entry = {"id_transcript": number, "title": title, "transcript_type": kind, "length": length, "publish_date": day}
+        entry = {
+            "id_transcript": number,
+            "title": title,
+            "transcript_type": kind,
+            "length": length,
+            "publish_date": day,
+        }
         made.transcript.append(entry)
         target = made.conversation if kind == "conversation" else made.monologue
         for sequence in range(1, length + 1):

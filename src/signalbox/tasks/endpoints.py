@@ -168,7 +168,7 @@ def split_rows(content: bytes) -> list[bytes]:
     if content.lstrip()[:1] == b"[":
         try:
             rows = [bytes(row) for row in _RAWS.decode(content)]
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             msg = f"the body is neither a JSON array nor JSON objects, one a line: {error}"
             raise InvalidError(msg) from None
     else:
@@ -183,7 +183,7 @@ def decode_row(row: bytes) -> NewTask | SignalboxError:
     """The task of one row, or why it is none."""
     try:
         return _TASK.decode(row)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:  # the former is what validation errors are too
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # the first is validation errors too
         return UnprocessableError([Fault("row", str(error))])
 
 

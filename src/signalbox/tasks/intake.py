@@ -12,6 +12,7 @@ from signalbox.auth.principal import Principal
 from signalbox.core.errors import Fault, SignalboxError, UnprocessableError
 from signalbox.core.times import MICROSECONDS
 from signalbox.infra.db import Dialect
+from signalbox.infra.db.direct import Direct
 from signalbox.infra.jobs.rows import DIALECTS, bound_rows, encode_rows
 from signalbox.tasks import pump
 from signalbox.tasks.errors import DuplicateTaskError, UnknownProviderError
@@ -182,7 +183,8 @@ def _many(dialect: Dialect, *, numbered: bool) -> Insert:
 
 
 _ONE: Final = {
-    (dialect, numbered): _one(dialect, numbered=numbered) for dialect in DIALECTS for numbered in (True, False)
+    numbered: Direct(sqlite_=_one("sqlite", numbered=numbered), postgresql=_one("postgresql", numbered=numbered))
+    for numbered in (True, False)
 }
 _MANY: Final = {
     (dialect, numbered): _many(dialect, numbered=numbered) for dialect in DIALECTS for numbered in (True, False)
@@ -201,11 +203,11 @@ _REPAIR: Final = select(
 def _insert_one(tx: Connection, number: int | None, row: dict[str, Any], now: int) -> int:
     values = {**row, "now": now}
     if number is not None:
-        if tx.execute(_ONE[_dialect(tx), True], {**values, "id": number}).first() is None:
+        if _ONE[True].first(tx, {**values, "id": number}) is None:
             raise DuplicateTaskError(number)
         return number
     for _ in range(REPAIRS):
-        found = tx.execute(_ONE[_dialect(tx), False], values).first()
+        found = _ONE[False].first(tx, values)
         if found is not None:
             return int(found[0])
         tx.execute(_REPAIR)  # a client gave the number whose turn it was; SQLite's numbering takes note by itself

@@ -27,7 +27,7 @@ def _alike(dialect: Dialect) -> Insert:
     return history.insert().from_select(_COLUMNS, bound_ids(dialect, "ids").add_columns(*same, null()))
 
 
-_ALIKE: Final = {dialect: _alike(dialect) for dialect in DIALECTS}
+_ALIKE: Final[dict[str, Insert]] = {dialect: _alike(dialect) for dialect in DIALECTS}
 
 
 class Journal:

@@ -29,15 +29,13 @@ def list_providers(
 def _describe(tx: Connection, provider: Provider, *, is_default: bool, budgets: Budgets, now: int) -> dict[str, Any]:
     counts = store.count_open(tx, provider.name)
     tracked = store.count_open(tx, "").in_flight if is_default else 0
-    host = budgets.status(tx, provider.host, now=now)
-    paused = budgets.paused_until(tx, provider.host)
-    own = [LimitOut(limit=str(rate), used=None) for rate in provider.limits.values()]
+    host = budgets.status(tx, provider.host, extra=provider.limits, now=now)
     return {
         "name": provider.name,
         "host": provider.host,
         "is_default": is_default,
-        "limits": [LimitOut(limit=str(each.rate), used=each.used) for each in host.limits] + own,
-        "paused_until": to_datetime(paused) if paused is not None and paused > now else None,
+        "limits": [LimitOut(limit=str(each.rate), used=each.used) for each in host.limits],
+        "paused_until": None if host.paused_until is None else to_datetime(host.paused_until),
         "queued": counts.queued,
         "submitting": counts.submitting,
         "in_flight": counts.in_flight + tracked,

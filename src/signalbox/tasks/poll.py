@@ -146,12 +146,10 @@ def _move(dialect: Dialect, *, ends: bool) -> Update:
 
     One that ends no task leaves ``phase`` alone: SQLite would write anew what each index with a condition on it holds.
     """
-    phase = {"phase": literal_column("'done'")} if ends else {}
+    phase: dict[str, Any] = {"phase": literal_column("'done'")} if ends else {}
     return (
         update(task)
-        .where(
-            is_bound_id(dialect, _c.id, "ids"), _c.status.is_not_distinct_from(bindparam("old")), STILL_SUBMITTED
-        )
+        .where(is_bound_id(dialect, _c.id, "ids"), _c.status.is_not_distinct_from(bindparam("old")), STILL_SUBMITTED)
         .values(
             status=bindparam("new"),
             validation_error=null(),
@@ -165,7 +163,9 @@ def _move(dialect: Dialect, *, ends: bool) -> Update:
     )
 
 
-_MOVE: Final = {(dialect, ends): _move(dialect, ends=ends) for dialect in DIALECTS for ends in (True, False)}
+_MOVE: Final[dict[tuple[str, bool], Update]] = {
+    (dialect, ends): _move(dialect, ends=ends) for dialect in DIALECTS for ends in (True, False)
+}
 
 
 def apply(tx: Connection, provider: Provider, found: Findings, *, job: Job, journal: Journal, now: int) -> int:
@@ -182,15 +182,13 @@ def _apply_moves(tx: Connection, moves: Moves, journal: Journal, now: int) -> in
     changed = 0
     for (old, new), ids in moves.items():
         values = {"ids": encode_ids(ids), "old": old, "new": new, "now": now}
-        kept = tx.execute(_MOVE[_dialect(tx), new in TERMINAL], values).scalars().all()
+        kept = tx.execute(_MOVE[tx.dialect.name, new in TERMINAL], values).scalars().all()
         journal.write_alike(tx, kept, status_from=old, status_to=new, source="poll", at=now)
         changed += len(kept)
     return changed
 
 
-def _apply_others(
-    tx: Connection, provider: Provider, found: Sequence[Difference], journal: Journal, now: int
-) -> int:
+def _apply_others(tx: Connection, provider: Provider, found: Sequence[Difference], journal: Journal, now: int) -> int:
     if not found:
         return 0
     rows = [
@@ -215,10 +213,6 @@ def _detail(of: Difference) -> str | None:
     if of.raw_status is not None:
         return f"the provider says {of.raw_status!r}"
     return None
-
-
-def _dialect(tx: Connection) -> Dialect:
-    return "sqlite" if tx.dialect.name == "sqlite" else "postgresql"
 
 
 _NEXT: Final[dict[str, Update]] = {

@@ -76,8 +76,9 @@ class Poller:
             while news.last is not None:
                 met.update(*(page.met for page in news.pages))
                 following = self._look(name, seen, after=news.last, began=began)
-                news, *counts = await asyncio.gather(following, *map(self._apply, news.pages))
-                changed += sum(counts)
+                counts = asyncio.gather(*map(self._apply, news.pages))
+                news, counted = await asyncio.gather(following, counts)
+                changed += sum(counted)
         return len(met), changed
 
     async def _look(self, name: str, seen: dict[str, Sighting], *, after: int, began: int) -> News:

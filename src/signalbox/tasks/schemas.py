@@ -27,6 +27,9 @@ LARGEST_ID: Final = 2**53 - 1
 
 LONGEST_MESSAGE: Final = 2_000
 
+DEEPEST: Final = 100
+"""Levels of a payload. One that is nested without end can be stored, and then no list that holds it can be encoded."""
+
 
 class NewTask(msgspec.Struct, forbid_unknown_fields=True):
     """A task as clients hand it over; without ``provider`` it is tracked only."""
@@ -36,6 +39,12 @@ class NewTask(msgspec.Struct, forbid_unknown_fields=True):
     payload: dict[str, Any] | None = None
     status: Status = "Not Started"
     validation_error: Annotated[str, msgspec.Meta(max_length=LONGEST_MESSAGE)] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a payload that is nested too deeply; decoding makes a validation error of it."""
+        if self.payload and _is_deep(self.payload):
+            msg = f"The payload is nested more than {DEEPEST} levels deep"
+            raise ValueError(msg)
 
 
 class TaskPatch(BaseModel):
@@ -153,7 +162,7 @@ class LimitOut(BaseModel):
     """One limit, and how much of it is used at present."""
 
     limit: str = Field(examples=["50/30s"])
-    used: int | None = Field(description="Calls that count at present; null for limits of the provider's own settings")
+    used: int = Field(description="Calls that count at present, polls included")
 
 
 class ProviderOut(BaseModel):
@@ -189,6 +198,22 @@ def to_out(row: Task) -> TaskOut:
         created_at=to_datetime(row.created_at),
         updated_at=to_datetime(row.updated_at),
     )
+
+
+_NESTING: Final = frozenset({dict, list})
+
+
+def _is_deep(payload: dict[str, Any]) -> bool:
+    level: list[Any] = [payload]
+    for _ in range(DEEPEST):
+        below: list[Any] = []
+        for each in level:
+            members = each.values() if type(each) is dict else each
+            below += [member for member in members if type(member) in _NESTING]
+        if not below:
+            return False
+        level = below
+    return True
 
 
 def to_text(text: str, longest: int = LONGEST_MESSAGE) -> str:

@@ -30,7 +30,7 @@ class TasksSettings(BaseModel):
     max_attempts: Annotated[int, Field(ge=1, le=1_000)] = 20
     """How often a task is sent at most; one that was put off by a limit or Retry-After was not."""
     max_age: Span = "3d"
-    """Age from which on a submission that fails is not repeated."""
+    """Age from which on a submission that fails is not repeated, unless it was the first."""
     lookup_after: Span = "10s"
     """Time after which a task that the provider does not know under its reference certainly has not arrived."""
     missing_after: Annotated[int, Field(ge=1, le=1_000)] = 3

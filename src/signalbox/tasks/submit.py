@@ -143,6 +143,7 @@ def _record(dialect: Dialect) -> Update:
     columns = {
         "id": _c.id.type,
         "attempt": _c.attempts.type,
+        "reference": _c.reference.type,
         "phase": _c.phase.type,
         "status": _c.status.type,
         "next_at": _c.next_at.type,
@@ -156,7 +157,8 @@ def _record(dialect: Dialect) -> Update:
     said = bound_rows(dialect, "rows", columns, "said")
     return (
         update(task)
-        .where(_c.id == said.c.id, _c.attempts == said.c.attempt, SUBMITTING)
+        # attempts begin anew when a task is tried again, with another reference
+        .where(_c.id == said.c.id, _c.attempts == said.c.attempt, _c.reference == said.c.reference, SUBMITTING)
         .values(
             phase=said.c.phase,
             status=said.c.status,
@@ -198,6 +200,7 @@ def _to_row(of: Verdict) -> tuple[Any, ...]:
     return (
         of.task.id,
         of.task.attempt,
+        of.task.reference,
         of.phase,
         of.status,
         of.next_at,

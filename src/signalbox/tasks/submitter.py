@@ -3,10 +3,12 @@
 import asyncio
 import logging
 import random
+from collections.abc import Sequence
 from typing import Final
 
 from signalbox.core.times import MICROSECONDS
 from signalbox.infra.context import Context
+from signalbox.infra.db import CommitUnknownError, DatabaseUnavailableError
 from signalbox.infra.jobs import Job
 from signalbox.tasks import submit, verdicts
 from signalbox.tasks.errors import LeaseLostError
@@ -21,6 +23,10 @@ GLANCE: Final = 0.05
 FIRST_HOLD: Final = MICROSECONDS // 20
 LONGEST_HOLD: Final = 5 * MICROSECONDS
 """Time for which permits are taken at most, where this process is too slow to use them at once."""
+LONGEST_REST: Final = 60 * MICROSECONDS
+"""Time after which a pump that waits for permits looks again: a limit of a day may have been raised meanwhile."""
+AWAY_PAUSE: Final = 0.5
+"""Seconds until a database that was away is tried again."""
 
 _log = logging.getLogger(__name__)
 
@@ -90,7 +96,20 @@ class Submitter:
         return await self._context.db.write(submit.rest, self._provider, job=self._job, now=self._context.clock.now())
 
     async def _step(self, *, room: int, now: int) -> submit.Step:
-        ended, self._ended = self._ended, []
+        """One transaction. While the database is away, what came of calls is kept for as long as the lease lasts."""
+        while True:
+            ended, self._ended = self._ended, []
+            try:
+                return await self._write_step(ended, room=room, now=now)
+            except (DatabaseUnavailableError, CommitUnknownError) as error:
+                self._ended = ended + self._ended
+                if not (self._ended or self._sending) or self._context.clock.now() >= self._lease_until:
+                    raise
+                _log.warning("submissions wait to be recorded", extra={"reason": str(error)})
+            await asyncio.sleep(AWAY_PAUSE)
+            room, now = 0, self._context.clock.now()
+
+    async def _write_step(self, ended: Sequence[Verdict], *, room: int, now: int) -> submit.Step:
         found = await self._context.db.write(
             submit.step,
             self._provider,
@@ -114,6 +133,7 @@ class Submitter:
 
     async def _hand_over(self, following: int) -> None:
         now = self._context.clock.now()
+        following = min(following, now + LONGEST_REST)
         await self._context.db.write(submit.hand_over, job=self._job, following=following, now=now)
 
     async def _wait(self, retry_at: int | None) -> None:

@@ -29,7 +29,7 @@ class Patience:
 
     max_attempts: int
     max_age: int
-    """From when the task was handed over."""
+    """From when the task was handed over, where it was tried before; of one in doubt from when it was sent."""
     lookup_after: int
     """From when it was sent: if the provider does not know it then, it has not arrived."""
     poll_after: int
@@ -101,9 +101,12 @@ def refused(task: Assignment, error: SubmitRefusedError, *, now: int, fraction: 
 
 
 def doubtful(task: Assignment, reason: str, *, now: int, fraction: float, patience: Patience) -> Verdict:
-    """It was sent, or may have been, and there is no answer: it is not sent again before that is cleared up."""
+    """It was sent, or may have been, and there is no answer: it is not sent again before that is cleared up.
+
+    Whatever its age and attempts, that is tried once where it can be.
+    """
     said = to_text(f"{UNKNOWN_OUTCOME}: {reason}")
-    if not patience.can_resolve or _is_over(task, now, patience):
+    if not patience.can_resolve or (task.doubtful and _is_over(task, now, patience)):
         return Verdict(task, "done", "Error", now, said, detail=said, topic=DEAD)
     next_at = now + patience.backoff.delay(task.attempt, fraction)
     return Verdict(task, "unclear", task.status, next_at, detail=said)
@@ -147,7 +150,9 @@ def flag_of(raw_status: str | None) -> Flag | None:
 def _again(
     task: Assignment, said: str, *, now: int, fraction: float, patience: Patience, put_off: float | None
 ) -> Verdict:
-    if now > task.created_at + patience.max_age or (put_off is None and task.attempt >= patience.max_attempts):
+    # one that had to wait for permits is old before anybody has tried to send it
+    is_old = task.attempt > 1 and now > task.created_at + patience.max_age
+    if is_old or (put_off is None and task.attempt >= patience.max_attempts):
         detail = f"given up after attempt {task.attempt}"
         return Verdict(task, "done", "Error", now, said, detail=detail, topic=DEAD)
     # An idempotent provider may have seen the reference before: the doubt stays until it says yes.
@@ -165,4 +170,4 @@ def _paused(verdict: Verdict, retry_after: float | None, now: int) -> Verdict:
 
 
 def _is_over(task: Assignment, now: int, patience: Patience) -> bool:
-    return task.attempt >= patience.max_attempts or now > task.created_at + patience.max_age
+    return task.attempt >= patience.max_attempts or now > task.sent_at + patience.max_age

@@ -64,6 +64,17 @@ async def test_states_follow_each_other(database: Database) -> None:
     assert (await register(database, 145, interval="none")).interval is None
 
 
+async def test_a_silent_consumer_is_not_back_because_something_else_is_expected_of_it(database: Database) -> None:
+    await register(database, 0, interval="5s")
+    await database.write(silence.note_asks, [], now=START)
+    assert await database.write(silence.check, now=START + 6 * SECOND) == 1, "it fell silent"
+    assert (await register(database, 7, interval="30s")).state == "silent"
+    assert await database.write(silence.check, now=START + 8 * SECOND) == 0
+    await asked(database, 9)
+    assert await database.write(silence.check, now=START + 10 * SECOND) == 1, "it is back"
+    assert (await read(database, 39)).overdue, "by what is expected of it now"
+
+
 @pytest.mark.parametrize("state", ["unseen", "seen", "muted", "retired", "silent"])
 async def test_the_list_filters_by_the_state_that_it_shows(database: Database, state: State) -> None:
     made: dict[str, dict[str, object]] = {

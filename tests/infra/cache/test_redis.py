@@ -229,3 +229,20 @@ async def test_purge_looks_at_all_batches(other: RedisCache[bytes]) -> None:
         numbers = range(start, min(start + 500, 2 * BATCH + 5))
         await asyncio.gather(*(other.set(b"%d" % number, b"1", ttl=60) for number in numbers))
     assert await other.purge([b""]) == 2 * BATCH + 5
+
+
+async def test_a_task_that_is_cancelled_meanwhile_ends_at_whatever_moment_that_is(clock: ManualClock) -> None:
+    cancelled = 0
+    async with redis_cache(BytesCodec(), clock) as cache:
+        await cache.set(b"a", b"1", ttl=60)
+        for turns in range(100):
+            task = asyncio.create_task(cache.get(b"a"))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            if not task.cancel():
+                break
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            cancelled += 1
+        assert await cache.get(b"a") == b"1"
+    assert cancelled

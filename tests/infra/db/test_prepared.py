@@ -19,9 +19,7 @@ sample = sa.Table(
     sa.Column("data", sa.LargeBinary),
     sa.Column("free", sa.JSON),
 )
-INSERT = Prepared(
-    sa.insert(sample).values(id=sa.bindparam("id"), text=sa.bindparam("text"), data=sa.bindparam("data"))
-)
+INSERT = Prepared(sa.insert(sample).values(id=sa.bindparam("id"), text=sa.bindparam("text"), data=sa.bindparam("data")))
 RETURNING = Prepared(sa.insert(sample).values(text=sa.bindparam("text"), id=sa.bindparam("id")).returning(sample.c.id))
 FIND = Prepared(sa.select(sample.c.text, sample.c.data).where(sample.c.id >= sa.bindparam("least")).order_by("id"))
 TEXT = "'quote\" %s ? :x {} ü€😀"

@@ -84,6 +84,11 @@ def test_what_was_lost_waits_apart_from_its_neighbours_the_second_time() -> None
     assert outcomes.of_loss(make(attempt=3), now=NOW, fraction=0.0).state == "dead"
 
 
+def test_who_lost_its_workers_again_and_again_waits_a_minute_at_most() -> None:
+    often = outcomes.of_loss(make(attempt=30, max_attempts=100), now=NOW, fraction=1.0)
+    assert (often.state, often.due_at) == ("waiting", NOW + 60 * SECOND)
+
+
 def test_what_is_given_back_is_as_if_it_had_never_begun() -> None:
     report = outcomes.of_release(make(attempt=3, since=0), now=NOW)
     assert (report.state, report.due_at, report.uncounted) == ("waiting", NOW, 1)

@@ -3,7 +3,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from signalbox.infra.db import Database
-from signalbox.infra.jobs.rows import DIALECTS, bound_rows, encode_rows
+from signalbox.infra.jobs.rows import DIALECTS, bound_ids, bound_rows, encode_ids, encode_rows, is_bound_id
 
 COLUMNS: dict[str, Any] = {"id": sa.BigInteger(), "name": sa.Text(), "count": sa.Integer()}
 QUERIES: dict[str, sa.Select[Any]] = {
@@ -32,3 +32,18 @@ async def test_none_and_thousands(database: Database) -> None:
     assert await read(database, []) == []
     many: list[tuple[object, ...]] = [(number, str(number), number) for number in range(5_000)]
     assert await read(database, many) == many
+
+
+async def test_ids_come_back_and_find_their_rows(database: Database) -> None:
+    ids = [2**62, 1, 5]
+    wanted = {"ids": encode_ids(ids)}
+    given = sa.union_all(*(sa.select(sa.literal(number).label("id")) for number in (1, 2, 5))).subquery()
+    found = sa.select(given.c.id).where(is_bound_id(database.dialect, given.c.id, "ids")).order_by(given.c.id)
+    every = bound_ids(database.dialect, "ids")
+
+    def read_ids(tx: sa.Connection, query: sa.Select[Any], values: dict[str, str]) -> list[Any]:
+        return list(tx.execute(query, values).scalars())
+
+    assert await database.read(read_ids, every, wanted) == ids
+    assert await database.read(read_ids, found, wanted) == [1, 5]
+    assert await database.read(read_ids, found, {"ids": encode_ids([])}) == []

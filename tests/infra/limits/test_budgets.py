@@ -268,6 +268,14 @@ def test_the_second_half_of_the_share_of_a_long_window_is_spread_over_it(desk: D
     assert 100 <= len(polled) <= 170
 
 
+def test_polls_that_a_short_window_holds_up_do_not_wait_for_a_long_one(desk: Desk) -> None:
+    desk.has("50/30s", "1000/1d")
+    assert [desk.poll() for _ in range(5)] == [1] * 5
+    assert desk.take(purpose="poll") == Grant(0, desk.clock.now() + 30 * SECOND)
+    desk.clock.advance(30)
+    assert desk.take(9, purpose="poll") == Grant(5, desk.clock.now() + 30 * SECOND)
+
+
 def test_of_many_polls_at_once_as_many_are_granted_as_need_not_be_spread(desk: Desk) -> None:
     desk.has("1000/1d")
     assert desk.take(80, purpose="poll") == Grant(50, desk.clock.now() + DAY // 50)

@@ -18,7 +18,10 @@ _UNITS = ((DAY, "d"), (HOUR, "h"), (MINUTE, "m"), (MICROSECONDS, "s"))
 
 
 def register(tx: Connection, new: NewConsumer, *, actor: str, now: int) -> ConsumerOut:
-    """Expect an app to ask, change how often, mute it or not; its silence counts from now on. A retired one is back."""
+    """Expect an app to ask, change how often, mute it or not; its silence counts from now on. A retired one is back.
+
+    One that is silent stays so until it asks.
+    """
     before = consumer_store.find_consumer(tx, new.app, new.signal)
     period = None if before is None else before.period
     if new.interval is not None:
@@ -30,9 +33,9 @@ def register(tx: Connection, new: NewConsumer, *, actor: str, now: int) -> Consu
         "muted": muted,
         "registered_at": now if before is None or before.registered_at is None else before.registered_at,
         "retired_at": None,
-        "overdue_at": now + period if watched and period is not None else None,
-        "silent_since": before.silent_since if before is not None and watched else None,
     }
+    if before is None or before.silent_since is None or not watched:  # asking ends an outage, other wishes do not
+        values |= {"overdue_at": now + period if watched and period is not None else None, "silent_since": None}
     consumer_store.put_consumer(tx, new.app, new.signal, values)
     _record(tx, "consumer.register", before, _known(tx, new.app, new.signal), actor=actor, now=now)
     return read_consumer(tx, new.app, new.signal, now=now)

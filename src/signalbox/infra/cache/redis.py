@@ -4,6 +4,7 @@ What bounds it is the time to live of each value and what Redis is configured to
 or ``volatile-*`` policy).
 """
 
+import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator, Sequence
@@ -157,7 +158,10 @@ class RedisCache(Generic[T]):
 
         Raises:
             UnavailableError: it did not answer, or failed so recently that it is not asked.
+            CancelledError: the task was cancelled meanwhile. The client may swallow that: it writes by means of
+                ``asyncio.wait_for``, which does on Python 3.11 (https://github.com/python/cpython/issues/86296).
         """
+        cancellations = _cancellations()
         now = self._clock.monotonic()
         if now < self._closed_until:
             msg = "the cache in Redis is away"
@@ -171,6 +175,9 @@ class RedisCache(Generic[T]):
             self._report_failure(error)
             msg = "the cache in Redis is away"
             raise UnavailableError(msg, retry_after=self._bounds.pause) from error
+        finally:
+            if _cancellations() > cancellations:
+                raise asyncio.CancelledError
         self._report_success()
 
     async def _settle(self) -> None:
@@ -228,6 +235,12 @@ class RedisCache(Generic[T]):
             return self._codec.decode(data)
         except ValueError:  # written by another version: it is written anew
             return None
+
+
+def _cancellations() -> int:
+    """How often the present task was asked to end."""
+    task = asyncio.current_task()
+    return 0 if task is None else task.cancelling()
 
 
 def _common_prefix(names: Sequence[bytes]) -> bytes:

@@ -12,6 +12,9 @@ from signalbox.infra.db.database import SqlDatabase
 
 BUSY_TIMEOUT_MS = 5_000
 READERS = 4
+WRITER_CACHE_KIB = 32_000
+"""Pages that the writer keeps at most. With SQLite's 2,000 it writes the same pages of indexes again and again within one
+large transaction, and reads them again for the next."""
 
 Synchronous = Literal["FULL", "NORMAL"]
 
@@ -55,7 +58,11 @@ def _engine(path: Path, synchronous: Synchronous, *, begin: str, pool_size: int,
         _enter_wal(connection)
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA temp_store = MEMORY"); connection.execute("PRAGMA cache_size = -32000"); connection.execute("PRAGMA cache_size = -32000"); connection.execute("PRAGMA cache_size = -16000"); connection.execute("PRAGMA cache_size = -2000")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        connection.execute("PRAGMA cache_size = -32000")
+        connection.execute("PRAGMA cache_size = -32000")
+        connection.execute("PRAGMA cache_size = -16000")
+        connection.execute("PRAGMA cache_size = -2000")
         connection.execute(f"PRAGMA query_only = {int(query_only)}")
 
     @event.listens_for(engine, "begin")

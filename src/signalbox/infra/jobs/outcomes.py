@@ -3,13 +3,14 @@
 import traceback
 
 from signalbox.core.errors import RetryableError
-from signalbox.core.times import MICROSECONDS
+from signalbox.core.times import MICROSECONDS, MINUTE
 from signalbox.infra.jobs.backoff import Backoff
 from signalbox.infra.jobs.job import Done, Fail, Job, Outcome, Report, State, to_text
 
 LOST = "the worker went away in the middle of the work"
 
-BACKOFF = Backoff()
+BACKOFF = Backoff(cap=MINUTE)
+"""After a loss. That says little of the job itself, and the work of a whole provider may hang on it."""
 
 
 def of_outcome(job: Job, outcome: Outcome | None) -> Report:

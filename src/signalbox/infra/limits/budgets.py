@@ -77,7 +77,7 @@ class BudgetStatus:
     host: str
     """As in the settings; as asked for where it has no budget."""
     limits: list[LimitStatus]
-    """In the order of the settings; none where the host has no budget."""
+    """In the order of the settings, then the extra ones; none where the host has no budget and there are no others."""
     paused_until: int | None
     """Microseconds UTC; None where it is not paused."""
 
@@ -166,7 +166,7 @@ class Budgets:
             hosts.note_polls(tx, budget.name, hosts.find_host(tx, budget.name), count=count, now=now)
             at_once, pause = _spread(counters, polls)
             taken = counters.take(tx, [*demands, *polls], count=min(count, at_once), margin=margin)
-            wait = max(taken.retry_after, pause)
+            wait = taken.retry_after or pause  # the former if it was not the share that had too little
         else:
             keep = {key: _kept(counters, key, state, now=now) for key in demands} if polls else {}
             taken = counters.take(tx, demands, count=count, margin=margin, keep=keep)
@@ -200,12 +200,13 @@ class Budgets:
         """When the pause of the host ends, microseconds UTC; in the past where it has ended, None if there was none."""
         return hosts.find_host(tx, self._find(host).name).paused_until
 
-    def status(self, tx: Connection, host: str, *, now: int) -> BudgetStatus:
-        """How the host stands."""
+    def status(self, tx: Connection, host: str, *, extra: Mapping[str, Rate] = NO_EXTRA, now: int) -> BudgetStatus:
+        """How the host stands, and ``extra`` limits of who calls it, which ``take`` explains."""
         budget = self._find(host)
         paused_until = hosts.find_host(tx, budget.name).paused_until
-        polls = {f"{key} polls": budget.poll_rate(rate) for key, rate in budget.demands.items()}
-        counters = self._windows.read(tx, {**budget.demands, **polls})
+        demands = budget.with_extra(extra)
+        polls = {f"{key} polls": budget.poll_rate(rate) for key, rate in demands.items()}
+        counters = self._windows.read(tx, {**demands, **polls})
         limits = [
             LimitStatus(
                 rate,
@@ -213,7 +214,7 @@ class Budgets:
                 counters.logs[f"{key} polls"].used,
                 polls[f"{key} polls"].limit if budget.share else None,
             )
-            for key, rate in budget.demands.items()
+            for key, rate in demands.items()
         ]
         is_paused = paused_until is not None and now < paused_until
         return BudgetStatus(budget.name, limits, paused_until if is_paused else None)
@@ -251,5 +252,8 @@ def _spread(counters: Counters, polls: Mapping[str, Rate]) -> tuple[int, int]:
         if free <= 0:
             gap = max(0, log.newest + gap - counters.now)
             free = 0 if gap else 1
-        most, wait = min(most, free), max(wait, gap)
+        if free < most:
+            most, wait = free, gap
+        elif free == most:
+            wait = max(wait, gap)
     return most, wait

@@ -1,0 +1,38 @@
+from pathlib import Path
+
+import pytest
+
+from signalbox.conversations import answers
+from signalbox.conversations.errors import TextsUnreadyError, VersionGoneError
+from signalbox.conversations.filters import Filter
+from signalbox.conversations.importing import take_up_some
+from signalbox.conversations.runtime import load
+from signalbox.conversations.sweeping import KEPT_REPLACED, sweep_some
+from signalbox.infra.context import Context
+from tests.conversations.conftest import import_folder, made, speech, write
+
+
+async def test_words_are_found_once_all_are_taken_up(context: Context, tmp_path: Path) -> None:
+    await import_folder(context, write(tmp_path / "d"), words=False)
+    searcher = await context.db.read(load)
+    with pytest.raises(TextsUnreadyError, match="0 of 11"):
+        await context.db.read(answers.search, searcher, Filter(words=("rivals",)))
+    assert len(await context.db.read(answers.search, searcher, Filter())) == 7, "other searches need no words"
+    while await context.db.write(take_up_some, 1, 100):
+        pass
+    assert len(await context.db.read(answers.search, searcher, Filter(words=("rivals",)))) == 1
+    assert len(await context.db.read(answers.search, searcher, Filter(words=()))) == 0
+
+
+async def test_a_version_that_is_deleted_is_not_read_in_part(context: Context, tmp_path: Path) -> None:
+    await import_folder(context, write(tmp_path / "d"))
+    searcher = await context.db.read(load)
+    rows = made()
+    rows.monologue[0] = speech(9, 1)
+    await import_folder(context, write(tmp_path / "e", rows))
+    while await context.db.write(sweep_some, context.clock.now() + KEPT_REPLACED + 1, 100):
+        pass
+    with pytest.raises(VersionGoneError):
+        await context.db.read(answers.read_items, searcher, [0])
+    with pytest.raises(VersionGoneError):
+        await context.db.read(answers.thread, searcher, 10)
