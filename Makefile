@@ -37,7 +37,7 @@ $(BENCH_INSTALLED): requirements/bench.txt $(INSTALLED)
 
 ##@ Work on it
 
-.PHONY: test services check format format-check lint types imports files bench bench-gateway bench-notifications bench-criticality bench-soak openapi lock
+.PHONY: test services check format format-check lint types imports files bench bench-gateway bench-notifications bench-criticality bench-soak bench-tasks openapi lock
 test: install services ## Run all tests, on SQLite and PostgreSQL (ARGS="-k gateway" to choose)
 	@set -a; if [ -f .services.env ]; then . ./.services.env; fi; $(BIN)/pytest $(ARGS)
 
@@ -78,6 +78,9 @@ bench-criticality: $(BENCH_INSTALLED) ## Measure criticality: asks/s, waiting, c
 
 bench-soak: $(BENCH_INSTALLED) ## Ten minutes of mixed load, after which nothing may be left (MINUTES=10)
 	@cd bench && ../$(BIN)/python soak.py --minutes $(MINUTES)
+
+bench-tasks: $(BENCH_INSTALLED) services ## Measure jobs and tasks beside Celery and PgQueuer
+	@cd bench && set -a && if [ -f ../.services.env ]; then . ../.services.env; fi && ../$(BIN)/python tasks.py
 
 openapi: install ## Write docs/reference/openapi.json anew after a change of the API
 	@$(BIN)/python tools/openapi.py

@@ -12,6 +12,7 @@ from tests.conversations.conftest import PATH, write
 from tests.support.processes import SIGNALBOX, ask, run, serving, started, until
 
 
+@pytest.mark.timeout(180)
 def test_a_data_set_is_imported_and_listed(tmp_path: Path) -> None:
     folder = write(tmp_path / "data")
     done = run("conversations", "import", str(folder), folder=tmp_path)
@@ -25,6 +26,7 @@ def test_a_data_set_is_imported_and_listed(tmp_path: Path) -> None:
     assert run("conversations", "imports", folder=tmp_path).out.split()[:2] == ["id", "state"]
 
 
+@pytest.mark.timeout(180)
 def test_failures_have_their_exit_code_and_reason(tmp_path: Path) -> None:
     folder = write(tmp_path / "data")
     (folder / "tag" / "_SUCCESS").unlink()

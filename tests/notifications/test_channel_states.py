@@ -13,8 +13,8 @@ async def test_the_later_end_of_two_pauses_wins(database: Database) -> None:
 
 
 async def test_a_channel_is_disabled_once_and_that_is_told_once(database: Database) -> None:
-    assert await database.write(disable, "chat", reason="gone", tell=True, now=START)
-    assert not await database.write(disable, "chat", reason="gone again", tell=True, now=START)
+    assert await database.write(disable, "chat", reason="gone", now=START)
+    assert not await database.write(disable, "chat", reason="gone again", now=START)
     (event,) = await database.read(find_events, limit=9)
     assert (event.topic, event.severity, event.data) == (
         "channel.disabled",
@@ -24,15 +24,10 @@ async def test_a_channel_is_disabled_once_and_that_is_told_once(database: Databa
     assert (await database.read(channel_figures, ["chat"]))["chat"].disabled_reason == "gone"
 
 
-async def test_a_failure_of_who_tells_of_failures_is_not_told(database: Database) -> None:
-    assert await database.write(disable, "chat", reason="gone", tell=False, now=START)
-    assert await database.read(find_events, limit=9) == []
-
-
 async def test_enabling_ends_pauses_too(database: Database) -> None:
     assert not await database.write(enable, "chat")
     await database.write(pause, "chat", until=START)
-    await database.write(disable, "chat", reason="gone", tell=False, now=START)
+    await database.write(disable, "chat", reason="gone", now=START)
     assert await database.write(enable, "chat")
     figures = (await database.read(channel_figures, ["chat"]))["chat"]
     assert (figures.disabled_reason, figures.paused_until) == (None, None)

@@ -59,7 +59,7 @@ def test_the_way_of_a_message_is_shown(terminal: Terminal) -> None:
 
     async def disable() -> None:
         async with terminal.open() as context:
-            await context.db.write(channel_states.disable, "chat", reason="gone", tell=False, now=1)
+            await context.db.write(channel_states.disable, "chat", reason="gone", now=1)
 
     asyncio.run(disable())
     (way,) = terminal.json("test", "--topic", "sales", "--metadata", "region=eu")["ways"]

@@ -143,7 +143,7 @@ async def test_quiet_hours_hold_messages_back_until_they_end(database: Database)
 
 async def test_a_disabled_channel_gets_nothing_and_failures_go_round_it(database: Database) -> None:
     routing = routing_of("chat", "mail", routes=[{"topic": "*", "channels": ["chat"]}])
-    await database.write(channel_states.disable, "chat", reason="gone", tell=False, now=START)
+    await database.write(channel_states.disable, "chat", reason="gone", now=START)
     assert await outcomes(database, message_of(), routing) == {"chat": ("dead", "the channel is disabled: gone")}
     assert await outcomes(database, message_of("channel.disabled"), routing) == {"mail": ("pending", None)}
     assert [each.payload.get(ABOUT) for each in await jobs(database)] == ["job.dead"]

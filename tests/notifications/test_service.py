@@ -61,7 +61,7 @@ async def test_many_are_tried_again_with_a_job_each(database: Database) -> None:
 async def test_enabling_and_testing_channels_is_noted(database: Database) -> None:
     await database.write(enable_channel, "chat", hand=HAND)
     assert await actions(database) == []
-    await database.write(channel_states.disable, "chat", reason="gone", tell=False, now=START)
+    await database.write(channel_states.disable, "chat", reason="gone", now=START)
     await database.write(enable_channel, "chat", hand=HAND)
     await database.write(note_test, "chat", id_="msg_1", sent=True, hand=HAND)
     assert await actions(database) == [("channel.test", "channel:chat"), ("channel.enable", "channel:chat")]
@@ -88,7 +88,7 @@ async def test_a_trial_shows_the_way_and_writes_nothing(database: Database) -> N
         ("mail", "held", "quiet hours until 2026-01-01T07:00:00.000000Z"),
         ("pager", "sent", ""),
     ]
-    await database.write(channel_states.disable, "pager", reason="gone", tell=False, now=START)
+    await database.write(channel_states.disable, "pager", reason="gone", now=START)
     assert (await ways())[2] == ("pager", "suppressed", "the channel is disabled: gone")
     ends_at = to_datetime(START + SECOND)
     silence = SilenceIn(matcher=MatcherSettings(topic=["sales"]), ends_at=ends_at, reason="repairs")

@@ -27,7 +27,7 @@ async def test_what_stands_against_messages_is_read_once_for_a_group_of_them(dat
         counts = []
         for change in (False, False, True, False):
             if change:
-                channel_states.disable(tx, "chat", reason="gone", tell=False, now=START)
+                channel_states.disable(tx, "chat", reason="gone", now=START)
             counts.append(len(store.find_obstacles(tx, now=START + 1)))
         return counts
 

@@ -110,8 +110,7 @@ def sort(drafts: Drafts) -> Sorted:
     transcript_order = np.lexsort((drafts.transcript_ids, drafts.published, transcript_companies))
     to_transcript = _inverse(transcript_order)
     companies, transcripts = to_company[drafts.companies], to_transcript[drafts.transcripts]
-    dates = np.append(drafts.published[transcript_order], UNPUBLISHED)[transcripts]
-    order = np.lexsort((drafts.numbers, drafts.kinds, drafts.sequences, transcripts, dates, companies))
+    order = _order(companies, transcripts, drafts.published[transcript_order], drafts.sequences)
     starts, tagged = _to_postings(drafts.tag_of, _inverse(order)[:-1], len(drafts.tag_ids))
     arrays = Arrays(
         company_ids=drafts.company_ids[company_order],
@@ -131,6 +130,20 @@ def sort(drafts: Drafts) -> Sorted:
         speaker_names=tuple(drafts.speaker_names),
     )
     return Sorted(arrays, company_order, transcript_order)
+
+
+def _order(companies: Ints, transcripts: Ints, published: Ints, sequences: Floats) -> Ints:
+    """The order of answers; what is equal stays in the order of the files.
+
+    Company, date and transcript become one number: each key more costs a second and 40 MB for 5M items.
+    """
+    dates, ranks = np.unique(np.append(published, UNPUBLISHED), return_inverse=True)
+    places = len(published) + 1
+    keys = companies * len(dates)
+    keys += ranks[transcripts]
+    keys *= places
+    keys += transcripts
+    return np.lexsort((sequences, keys))
 
 
 def empty() -> Arrays:

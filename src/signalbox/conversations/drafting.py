@@ -302,7 +302,7 @@ def _link(
 
 def find_codes(ids: Ints, wanted: Numbers) -> Codes:
     """For each wanted id its place in ``ids``, NONE where it is not among them."""
-    if not len(ids):
+    if not len(ids) or not wanted.known.any():
         return np.full(len(wanted.values), NONE)
     order = np.argsort(ids, kind="stable")
     near = order[np.minimum(np.searchsorted(ids, wanted.values, sorter=order), len(ids) - 1)]
@@ -332,6 +332,9 @@ def _ledger(tables: Sequence[Table]) -> Ledger:
 
 
 def _numbers(tables: Sequence[Table], name: str) -> Numbers:
+    if not any(name in table.columns for table in tables):
+        rows = sum(table.rows for table in tables)
+        return Numbers(np.broadcast_to(np.int64(0), rows), np.broadcast_to(np.False_, rows))  # takes no memory
     found = [table.numbers(name) for table in tables]
     values = np.concatenate([np.zeros(0, dtype=np.int64), *(each.values for each in found)])
     return Numbers(values, np.concatenate([np.zeros(0, dtype=np.bool_), *(each.known for each in found)]))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -121,15 +121,13 @@ class Searcher:
         if not wanted.tags:
             pieces = [np.arange(begin, end) for begin, end in ranges]
             return np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.int64)
-        found: list[np.ndarray[Any, Any]] = []
+        chosen = np.zeros(self.arrays.size, dtype=np.bool_)
         for tag in (code for name in wanted.tags for code in self._tags.get(name, ())):
             tagged = self.arrays.tagged_with(tag)
             for begin, end in ranges:
-                low, high = np.searchsorted(tagged, (begin, end))
-                found.append(tagged[low:high])
-        if len(found) == 1:
-            return found[0].astype(np.int64)
-        return np.unique(np.concatenate(found)).astype(np.int64) if found else np.zeros(0, dtype=np.int64)
+                low, high = np.searchsorted(tagged, np.array((begin, end), dtype=tagged.dtype))
+                chosen[tagged[low:high]] = True
+        return np.flatnonzero(chosen)
 
     def _in_all(self, tags: Sequence[str]) -> Bools:
         """Which transcripts have each of some tags; the last element stands for no transcript."""

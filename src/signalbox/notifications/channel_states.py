@@ -25,10 +25,11 @@ def pause(tx: Connection, name: str, *, until: int) -> None:
     tx.execute(new.on_conflict_do_update(index_elements=["name"], set_={"paused_until": later}))
 
 
-def disable(tx: Connection, name: str, *, reason: str, tell: bool, now: int) -> bool:
+def disable(tx: Connection, name: str, *, reason: str, now: int) -> bool:
     """Send nothing through a channel until somebody enables it; False where it was disabled already.
 
-    With ``tell``, the event ``channel.disabled`` is published.
+    The event ``channel.disabled`` is published. Nothing goes in a circle by that, whatever the channel was telling of:
+    each can end once, and a message about it goes to those that are left.
     """
     new = _upsert(tx).values(name=name, disabled_at=now, disabled_reason=reason)
     values = {"disabled_at": now, "disabled_reason": reason}
@@ -38,8 +39,7 @@ def disable(tx: Connection, name: str, *, reason: str, tell: bool, now: int) -> 
     forget_obstacles(tx)
     if tx.execute(changed).first() is None:
         return False
-    if tell:
-        publish(tx, Event(DISABLED, {"channel": name, "reason": reason}, severity="error"), now=now)
+    publish(tx, Event(DISABLED, {"channel": name, "reason": reason}, severity="error"), now=now)
     return True
 
 

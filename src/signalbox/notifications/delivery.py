@@ -151,7 +151,7 @@ class Deliverer:
         """What keeps it from being sent now."""
         if due.disabled_reason is not None:
             reason = f"the channel is disabled: {due.disabled_reason}"
-            return self._dead(due, reason, attempts=due.attempts, attempt=None, tell=False)  # that was told, once
+            return self._dead(due, reason, attempts=due.attempts, attempt=None)
         if due.attempts > 0 and now > due.since + self._max_age:
             return self._dead(due, f"older than {self.settings.max_age}", attempts=due.attempts, attempt=None)
         if due.paused_until is not None and due.paused_until > now:
@@ -233,16 +233,7 @@ class Deliverer:
         then = partial(_write_failed, due=due, due_at=due_at, attempt=attempt, pauses=pauses)
         return Snooze(due_at, error.message, then)
 
-    def _dead(
-        self,
-        due: Due,
-        reason: str,
-        *,
-        attempts: int,
-        attempt: Attempt | None,
-        disable: bool = False,
-        tell: bool = True,
-    ) -> Done:
+    def _dead(self, due: Due, reason: str, *, attempts: int, attempt: Attempt | None, disable: bool = False) -> Done:
         now = self._context.clock.now()
         _log.warning(
             "a notification was given up",
@@ -253,12 +244,10 @@ class Deliverer:
             _note(tx, due, attempt)
             store.set_dead(tx, due.number, attempts=attempts, reason=reason, now=now)
             store.set_carried(tx, due.number, state="dead", reason=reason, now=now)
-            tells = tell and due.message.topic not in FAILURES
-            # that a channel has ended is told even where it was telling of failures: nobody else would miss it
-            told = due.message.topic != channel_states.DISABLED
-            if disable and not channel_states.disable(tx, due.channel, reason=reason, tell=told, now=now):
-                return  # others were under way when the channel ended: that was told, once
-            if tells:
+            ended = due.disabled_reason is not None
+            if disable and not channel_states.disable(tx, due.channel, reason=reason, now=now):
+                ended = True  # meanwhile, by another that was under way
+            if not ended and due.message.topic not in FAILURES:  # the end of a channel was told, once
                 publish(tx, _to_event(due, reason), now=now)
 
         return Done(write)

@@ -12,7 +12,7 @@ from signalbox.auth.principal import Principal
 from signalbox.core.errors import Fault, SignalboxError, UnprocessableError
 from signalbox.core.times import MICROSECONDS
 from signalbox.infra.db import Dialect
-from signalbox.infra.db.direct import Direct
+from signalbox.infra.db.prepared import Prepared
 from signalbox.infra.jobs.rows import DIALECTS, bound_rows, encode_rows
 from signalbox.tasks import pump
 from signalbox.tasks.errors import DuplicateTaskError, UnknownProviderError
@@ -183,7 +183,7 @@ def _many(dialect: Dialect, *, numbered: bool) -> Insert:
 
 
 _ONE: Final = {
-    numbered: Direct(sqlite_=_one("sqlite", numbered=numbered), postgresql=_one("postgresql", numbered=numbered))
+    numbered: Prepared({dialect: _one(dialect, numbered=numbered) for dialect in DIALECTS})
     for numbered in (True, False)
 }
 _MANY: Final = {
@@ -203,13 +203,13 @@ _REPAIR: Final = select(
 def _insert_one(tx: Connection, number: int | None, row: dict[str, Any], now: int) -> int:
     values = {**row, "now": now}
     if number is not None:
-        if _ONE[True].first(tx, {**values, "id": number}) is None:
+        if not _ONE[True].run(tx, {**values, "id": number}):
             raise DuplicateTaskError(number)
         return number
     for _ in range(REPAIRS):
-        found = _ONE[False].first(tx, values)
-        if found is not None:
-            return int(found[0])
+        found = _ONE[False].run(tx, values)
+        if found:
+            return int(found[0][0])
         tx.execute(_REPAIR)  # a client gave the number whose turn it was; SQLite's numbering takes note by itself
     msg = "clients give ids faster than numbering gets behind them"
     raise RuntimeError(msg)
