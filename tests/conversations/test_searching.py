@@ -69,6 +69,8 @@ FILTERS = st.builds(
     since=st.sampled_from([None, None, 6]),
     until=st.sampled_from([None, None, 6]),
     monologues=st.booleans(),
+    type=st.none(),
+    words=st.none(),
 )
 
 
