@@ -102,3 +102,17 @@ async def test_people_read_and_managers_act(world: World) -> None:
     ):
         assert (await status(path, b"POST", None), await status(path, b"POST", user)) == (401, 403)
     assert await status(b"/api/silences/1", b"DELETE", user) == 403
+
+
+async def test_an_app_sees_what_became_of_its_own_requests_only(world: World) -> None:
+    desk = await world.desk("chat")
+    own, other = [(await desk.hub.token("assistance", app=app)).text.encode() for app in ("bot", "stranger")]
+    body = json.dumps({"topic": "sales", "description": "Please call back"}).encode()
+    headers = [(b"Content-Type", b"application/json"), (b"Token", own)]
+    accepted = await desk.hub.ask(b"/api/assistance", method=b"POST", headers=headers, body=body)
+    where = accepted.value(b"location")
+    assert where is not None
+    seen = {token: await desk.hub.ask(where, headers=[(b"Token", token)]) for token in (own, other)}
+    assert (seen[own].status, seen[other].status) == (200, 404)
+    assert json.loads(seen[own].body)["app"] == "bot"
+    assert (await desk.hub.ask(b"/api/notifications", headers=[(b"Token", own)])).status == 403

@@ -10,7 +10,7 @@ from signalbox.auth.credentials import TOKEN_HEADER
 from signalbox.auth.errors import SignOnRequiredError
 from signalbox.auth.principal import Principal
 from signalbox.auth.runtime import AuthRuntime
-from signalbox.auth.scopes import SCOPES, check_scopes
+from signalbox.auth.scopes import SCOPES, check_scopes, grants
 
 Dependency = Callable[..., Awaitable[Principal]]
 
@@ -29,15 +29,15 @@ class Guard:
         """Who tells callers apart, for doors and polls that find out by themselves who is asking."""
         return self._runtime
 
-    def require(self, scope: str) -> Dependency:
-        """A dependency that yields the ``Principal`` of a caller with this scope.
+    def require(self, scope: str, *others: str) -> Dependency:
+        """A dependency that yields the ``Principal`` of a caller with this scope, or one of the others.
 
         When called, it raises what ``AuthRuntime.authenticate`` and ``AuthRuntime.require`` raise.
 
         Raises:
             UnknownScopeError: there is no such scope.
         """
-        check_scopes([scope])
+        check_scopes([scope, *others])
         runtime = self._runtime
 
         async def guarded(
@@ -46,7 +46,8 @@ class Guard:
             _token: Annotated[str | None, Security(self._apps)],
         ) -> Principal:
             principal = await runtime.authenticate(request.headers.raw)
-            runtime.require(principal, scope)
+            if not any(grants(principal.scopes, other) for other in others):
+                runtime.require(principal, scope)
             return principal
 
         return guarded

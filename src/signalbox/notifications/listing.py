@@ -59,13 +59,15 @@ def list_messages(tx: Connection, wanted: MessageFilter, *, limit: int, cursor: 
     return Page([_to_message_out(each, found[each.number]) for each in page.items], page.next_cursor)
 
 
-def show_message(tx: Connection, id_: str) -> MessageDetail:
-    """One message with each attempt of each delivery.
+def show_message(tx: Connection, id_: str, *, app: str | None = None) -> MessageDetail:
+    """One message with each attempt of each delivery; with ``app`` only if it came from that app.
 
     Raises:
         MessageNotFoundError: there is none with this id.
     """
     of = get_message(tx, id_)
+    if app is not None and of.app != app:
+        raise _not_found(id_)
     deliveries = _deliveries(tx, [of.number])[of.number]
     details = [
         DeliveryDetail(**_to_delivery_out(each, carrier).model_dump(), tries=_tries(tx, each.carried_by or each.number))
@@ -82,9 +84,12 @@ def get_message(tx: Connection, id_: str) -> StoredMessage:
     """
     row = tx.execute(select(*MESSAGE_COLUMNS).where(_m.id == id_)).first()
     if row is None:
-        msg = f"there is no notification {id_!r}"
-        raise MessageNotFoundError(msg)
+        raise _not_found(id_)
     return to_message(row)
+
+
+def _not_found(id_: str) -> MessageNotFoundError:
+    return MessageNotFoundError(f"there is no notification {id_!r}")
 
 
 @dataclass(frozen=True, slots=True)

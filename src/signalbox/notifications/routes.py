@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import AwareDatetime
 
 from signalbox.auth.principal import Principal
-from signalbox.auth.scopes import MANAGER
+from signalbox.auth.scopes import MANAGER, grants
 from signalbox.auth.security import Guard
 from signalbox.core.pagination import DEFAULT_LIMIT, MAX_LIMIT, next_link
 from signalbox.core.times import to_datetime, to_micros
@@ -41,12 +41,14 @@ Number = Annotated[int, Path(ge=1, le=2**63 - 1)]
 # -- messages ---------------------------------------------------------------------------------------------------------
 
 READ = "notifications:read"
+ASSISTANCE = "assistance"
 
 
 def build_routers(runtime: NotificationRuntime, guard: Guard) -> list[APIRouter]:
     """Everything about notifications that is looked at or changed by people."""
     return [
         _messages(runtime, guard),
+        _requests(runtime, guard),
         _actions(runtime, guard),
         _channels(runtime, guard),
         _silences(runtime, guard),
@@ -93,17 +95,32 @@ def _messages(runtime: NotificationRuntime, guard: Guard) -> APIRouter:
         _link(request, response, page.next_cursor)
         return page.items
 
-    @router.get("/{id}", summary="Where is my request?")
-    async def show_message(id: MessageId) -> MessageDetail:  # noqa: A002 - its name on the wire
-        """A message, the routes that took it, and every attempt of each of its deliveries."""
-        return await db.read(listing.show_message, id)
-
     @router.post("/route-test", summary="Show the way of a message without sending it")
     async def route_test(body: RouteTestIn) -> RouteTestOut:
         """Which channels it would go to, by which routes, and what would keep it from them now."""
         topic = intake.fold_topic(body.topic)
         labels = Labels(topic, body.severity, body.app, body.customer, body.metadata)
         return await db.read(service.test_route, labels, routing=runtime.routing, now=runtime.context.clock.now())
+
+    return router
+
+
+def _requests(runtime: NotificationRuntime, guard: Guard) -> APIRouter:
+    """What may be asked with the scope of those who send messages, too."""
+    router = APIRouter(prefix="/api/notifications", tags=["notifications"])
+    reader = Depends(guard.require(READ, ASSISTANCE))
+
+    @router.get("/{id}", summary="Where is my request?")
+    async def show_message(
+        id: MessageId,  # noqa: A002 - its name on the wire
+        caller: Annotated[Principal, reader],
+    ) -> MessageDetail:
+        """A message, the routes that took it, and every attempt of each of its deliveries.
+
+        An app that may only ask for assistance sees what it sent itself.
+        """
+        own = None if grants(caller.scopes, READ) else caller.app or ""
+        return await runtime.context.db.read(listing.show_message, id, app=own)
 
     return router
 
