@@ -14,6 +14,7 @@ from signalbox.tasks.errors import LeaseLostError
 from signalbox.tasks.journal import Journal
 from signalbox.tasks.poll import News, Streaks, Tally
 from signalbox.tasks.providers import PollFailedError, Provider, Sighting
+from signalbox.tasks.pump import LONGEST_REST
 
 AT_ONCE: Final = 8
 """Calls at once to a provider that is asked for some tasks at a time."""
@@ -135,7 +136,7 @@ class Poller:
             poll.begin, self._provider, job=self._job, budgets=self._context.budgets, count=count, now=now
         )
         if grant.count == 0:
-            await self._rest(grant.retry_at or now + self._interval)
+            await self._rest(min(grant.retry_at or now + self._interval, now + LONGEST_REST))
         return grant.count
 
     async def _apply(self, found: Findings) -> int:

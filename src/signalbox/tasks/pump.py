@@ -27,6 +27,9 @@ FOR_EVER: Final = 36_500 * DAY
 SAFETY: Final = MICROSECONDS
 """What must be left of a lease when it is relied on: a transaction may take a while to be committed."""
 
+LONGEST_REST: Final = 60 * MICROSECONDS
+"""Time after which a pump that waits for permits looks again: a limit of a day may have been raised meanwhile."""
+
 _LOCKS: Final = {SUBMIT: 0x5167_0010, POLL: 0x5167_0011}
 """First numbers of PostgreSQL's advisory locks of pumps; the second is the provider's."""
 

@@ -14,6 +14,7 @@ from signalbox.tasks import submit, verdicts
 from signalbox.tasks.errors import LeaseLostError
 from signalbox.tasks.journal import Journal
 from signalbox.tasks.providers import Outgoing, PollFailedError, Provider, SubmitRefusedError
+from signalbox.tasks.pump import LONGEST_REST
 from signalbox.tasks.verdicts import Assignment, Patience, Verdict
 
 RUN: Final = 5 * MICROSECONDS
@@ -23,8 +24,6 @@ GLANCE: Final = 0.05
 FIRST_HOLD: Final = MICROSECONDS // 20
 LONGEST_HOLD: Final = 5 * MICROSECONDS
 """Time for which permits are taken at most, where this process is too slow to use them at once."""
-LONGEST_REST: Final = 60 * MICROSECONDS
-"""Time after which a pump that waits for permits looks again: a limit of a day may have been raised meanwhile."""
 AWAY_PAUSE: Final = 0.5
 """Seconds until a database that was away is tried again."""
 
