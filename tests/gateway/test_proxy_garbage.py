@@ -1,5 +1,6 @@
 """Calls are freed as they end. What holds itself stays until the garbage collector comes, with all that it received."""
 
+import functools
 import gc
 from collections import Counter
 from collections.abc import Iterator
@@ -32,6 +33,10 @@ def left() -> Counter[str]:
     return Counter(type(each).__name__ for each in gc.get_objects() if isinstance(each, kinds))
 
 
+def _came(world: World, calls: int) -> bool:
+    return len(world.raw.calls) > calls
+
+
 @pytest.mark.usefixtures("_without_collector")
 @pytest.mark.parametrize("path", [b"/fine", b"/close", b"/garbage", b"/cut", b"/cut-chunked", b"/bad-chunk"])
 async def test_calls_leave_nothing_behind_their_connections(world: World, path: bytes) -> None:
@@ -55,6 +60,6 @@ async def test_clients_that_leave_take_all_with_them(world: World, data: bytes) 
         calls = len(world.raw.calls)
         async with hub.client() as client:
             await client.send(data)
-            await until(lambda calls=calls: len(world.raw.calls) > calls)
+            await until(functools.partial(_came, world, calls))
             client.abort()
     await until(lambda: (left() - before).total() < CALLS)
