@@ -22,7 +22,7 @@ async def current() -> dict[str, Any]:
         settings = load({"data_dir": folder}, Sources())
         upgrade_databases(settings)
         async with open_hub(settings) as hub:
-            return build_api(hub.features).openapi()
+            return build_api(hub.served).openapi()
 
 
 def to_text(document: dict[str, Any]) -> str:
