@@ -211,7 +211,7 @@ async def test_the_gateway_role_stays_ready_and_serves_without_a_database(
 async def series(hub: RunningHub) -> set[bytes]:
     """The names with labels of all that ``/metrics`` shows of the gateway."""
     lines = (await hub.ask(b"/metrics")).body.splitlines()
-    return {line.rpartition(b" ")[0] for line in lines if line.startswith(b"signalbox_")}
+    return {line.rpartition(b" ")[0] for line in lines if line.startswith(b"signalbox_gateway_")}
 
 
 async def test_metrics_stay_bounded_whatever_is_asked(world: World) -> None:
