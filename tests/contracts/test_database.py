@@ -228,6 +228,26 @@ async def test_a_write_of_another_process_is_seen(database: Database, place: Pla
     await other.close()
 
 
+async def test_the_stamp_changes_with_what_is_committed_by_whomever(database: Database, place: Place) -> None:
+    async def settled() -> object:
+        """The stamp once nothing changes any more: on PostgreSQL others may use the same server."""
+        await asyncio.sleep(0.3)  # a look may serve others for a quarter of a second
+        return await database.stamp()
+
+    before = await settled()
+    if place.dialect == "sqlite":
+        await database.read(lambda tx: tx.execute(sa.select(item)).all())
+        assert await settled() == before, "a read changes nothing"
+    await database.write(lambda tx: tx.execute(item.insert(), {"id": 1, "name": "own"}).rowcount)
+    after = await settled()
+    assert after != before
+    engine = place.engine()
+    with engine.begin() as tx:
+        tx.execute(item.insert(), {"id": 2, "name": "of another process"})
+    assert await settled() != after
+    engine.dispose()
+
+
 async def test_close_finishes_the_writes_that_wait(place: Place) -> None:
     database = place.open()
     gate, held = await block_writers(database)

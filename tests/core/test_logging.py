@@ -15,6 +15,7 @@ TOKEN = "sbx_" + "Ab3-_xYz" * 4
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
 SECRET = "hunter2-and-more"
 KEYS = ["password", "new_password", "PASSWD", "client_secret", "jwt_key", "Authorization", "set-cookie", "api_key"]
+KEYS += ["X-Api-Key", "apikey", "Ocp-Apim-Subscription-Key", "key", "signing_key", "X-Key"]
 
 Json = dict[str, Any]
 
@@ -65,6 +66,13 @@ def test_it_stays_visible_that_no_secret_is_set(value: object) -> None:
         ("redis://:pa55@cache/0", f"redis://{MASK}@cache/0"),
         ("amqp://hub:pa@55@mq", f"amqp://{MASK}@mq"),
         ("https://hub:pa:55@api.example.com/a?b=c@d", f"https://{MASK}@api.example.com/a?b=c@d"),
+        ("https://k3y@o1.ingest.test/2", f"https://{MASK}@o1.ingest.test/2"),
+        ("https://api.test/a?x=1&api_key=s3cr3t#b", f"https://api.test/a?x=1&api_key={MASK}#b"),
+        (
+            "https://api.test/a?subscription-key=s3cr3t&key=s&x=1",
+            f"https://api.test/a?subscription-key={MASK}&key={MASK}&x=1",
+        ),
+        ("'/jobs?access_token=s3cr3t' failed", f"'/jobs?access_token={MASK}' failed"),
         ("two: http://a:b@c and http://d:e@f", f"two: http://{MASK}@c and http://{MASK}@f"),
     ],
 )
@@ -79,7 +87,8 @@ def test_secrets_inside_text_are_masked(text: str, shown: str) -> None:
         "GET https://api.example.com:8080/users/a@b.c",
         "https://api.example.com/a:b@c",
         "mail to somebody@example.com",
-        "http://user@host/path",
+        "https://api.example.com?to=a@b.c",
+        "https://api.example.com/a?page=2&keys=a&monkey=b",
         "sbx_short",
         "a sentence: with a colon @ all",
     ],

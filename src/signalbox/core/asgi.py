@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Protocol
 
 from signalbox.core.errors import SignalboxError
 
+Headers = list[tuple[bytes, bytes]]
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -45,6 +46,23 @@ class ErrorResponder(Protocol):
     ) -> int:
         """Send the answer and return its status; ``close`` ends the connection, for unread request bodies."""
         ...
+
+
+class Turn(Protocol):
+    """A request that its application may serve without a task, which costs as much as a good part of a small call."""
+
+    def answer(self, status: int, headers: Headers, body: bytes) -> None:
+        """Send an answer whose body is at hand; nobody waits for the client to take it."""
+        ...
+
+    def run(self, app: AsgiApp) -> None:
+        """Serve the request by a task after all."""
+        ...
+
+
+Begin = Callable[[Scope, Turn], bool]
+"""What an application may have as ``begin``: serve a request without a task, by one of the two methods of its turn, now
+or later. False where it did nothing: then the application is called as usual."""
 
 
 def answer(

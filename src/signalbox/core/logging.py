@@ -15,11 +15,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 MASK = "********"
 
-_SECRET_KEY = re.compile(
-    r"password|passwd|secret|token(?!_lifetime)|authorization|cookie|jwt_key|api_key|database_url", re.IGNORECASE
-)
+_TELLING = r"password|passwd|secret|token(?!_lifetime)|authorization|cookie|api[-_]?key|subscription-key"
+_SECRET_KEY = re.compile(rf"{_TELLING}|(?:^|[._-])key(?:$|\.)|database_url", re.IGNORECASE)
 _SECRET_TEXT = re.compile(
-    r"sbx_[A-Za-z0-9_-]{8,}|eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*|(?<=://)[^\s/@:]*:[^\s/]+(?=@)"
+    r"sbx_[A-Za-z0-9_-]{8,}|eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"
+    r"|(?<=://)(?:[^\s/@:]*:[^\s/]+|[^\s/@:?#]+)(?=@)"
+)
+_SECRET_QUERY = re.compile(
+    rf"([?&](?:[^\s=&#]{{0,50}}(?:{_TELLING})[^\s=&#]{{0,50}}|(?:[^\s=&#]{{0,50}}[._-])?key|sig|signature)=)"
+    r"[^\s&#\"'<>\\]+",
+    re.IGNORECASE,
 )
 _UNFINISHED = "ASGI callable returned without completing response."
 
@@ -48,7 +53,7 @@ def redact(value: Any, key: str = "") -> Any:
         return [redact(item, key) for item in value]
     if _SECRET_KEY.search(key) and value not in (None, ""):
         return MASK
-    return _SECRET_TEXT.sub(MASK, value) if isinstance(value, str) else value
+    return _redact_text(value) if isinstance(value, str) else value
 
 
 def configure_logging(settings: LogSettings) -> None:
@@ -104,7 +109,12 @@ def _redact_event(_logger: Any, _name: str, event: structlog.typing.EventDict) -
 
 def _redact_line(_logger: Any, _name: str, line: Any) -> str:
     """Once more at the end, for what became text only now: exceptions, bytes and other objects."""
-    return _SECRET_TEXT.sub(MASK, line)
+    return _redact_text(line)
+
+
+def _redact_text(text: str) -> str:
+    """Tokens, who signs on in an address, and what has a telling name in its query."""
+    return _SECRET_QUERY.sub(rf"\1{MASK}", _SECRET_TEXT.sub(MASK, text))
 
 
 def _tame_libraries() -> None:

@@ -15,6 +15,7 @@ from signalbox.infra.db import Database
 from tests.support.databases import PostgresqlPlace, PostgresqlServer
 from tests.support.jobs import until
 from tests.support.processes import ROOT
+from tests.support.wire import Wire
 
 pytestmark = pytest.mark.parametrize("place", ["postgresql"], indirect=True)
 
@@ -133,35 +134,6 @@ async def test_without_the_server_it_goes_on_trying_and_hears_itself(
         await database.write(lambda tx: deaf.publish(tx, "news", "to myself"))
         assert heard == ["to myself"]
         assert not deaf.hears
-
-
-class Wire:
-    """Passes bytes between the broadcast and the server, until it is cut: then nothing comes, and nobody says so."""
-
-    def __init__(self, place: PostgresqlPlace) -> None:
-        self._url = sa.make_url(place.url)
-        self.cut = False
-        self._streams: list[asyncio.StreamWriter] = []
-
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[PostgresqlPlace]:
-        server = await asyncio.start_server(self._pass_on, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        yield PostgresqlPlace(self._url.set(host="127.0.0.1", port=port).render_as_string(hide_password=False))
-        server.close()
-        for stream in self._streams:
-            stream.close()
-
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection(self._url.host, self._url.port or 5432)
-        self._streams += [writer, back]
-        await asyncio.gather(self._copy(reader, back), self._copy(there, writer), return_exceptions=True)
-
-    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65_536):
-            if not self.cut:
-                writer.write(data)
-        writer.close()
 
 
 async def test_a_peer_that_fell_silent_is_noticed(place: PostgresqlPlace) -> None:

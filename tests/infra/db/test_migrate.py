@@ -17,7 +17,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from signalbox.gateway import models
-from signalbox.gateway.call_blocks import find_calls, insert_calls
+from signalbox.gateway.call_blocks import find_calls, insert_blocks, pack
 from signalbox.gateway.schemas import Call, Filters
 from signalbox.infra.db.migrate import History, NewerDatabaseError, _config, current, upgrade
 from signalbox.infra.db.postgresql import postgresql_engine
@@ -214,5 +214,5 @@ def test_calls_that_were_rows_are_packed_and_none_is_lost(empty: Empty) -> None:
     with engine.begin() as tx:
         assert [call for _, call in find_calls(tx, Filters(), before=None, limit=10_000)] == rows[::-1]
         assert [call for _, call in find_calls(tx, Filters(status=(400, 499)), before=None, limit=9)] == [rows[700]]
-        insert_calls(tx, rows[:1])  # new blocks go on behind the packed ones
+        insert_blocks(tx, pack(rows[:1]))  # new blocks go on behind the packed ones
         assert [call for _, call in find_calls(tx, Filters(), before=None, limit=2)] == [rows[0], rows[-1]]

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from signalbox.infra.db import DatabaseUnavailableError
-from signalbox.infra.db.sqlite import Synchronous, open_sqlite, sqlite_engine
+from signalbox.infra.db.sqlite import DataVersion, Synchronous, open_sqlite, sqlite_engine
 
 INSERT_ELSEWHERE = (
     "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('INSERT INTO item VALUES (1)'); c.commit()"
@@ -49,6 +49,8 @@ async def test_the_file_is_in_wal_mode_and_commits_as_durably_as_asked(
     assert await database.write(pragma, "journal_mode") == "wal"
     assert await database.write(pragma, "synchronous") == value
     assert await database.write(pragma, "foreign_keys") == 1
+    assert await database.write(pragma, "cache_size") == -32_000
+    assert await database.read(pragma, "cache_size") == -2_000
     assert await database.read(pragma, "query_only") == 1
     await database.close()
 
@@ -130,3 +132,13 @@ def test_a_function_that_fails_in_a_plain_engine_is_rolled_back(path: Path) -> N
     with engine.connect() as tx:
         assert find_all(tx) == []
     engine.dispose()
+
+
+async def test_a_stamp_whose_connection_was_opened_again_is_another(path: Path) -> None:
+    version, database = DataVersion(path), open_sqlite(path)
+    before = await version.get(database)
+    assert await version.get(database) == before
+    version.close()
+    assert await version.get(database) != before, "each connection counts from the same number on"
+    version.close()
+    await database.close()

@@ -7,7 +7,7 @@ import pytest
 
 from signalbox.infra.http import ConnectionBrokenError, Origin, Request
 from signalbox.infra.http.connection import HIGH_WATER, Connection
-from tests.contracts.peer import OK, Line, Peer, answering, serve
+from tests.contracts.peer import OK, Line, Peer, always, answering, serve
 
 RECEIVED_AT_ONCE = 256 * 1024
 """The most that the event loop hands over in one piece."""
@@ -151,3 +151,33 @@ async def test_a_streamed_upload_waits_in_memory_for_no_more_than_the_transport_
         assert answer.whole() == b""
         ends.connection.abort()
     assert max(held) <= 3 * 65_536
+
+
+async def test_a_call_that_was_begun_tells_of_its_answer_once_and_gives_it_whole() -> None:
+    news = asyncio.Event()
+    async with serve(always(OK + b"content-length: 3\r\n\r\nabc")) as peer:
+        ends = await connect(peer)
+        for number in (1, 2):
+            ends.connection.begin(to(peer.origin), expires=float("inf"), on_news=news.set)
+            assert (ends.connection.status, ends.connection.take()) == (0, None)
+            await asyncio.wait_for(news.wait(), 1)
+            whole = ends.connection.take()
+            assert whole is not None
+            assert (whole.status, whole.headers, whole.body) == (200, [(b"content-length", b"3")], b"abc")
+            assert (ends.idle, ends.lost) == (number, 0)
+            news.clear()
+
+
+async def test_a_call_that_was_begun_can_be_followed_to_its_failure() -> None:
+    news = asyncio.Event()
+
+    async def script(line: Line) -> None:
+        await line.head()
+
+    async with serve(script) as peer:
+        ends = await connect(peer)
+        ends.connection.begin(to(peer.origin), expires=float("inf"), on_news=news.set)
+        await asyncio.wait_for(news.wait(), 1)
+        assert ends.connection.take() is None
+        with pytest.raises(ConnectionBrokenError):
+            await ends.connection.head()

@@ -14,6 +14,7 @@ from signalbox.infra.http import (
     HttpClientError,
     Origin,
     Request,
+    ResponseTimeoutError,
     Timeouts,
     TooLateError,
     read_all,
@@ -294,3 +295,16 @@ async def test_pools_of_origins_that_are_called_no_more_are_let_go(client: Poole
             while client._pools:
                 await asyncio.sleep(pool_module.SWEEP_INTERVAL)
         assert await get(client, peer) == b"fine"
+
+
+async def test_nothing_is_swept_while_no_connection_is_open_and_deadlines_hold_again_afterwards(
+    client: PooledClient,
+) -> None:
+    async with serve(answering(OK + b"connection: close\r\ncontent-length: 4\r\n\r\nfine")) as peer:
+        assert await get(client, peer) == b"fine"
+        async with asyncio.timeout(5):
+            while client._sweeper is not None:
+                await asyncio.sleep(0.02)
+    async with serve(pausing(10)) as silent:
+        with pytest.raises(ResponseTimeoutError):
+            await get(client, silent, timeouts=Timeouts(read=0.2))

@@ -3,7 +3,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from signalbox.infra.db import Database
-from signalbox.infra.jobs import Backlog, NewJob, Report, enqueue_many, read_backlog
+from signalbox.infra.jobs import Backlog, NewJob, Report, enqueue_many, read_backlog, read_summary
 from signalbox.infra.jobs.queue import claim, record
 from tests.infra.jobs.test_queue import NOW, steps
 
@@ -29,6 +29,14 @@ async def test_no_more_is_counted_than_asked_for(database: Database) -> None:
     await fill(database)
     found = await database.read(read_backlog, ["test.a", "test.b"], most=2)
     assert [each.waiting for each in found.values()] == [2, 2]
+
+
+async def test_a_summary_finds_the_kinds_by_itself(database: Database) -> None:
+    assert await database.read(read_summary, most=9) == {}
+    await fill(database)
+    await database.write(claim, "test.b", worker="w", limit=1, now=NOW + 9, lease=9)
+    found = await database.read(read_summary, most=9)
+    assert found == {"test.a": Backlog(3, 1, NOW + 4), "test.b": Backlog(4, 0, NOW + 3, running=1)}
 
 
 def test_a_look_reads_indexes_only(full: sa.Engine) -> None:

@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from signalbox.infra.clock.system import SystemClock
-from signalbox.infra.db import DatabaseUnavailableError
+from signalbox.infra.db import CommitUnknownError, DatabaseUnavailableError
 from signalbox.infra.jobs import Job, Kind, NewJob, Report
-from signalbox.infra.jobs.lane import Lane
+from signalbox.infra.jobs.lane import CLAIMED_AT_ONCE, Lane
 from signalbox.infra.jobs.memory import MemoryQueue
 from signalbox.infra.jobs.reporter import Reporter
 from tests.support.jobs import SECOND, until
@@ -18,21 +18,20 @@ CLOCK = SystemClock()
 
 
 class Counted(MemoryQueue):
-    """Counts what it is asked; ``away`` claims find no database."""
+    """Counts what it is asked."""
 
     def __init__(self) -> None:
         super().__init__()
         self.claims: list[int] = []
-        self.away = 0
+        self.failures: list[Exception] = []
+        """What the next claims raise."""
         self.old = 0
         """Microseconds by which claims come late."""
 
     async def claim(self, kind: str, *, worker: str, limit: int, now: int) -> list[Job]:
         self.claims.append(limit)
-        if self.away:
-            self.away -= 1
-            msg = "away"
-            raise DatabaseUnavailableError(msg)
+        if self.failures:
+            raise self.failures.pop()
         return await super().claim(kind, worker=worker, limit=limit, now=now - self.old)
 
 
@@ -75,6 +74,19 @@ async def test_claims_are_as_large_as_the_room_and_few() -> None:
     assert len(queue.claims) < 12
 
 
+async def test_where_thousands_may_run_the_next_are_claimed_while_the_first_have_not_ended() -> None:
+    queue, gate = Counted(), asyncio.Event()
+
+    async def wait(_job: Job) -> None:
+        await gate.wait()
+
+    put(queue, CLAIMED_AT_ONCE + 10)
+    async with running(queue, Kind(wait, concurrency=2 * CLAIMED_AT_ONCE)) as lane:
+        await until(lambda: len(lane.running) == CLAIMED_AT_ONCE + 10)
+        assert queue.claims[:2] == [CLAIMED_AT_ONCE, CLAIMED_AT_ONCE]
+        gate.set()
+
+
 async def test_while_nothing_is_due_nothing_is_asked() -> None:
     queue = Counted()
     async with running(queue, Kind(nothing)):
@@ -99,10 +111,13 @@ async def test_a_full_lane_asks_when_there_is_room_again() -> None:
         await until(lambda: states(queue) == {"done"})
 
 
-async def test_an_absent_database_is_asked_again(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("failure", [DatabaseUnavailableError("away"), CommitUnknownError("cut"), RuntimeError("odd")])
+async def test_whatever_a_claim_raises_there_is_a_next_one(
+    failure: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
     queue = Counted()
-    queue.away = 1
+    queue.failures = [failure]
     put(queue)
     async with running(queue, Kind(nothing)):
         await until(lambda: states(queue) == {"done"})

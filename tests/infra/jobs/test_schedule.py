@@ -5,7 +5,21 @@ import sqlalchemy as sa
 
 from signalbox.core.errors import InvalidError
 from signalbox.infra.db import Database
-from signalbox.infra.jobs import Every, Schedule, StoredSchedule, every, find_jobs, find_schedules, parse_cron
+from signalbox.infra.jobs import (
+    Every,
+    Schedule,
+    ScheduleBusyError,
+    ScheduleNotFoundError,
+    StoredSchedule,
+    every,
+    find_jobs,
+    find_schedule,
+    find_schedules,
+    parse_cron,
+    pause_schedule,
+    resume_schedule,
+    run_schedule,
+)
 from signalbox.infra.jobs.schedule import fire
 from tests.support.databases import Place
 
@@ -91,6 +105,51 @@ async def test_schedules_are_listed_with_their_moments(database: Database) -> No
     await database.write(fire, schedules, now=START)
     await database.write(fire, schedules, now=START + SECOND)
     assert await database.read(find_schedules) == [
-        StoredSchedule("a", "0 0 * * *", START + 86_400 * SECOND, None),
-        StoredSchedule("b", "every 1000000+0", START + 2 * SECOND, START + SECOND),
+        StoredSchedule("a", "0 0 * * *", START + 86_400 * SECOND, None, "test.work", None),
+        StoredSchedule("b", "every 1000000+0", START + 2 * SECOND, START + SECOND, "test.work", None),
     ]
+
+
+async def test_one_that_is_paused_lets_its_moments_pass_for_all_processes(database: Database) -> None:
+    schedule = Schedule("x", "test.work", Every(60 * SECOND))
+    await database.write(fire, [schedule], now=START)
+    paused = await database.write(pause_schedule, "x", now=START + 1)
+    assert paused.paused_at == START + 1
+    assert (await database.write(pause_schedule, "x", now=START + 2)).paused_at == START + 1
+    for minutes in (1, 2):
+        following = await database.write(fire, [schedule], now=START + minutes * 60 * SECOND)
+        assert following == START + (minutes + 1) * 60 * SECOND
+    assert await database.read(find_jobs, limit=9) == []
+    resumed = await database.write(resume_schedule, "x")
+    assert (resumed.paused_at, resumed.last_at) == (None, None)
+    await database.write(fire, [schedule], now=START + 170 * SECOND)
+    assert await database.read(find_jobs, limit=9) == [], "what passed meanwhile is not made up for"
+    await database.write(fire, [schedule], now=START + 180 * SECOND)
+    assert len(await database.read(find_jobs, limit=9)) == 1
+
+
+async def test_run_by_hand_it_enqueues_what_it_would_by_itself_once(database: Database) -> None:
+    schedule = Schedule("x", "test.work", Every(60 * SECOND), {"all": True}, 1)
+    await database.write(fire, [schedule], now=START)
+    number = await database.write(run_schedule, "x", now=START + 5)
+    (job,) = await database.read(find_jobs, limit=9)
+    assert (job.id, job.kind, job.payload, job.priority, job.due_at) == (
+        number,
+        "test.work",
+        {"all": True},
+        1,
+        START + 5,
+    )
+    with pytest.raises(ScheduleBusyError):
+        await database.write(run_schedule, "x", now=START + 6)
+    assert (await database.read(find_schedule, "x")).next_at == START + 60 * SECOND
+
+
+async def test_what_a_schedule_of_an_older_release_enqueues_is_known_once_it_is_run(database: Database) -> None:
+    schedule = Schedule("x", "test.work", Every(60 * SECOND))
+    await database.write(fire, [schedule], now=START)
+    await database.write(lambda tx: tx.exec_driver_sql("UPDATE job_schedule SET kind = ''").rowcount)
+    with pytest.raises(ScheduleNotFoundError, match="once a worker"):
+        await database.write(run_schedule, "x", now=START)
+    await database.write(fire, [schedule], now=START)
+    assert await database.write(run_schedule, "x", now=START)

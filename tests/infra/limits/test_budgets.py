@@ -1,6 +1,7 @@
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -181,6 +182,25 @@ def test_nothing_is_granted_while_a_host_is_paused(desk: Desk) -> None:
     assert desk.take(9) == Grant(9)
 
 
+def test_a_pause_holds_for_who_waited_while_it_was_written(place: Place, clock: ManualClock) -> None:
+    budgets = Budgets([BudgetSettings(host=HOST, limits=[Rate(9, SECOND)])], None, clock)  # type: ignore[arg-type]  # not needed
+    engine, granted = place.engine(), list[Grant]()
+    until = clock.now() + 30 * SECOND
+
+    def take() -> None:
+        with engine.begin() as tx:
+            granted.append(budgets.take(tx, HOST, now=clock.now()))
+
+    waiting = threading.Thread(target=take)
+    with engine.begin() as tx:
+        budgets.pause(tx, HOST, until=until)
+        waiting.start()
+        waiting.join(0.3)
+    waiting.join(20)
+    assert granted == [Grant(0, until, paused=True)]
+    engine.dispose()
+
+
 def test_a_pause_holds_for_all_names_of_a_budget_and_for_hosts_without_one(desk: Desk) -> None:
     desk.has("9/1s")
     until = desk.pause(30, host=f"{HOST}:8443")
@@ -208,6 +228,22 @@ def test_polls_take_no_more_than_their_share(desk: Desk) -> None:
 def test_polls_can_have_at_least_one_of_a_limit(desk: Desk, limit: str, polls: int) -> None:
     desk.has(limit)
     assert sum(desk.poll() for _ in range(5)) == polls
+
+
+@pytest.mark.parametrize(("share", "polls", "poll_limit"), [(None, 1, 1), (0.5, 5, 5), (0.0, 10, None)])
+def test_limits_of_a_caller_have_a_share_of_their_own(
+    desk: Desk, share: float | None, polls: int, poll_limit: int | None
+) -> None:
+    desk.has("1000/1s")
+    extra, now = {"provider:x:10/1s": parse_rate("10/1s")}, desk.clock.now()
+    with desk.engine.begin() as tx:
+        granted = [
+            desk.budgets.take(tx, HOST, purpose="poll", extra=extra, extra_share=share, now=now).count
+            for _ in range(11)
+        ]
+        limits = desk.budgets.status(tx, HOST, extra=extra, extra_share=share, now=now).limits
+    assert sum(granted) == polls
+    assert [each.poll_limit for each in limits] == [100, poll_limit]
 
 
 def test_without_polls_submissions_have_all_of_a_short_window(desk: Desk) -> None:

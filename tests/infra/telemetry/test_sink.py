@@ -112,6 +112,16 @@ async def test_what_is_over_the_capacity_is_dropped_and_counted(store: Store) ->
     assert store.items == [0, 1, 2]
 
 
+async def test_items_count_by_their_weight(store: Store) -> None:
+    sink = BatchSink(store.write, capacity=10, weigh=abs)
+    sink.record_all([4, 5])
+    sink.record(2)
+    assert (sink.waiting, sink.dropped) == (9, 2)
+    sink.record(1)
+    await sink.flush()
+    assert (store.items, sink.waiting, sink.dropped) == ([4, 5, 1], 0, 2)
+
+
 async def test_of_items_put_back_the_newest_are_dropped(store: Store) -> None:
     sink = BatchSink(store.write, capacity=4)
     record(sink, 1, 2, 3)

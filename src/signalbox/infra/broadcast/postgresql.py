@@ -16,6 +16,7 @@ from sqlalchemy import Connection, text
 from signalbox.infra.broadcast import Listener
 from signalbox.infra.broadcast.local import Listeners, check
 from signalbox.infra.db import after_commit
+from signalbox.infra.db.notices import hear
 
 CHANNEL = "signalbox_broadcast"
 """The one channel of the server's; ours are told apart by what stands before the message."""
@@ -92,9 +93,11 @@ class PostgresqlBroadcast:
             self._report(failing=False, reason="")
             self._listeners.tell_all_they_missed()
             while True:
-                async for notice in connection.notifies(timeout=self._silence):
+                notices = await hear(connection, within=self._silence)
+                for notice in notices:
                     self._hear(notice.payload)
-                await self._try(connection)
+                if not notices:
+                    await self._try(connection)
 
     async def _try(self, connection: psycopg.AsyncConnection) -> None:
         """Ask something; raises OperationalError if no answer comes in time.

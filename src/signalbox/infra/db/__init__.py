@@ -76,6 +76,17 @@ class Database(Protocol):
         """
         ...
 
+    async def stamp(self) -> object:
+        """What is unlike before once anybody has committed a change, in whatever process; at most half a second old.
+
+        Cheap, for those who poll: while it equals what it was before their last look, there is nothing new to see. It may
+        differ without a change.
+
+        Raises:
+            DatabaseUnavailableError: the database is away or overloaded.
+        """
+        ...
+
     async def close(self) -> None:
         """Finish the writes that wait, then close every connection."""
         ...

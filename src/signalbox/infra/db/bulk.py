@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Table, TableClause
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
@@ -17,7 +17,7 @@ SQLITE_PARAMETERS = 4_096
 keep the interpreter from others for twice as long."""
 
 
-def insert_rows(tx: Connection, table: Table, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+def insert_rows(tx: Connection, table: TableClause, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Insert rows given as sequences in the order of ``columns``; no defaults of Python's side are applied."""
     if not rows:
         return
@@ -40,14 +40,14 @@ def _statement_size(rows: int, *, most: int) -> int:
     return 1 << (max(1, min(rows, most)).bit_length() - 1)
 
 
-def _insert_values(tx: Connection, table: Table, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+def _insert_values(tx: Connection, table: TableClause, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     names = ", ".join(f'"{column}"' for column in columns)
     group = "(" + ", ".join("?" * len(columns)) + ")"
     sql = f'INSERT INTO "{table.name}" ({names}) VALUES {", ".join([group] * len(rows))}'  # noqa: S608 - our names
     tx.exec_driver_sql(sql, tuple(itertools.chain.from_iterable(rows)))
 
 
-def _copy(tx: Connection, table: Table, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+def _copy(tx: Connection, table: TableClause, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     names = ", ".join(f'"{column}"' for column in columns)
     sql = f'COPY "{table.name}" ({names}) FROM STDIN'
     dbapi: Any = tx.dialect.loaded_dbapi

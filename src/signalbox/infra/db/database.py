@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
@@ -20,6 +20,18 @@ MAX_READ_WAIT_S = 5
 """So that a silent server is felt once: each thread's attempt to connect takes seconds."""
 
 
+class Stamp(Protocol):
+    """How a dialect tells that something was committed."""
+
+    async def get(self, db: "SqlDatabase") -> object:
+        """See ``Database.stamp``."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what it holds."""
+        ...
+
+
 class SqlDatabase:
     """A ``Database`` of two engines, one for reading and one for writing, each with threads of its own."""
 
@@ -33,9 +45,10 @@ class SqlDatabase:
         writers: int,
         change_count: ChangeCount | None = None,
         background: bool = False,
+        stamp: Stamp,
     ) -> None:
         self.dialect: Dialect = dialect
-        self._reader, self._writer = reader, writer
+        self._reader, self._writer, self._stamp = reader, writer, stamp
         self._reads_waiting = 0
         self._pool = ThreadPoolExecutor(readers, thread_name_prefix="signalbox-reader")
         self._queue = WriteQueue()
@@ -68,6 +81,10 @@ class SqlDatabase:
         self._queue.put(Write(_bind(fn, *args, **kwargs), loop, future))
         return await future
 
+    async def stamp(self) -> object:
+        """What is unlike before once anybody has committed a change; see ``Database.stamp``."""
+        return await self._stamp.get(self)
+
     async def close(self) -> None:
         """Finish the writes that wait, then close every connection."""
         if self._closed:
@@ -78,6 +95,7 @@ class SqlDatabase:
         for thread in self._writers:
             await asyncio.to_thread(thread.join)
         await asyncio.to_thread(self._pool.shutdown)
+        self._stamp.close()
         self._reader.dispose()
         self._writer.dispose()
 

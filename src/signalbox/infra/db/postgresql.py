@@ -1,6 +1,8 @@
 """PostgreSQL over psycopg 3: a few writer threads, each with group commit on a connection of its own."""
 
-from sqlalchemy import URL, Engine, create_engine, make_url
+import time
+
+from sqlalchemy import URL, Connection, Engine, Text, cast, create_engine, func, make_url, select
 
 from signalbox.infra.db.database import SqlDatabase
 
@@ -8,6 +10,10 @@ READERS = 4
 WRITERS = 4
 CONNECT_TIMEOUT_S = 3
 STATEMENT_TIMEOUT_MS = 30_000
+STAMP_AGE = 0.25
+"""Seconds for which a look at the server's snapshot serves others too."""
+
+_SNAPSHOT = select(cast(func.pg_current_snapshot(), Text))
 
 
 def open_postgresql(url: str) -> SqlDatabase:
@@ -16,7 +22,33 @@ def open_postgresql(url: str) -> SqlDatabase:
     reader = postgresql_engine(url, pool_size=READERS).execution_options(
         isolation_level="REPEATABLE READ", postgresql_readonly=True
     )
-    return SqlDatabase(dialect="postgresql", reader=reader, writer=writer, readers=READERS, writers=WRITERS)
+    return SqlDatabase(
+        dialect="postgresql", reader=reader, writer=writer, readers=READERS, writers=WRITERS, stamp=Snapshots()
+    )
+
+
+class Snapshots:
+    """Which transactions are over, as the server says: one look for all who ask within a quarter of a second."""
+
+    def __init__(self) -> None:
+        self._found: object = None
+        self._at = -STAMP_AGE
+
+    async def get(self, db: SqlDatabase) -> object:
+        """See ``Database.stamp``."""
+        now = time.monotonic()
+        if now >= self._at + STAMP_AGE:
+            self._found, self._at = await db.read(_snapshot), now
+        return self._found
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
+
+def _snapshot(tx: Connection) -> str:
+    single = tx.execution_options(isolation_level="AUTOCOMMIT")  # one round trip instead of three
+    found: str = single.execute(_SNAPSHOT).scalar_one()
+    return found
 
 
 def postgresql_engine(url: str, *, pool_size: int = 1) -> Engine:

@@ -12,9 +12,9 @@ from signalbox.infra.db.database import SqlDatabase
 
 BUSY_TIMEOUT_MS = 5_000
 READERS = 4
-WRITER_CACHE_KIB = 32_000
-"""Pages that the writer keeps at most. With SQLite's 2,000 it writes the same pages of indexes again and again within one
-large transaction, and reads them again for the next."""
+CACHE_KIB, WRITER_CACHE_KIB = 2_000, 32_000
+"""Pages that a connection keeps, SQLite's own default for readers. Imports touch more. Memory is taken only as pages
+are."""
 
 Synchronous = Literal["FULL", "NORMAL"]
 
@@ -25,7 +25,7 @@ def open_sqlite(path: Path, *, synchronous: Synchronous = "FULL") -> SqlDatabase
     ``FULL`` forces every commit to disk. ``NORMAL`` may lose the last commits in a power failure, though
     never in a crash of the process, and is for statistics only.
     """
-    writer = _engine(path, synchronous, begin="BEGIN IMMEDIATE", pool_size=1)
+    writer = _engine(path, synchronous, begin="BEGIN IMMEDIATE", pool_size=1, cache_kib=WRITER_CACHE_KIB)
     reader = _engine(path, synchronous, begin="BEGIN", pool_size=READERS, query_only=True)
     return SqlDatabase(
         dialect="sqlite",
@@ -35,7 +35,38 @@ def open_sqlite(path: Path, *, synchronous: Synchronous = "FULL") -> SqlDatabase
         writers=1,
         change_count=_total_changes,
         background=synchronous == "NORMAL",
+        stamp=DataVersion(path),
     )
+
+
+class DataVersion:
+    """SQLite's count of what other connections have committed: some microseconds, read from shared memory in the loop.
+
+    Its connection never writes, so all that is committed is by others.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._uri = f"{path.absolute().as_uri()}?mode=rw"  # one that is away is not made
+        self._connection: sqlite3.Connection | None = None
+        self._opened = 0
+        """How often: each connection counts for itself, from the same number on."""
+
+    async def get(self, _db: SqlDatabase) -> object:
+        """See ``Database.stamp``; where the file is busy, it is taken for changed."""
+        try:
+            if self._connection is None:
+                self._connection = sqlite3.connect(self._uri, uri=True, timeout=0, isolation_level=None)
+                self._opened += 1
+            return self._opened, *self._connection.execute("PRAGMA data_version").fetchone()
+        except sqlite3.OperationalError:
+            self.close()
+            return object()
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
 
 def sqlite_engine(path: Path) -> Engine:
@@ -43,7 +74,15 @@ def sqlite_engine(path: Path) -> Engine:
     return _engine(path, "FULL", begin="BEGIN IMMEDIATE", pool_size=1)
 
 
-def _engine(path: Path, synchronous: Synchronous, *, begin: str, pool_size: int, query_only: bool = False) -> Engine:
+def _engine(
+    path: Path,
+    synchronous: Synchronous,
+    *,
+    begin: str,
+    pool_size: int,
+    query_only: bool = False,
+    cache_kib: int = CACHE_KIB,
+) -> Engine:
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
         poolclass=QueuePool,
@@ -59,10 +98,7 @@ def _engine(path: Path, synchronous: Synchronous, *, begin: str, pool_size: int,
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA temp_store = MEMORY")
-        connection.execute("PRAGMA cache_size = -32000")
-        connection.execute("PRAGMA cache_size = -32000")
-        connection.execute("PRAGMA cache_size = -16000")
-        connection.execute("PRAGMA cache_size = -2000")
+        connection.execute(f"PRAGMA cache_size = -{cache_kib}")
         connection.execute(f"PRAGMA query_only = {int(query_only)}")
 
     @event.listens_for(engine, "begin")

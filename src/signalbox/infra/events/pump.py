@@ -45,6 +45,8 @@ class Pump:
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._failing = False
+        self._stamp: object = None
+        """Of the database at the last look; while it is the same, nothing has changed."""
 
     @property
     def kind(self) -> Kind:
@@ -70,7 +72,7 @@ class Pump:
         while True:
             self._news.clear()
             try:
-                taken = await self._hand_on() if told or await self._db.read(has_new) else 0
+                taken = await self._hand_on() if told or await self._finds_news() else 0
                 self._failing = False
             except UnavailableError as error:
                 self._say(error)
@@ -83,6 +85,15 @@ class Pump:
     async def _hand_on(self) -> int:
         subscribers = tuple(self._subscribers.values())
         return await self._db.write(hand_on, subscribers, now=self._clock.now(), limit=AT_ONCE)
+
+    async def _finds_news(self) -> bool:
+        """Whether there are new events; not looked for where nothing has changed since the last look."""
+        stamp = await self._db.stamp()
+        if stamp == self._stamp:
+            return False
+        found = await self._db.read(has_new)
+        self._stamp = None if found else stamp
+        return found
 
     async def _hears_news(self) -> bool:
         """Wait for news, at most for ``POLL`` seconds; whether there was some."""

@@ -7,9 +7,9 @@ the body, decodes no body, follows no redirect, keeps no cookie.
 import asyncio
 import functools
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from signalbox.core.errors import InvalidError, SignalboxError
@@ -166,15 +166,46 @@ class Response(Protocol):
         ...
 
 
+class Whole(NamedTuple):
+    """An answer all of which has arrived."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
+class Begun(Protocol):
+    """A call that was sent and whose answer is awaited."""
+
+    status: int
+    """The status code; 0 before the head of the answer has arrived."""
+
+    def take(self) -> Whole | None:
+        """The answer, where all of it has arrived: the call has then ended. Else None."""
+        ...
+
+
 class HttpClient(Protocol):
     """Sends calls and keeps connections for the next ones."""
 
-    async def send(self, request: Request) -> Response:
+    def send(self, request: Request) -> Coroutine[Any, Any, Response]:
         """Send a call and wait for the head of its answer.
 
         Raises:
             HttpClientError: one of its kinds above.
         """
+        ...
+
+    def begin(self, request: Request, on_news: Callable[[], None]) -> Begun | None:
+        """Send a call at once, where that needs no waiting; its body must be at hand. None where nothing was done.
+
+        ``on_news`` is called once: when the answer has come, or some of it, or has failed. Then either ``Begun.take``
+        ends the call, or ``follow`` does.
+        """
+        ...
+
+    def follow(self, begun: Begun, request: Request) -> Coroutine[Any, Any, Response]:
+        """Wait for the head of the answer to a call that was begun; else as ``send``."""
         ...
 
     async def close(self) -> None:

@@ -5,6 +5,7 @@ Content-Length and Transfer-Encoding, or with control characters in a header is 
 """
 
 import asyncio
+import functools
 from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
@@ -18,6 +19,7 @@ from signalbox.infra.http import (
     InvalidResponseError,
     Request,
     ResponseTimeoutError,
+    Whole,
 )
 
 HIGH_WATER = 256 * 1024
@@ -29,6 +31,10 @@ _BODILESS = frozenset({b"GET", b"HEAD", b"DELETE", b"OPTIONS", b"TRACE"})
 
 _SWITCHING_PROTOCOLS = 101
 _MIN_STATUS, _FINAL, _MAX_STATUS = 100, 200, 599
+
+
+_new_whole: Callable[[tuple[Any, ...]], Whole] = functools.partial(tuple.__new__, Whole)
+"""Without the handling of keywords, which takes longer than the rest of making one."""
 
 
 class _HeadOnlyError(Exception):
@@ -53,6 +59,7 @@ class Connection(asyncio.Protocol):
         self._closed = False
         self._writable: asyncio.Event | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._on_news: Callable[[], None] | None = None
         self._reset()
 
     def _reset(self) -> None:
@@ -73,12 +80,18 @@ class Connection(asyncio.Protocol):
 
     async def exchange(self, request: Request, *, expires: float) -> "Answer":
         """Send a call and wait for the head of its answer; ``expires`` is its last moment on the loop's clock."""
+        self.begin(request, expires=expires)
+        return await self.head()
+
+    def begin(self, request: Request, *, expires: float, on_news: Callable[[], None] | None = None) -> None:
+        """Send a call; ``on_news`` is called once, when something of its answer has come, or it has failed."""
         self._reset()
+        self._on_news = on_news
         self._busy = True
         self.got_bytes = False
         self._head_only = request.method == b"HEAD"
         self._upgrade = request.upgrade
-        self._read_timeout, self._expires = request.timeouts.read, expires
+        self._read_timeout, self.expires = request.timeouts.read, expires
         body = request.body
         if isinstance(body, bytes):
             self.transport.write(_encode_head(request, len(body)) + body)
@@ -86,6 +99,10 @@ class Connection(asyncio.Protocol):
             self.transport.write(_encode_head(request, request.content_length))
             self._upload = asyncio.create_task(self._send_body(body, request.content_length))
         self._touch()
+
+    async def head(self) -> "Answer":
+        """Wait for the head of the answer to the call that was begun."""
+        self._on_news = None
         try:
             while not self._head_done:
                 self._check()
@@ -103,7 +120,7 @@ class Connection(asyncio.Protocol):
         sent = 0
         try:
             while True:
-                self.deadline = self._expires
+                self.deadline = self.expires
                 piece = await anext(body, None)
                 self._touch()
                 if piece is None or self._closed:
@@ -133,6 +150,15 @@ class Connection(asyncio.Protocol):
             self._touch()
             self.transport.resume_reading()
         return piece
+
+    def take(self) -> Whole | None:
+        """The answer if it has arrived completely; the call has then ended."""
+        body = self.take_whole()
+        if body is None:
+            return None
+        whole = _new_whole((self.status, self.headers, body))
+        self.release()
+        return whole
 
     def take_whole(self) -> bytes | None:
         """The body if it has arrived completely."""
@@ -211,7 +237,10 @@ class Connection(asyncio.Protocol):
             self._check()
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
+        if self._on_news is not None:
+            tell, self._on_news = self._on_news, None
+            tell()
+        elif self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
     def _until_eof(self) -> bool:
@@ -219,7 +248,7 @@ class Connection(asyncio.Protocol):
         return not any(name in (b"content-length", b"transfer-encoding") for name, _ in self.headers)
 
     def _touch(self) -> None:
-        self.deadline = min(self._loop.time() + self._read_timeout, self._expires)
+        self.deadline = min(self._loop.time() + self._read_timeout, self.expires)
 
     def _fail(self, error: HttpClientError) -> None:
         if not self._closed:
@@ -274,7 +303,7 @@ class Connection(asyncio.Protocol):
             return
         if self._buffered > HIGH_WATER:
             self._reading_paused = True
-            self.deadline = self._expires
+            self.deadline = self.expires
             self.transport.pause_reading()
         else:
             self._touch()

@@ -7,10 +7,12 @@ fires at most that much late and costs the hot path nothing.
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 from signalbox.infra.http import (
+    Begun,
     ConnectError,
     ConnectionBrokenError,
     ConnectionsBusyError,
@@ -29,6 +31,8 @@ IDLE_SWEEPS = round(IDLE_SECONDS / SWEEP_INTERVAL)
 
 MAX_CONNECTIONS = 1_000
 MAX_WAITING = 10_000
+
+_NEVER = float("inf")
 
 _Callback = Callable[[Connection], None]
 
@@ -56,19 +60,39 @@ class PooledClient:
         self._sweeps = 0
         self._closed = False
 
-    async def send(self, request: Request) -> Response:
+    def send(self, request: Request) -> Coroutine[Any, Any, Response]:
         """Send a call; see ``HttpClient.send``.
 
         A kept connection that turns out to be closed already is replaced, if the call is idempotent and its body
         is at hand: the server has then answered nothing.
         """
-        if self._sweeper is None:
-            self._check_open()
-            self._sweeper = asyncio.create_task(self._sweep())
-        total = request.timeouts.total
-        expires = float("inf") if total is None else asyncio.get_running_loop().time() + total
-        kept = self._take_idle(request)
+        return self._send(request, _expiry(request))
+
+    def begin(self, request: Request, on_news: Callable[[], None]) -> Connection | None:
+        """Send a call on a kept connection; see ``HttpClient.begin``."""
+        connection = self._take_idle(request)
+        if connection is not None:
+            self._active.add(connection)
+            connection.begin(request, expires=_expiry(request), on_news=on_news)
+        return connection
+
+    async def follow(self, begun: Begun, request: Request) -> Response:
+        """Wait for the answer; see ``HttpClient.follow``."""
+        connection = cast("Connection", begun)
+        try:
+            return await connection.head()
+        except ConnectionBrokenError:
+            if not _may_repeat(request, connection):
+                raise
+        return await self._send(request, connection.expires, anew=True)
+
+    async def _send(self, request: Request, expires: float, *, anew: bool = False) -> Response:
+        """Send a call on a kept connection, or ``anew`` on another one."""
+        kept = None if anew else self._take_idle(request)
         while True:
+            if self._sweeper is None:  # looked at for each try: it ends with the last connection
+                self._check_open()
+                self._sweeper = asyncio.create_task(self._sweep())
             connection = kept or await self._acquire(request, expires)
             if request.send_by is not None:
                 self._check_in_time(request.send_by, connection, request)
@@ -76,9 +100,7 @@ class PooledClient:
             try:
                 return await connection.exchange(request, expires=expires)
             except ConnectionBrokenError:
-                repeatable = request.method in _IDEMPOTENT and isinstance(request.body, bytes)
-                repeatable = repeatable and request.send_by is None
-                if not connection.reused or connection.got_bytes or not repeatable:
+                if not _may_repeat(request, connection):
                     raise
             kept = None
 
@@ -246,11 +268,26 @@ class PooledClient:
                 while pool.idle and (pool.idle[0].is_closed or self._sweeps - pool.idle[0].idle_since > IDLE_SWEEPS):
                     pool.idle.popleft().abort()
             self._forget_unused()
+            if not self._pools:  # the next call begins it anew
+                self._sweeper = None
+                return
 
     def _forget_unused(self) -> None:
         """Let go of pools without connections: the origins that messages name are without number."""
         for key in [key for key, pool in self._pools.items() if not pool.open and not pool.waiting]:
             del self._pools[key]
+
+
+def _expiry(request: Request) -> float:
+    """The last moment of a call that begins now."""
+    total = request.timeouts.total
+    return _NEVER if total is None else asyncio.get_running_loop().time() + total
+
+
+def _may_repeat(request: Request, connection: Connection) -> bool:
+    """Whether a call may be sent once more whose kept connection was found to be closed."""
+    unanswered = connection.reused and not connection.got_bytes and request.send_by is None
+    return unanswered and request.method in _IDEMPOTENT and isinstance(request.body, bytes)
 
 
 def _connect_by(request: Request, expires: float) -> float:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from signalbox.infra.db.wake import Wake
-from signalbox.infra.jobs.backlog import Backlog, read_backlog
+from signalbox.infra.jobs.backlog import Backlog, read_backlog, read_summary
 from signalbox.infra.jobs.backoff import Backoff
 from signalbox.infra.jobs.control import (
     JobEndedError,
@@ -43,7 +43,19 @@ from signalbox.infra.jobs.job import (
 )
 from signalbox.infra.jobs.leases import Held
 from signalbox.infra.jobs.queue import DEAD
-from signalbox.infra.jobs.schedule import Every, Schedule, StoredSchedule, every, find_schedules
+from signalbox.infra.jobs.schedule import (
+    Every,
+    Schedule,
+    ScheduleBusyError,
+    ScheduleNotFoundError,
+    StoredSchedule,
+    every,
+    find_schedule,
+    find_schedules,
+    pause_schedule,
+    resume_schedule,
+    run_schedule,
+)
 
 __all__ = [
     "ABOUT",
@@ -67,6 +79,8 @@ __all__ = [
     "Priority",
     "Report",
     "Schedule",
+    "ScheduleBusyError",
+    "ScheduleNotFoundError",
     "Snooze",
     "State",
     "StoredJob",
@@ -80,12 +94,17 @@ __all__ = [
     "every",
     "find_job",
     "find_jobs",
+    "find_schedule",
     "find_schedules",
     "free_key",
     "parse_cron",
+    "pause_schedule",
     "read_backlog",
+    "read_summary",
+    "resume_schedule",
     "retry",
     "retry_many",
+    "run_schedule",
 ]
 
 
@@ -130,6 +149,10 @@ class JobQueue(Protocol):
 
     async def next_due(self, kinds: Sequence[str]) -> dict[str, int]:
         """When the first waiting job of each kind is due, maybe long ago; kinds without one are left out."""
+        ...
+
+    async def stamp(self) -> object:
+        """What is unlike before once anything may have become of any job; see ``Database.stamp``."""
         ...
 
     async def fire(self, schedules: Sequence[Schedule], *, now: int) -> int | None:

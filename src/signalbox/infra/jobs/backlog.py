@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Select, bindparam, func, literal_column, sele
 from signalbox.infra.db import Dialect
 from signalbox.infra.jobs.queue import next_due
 from signalbox.infra.jobs.rows import DIALECTS, bound_rows, encode_rows
-from signalbox.infra.jobs.tables import WAITING, job
+from signalbox.infra.jobs.tables import RUNNING, WAITING, job
 
 _c = job.c
 
@@ -21,6 +21,8 @@ class Backlog(NamedTuple):
     dead: int
     first_due: int | None
     """When the first waiting job is due, maybe long ago; microseconds UTC."""
+    running: int = 0
+    """Jobs under way in all processes; only ``read_summary`` counts them."""
 
 
 def _waiting(dialect: Dialect) -> Select[Any]:
@@ -37,6 +39,18 @@ _SOME_DEAD = (
     .subquery()
 )
 _DEAD: Select[Any] = select(_SOME_DEAD.c.kind, func.count()).group_by(_SOME_DEAD.c.kind)
+_RUNNING: Select[Any] = select(_c.kind, func.count()).where(RUNNING).group_by(_c.kind)
+
+
+def _waiting_kinds() -> Select[Any]:
+    """All kinds with waiting jobs: from one to the next by the index, not through all their jobs."""
+    first = select(func.min(_c.kind).label("kind")).where(WAITING).cte("kinds", recursive=True)
+    following = select(func.min(_c.kind)).where(WAITING, _c.kind > first.c.kind).scalar_subquery()
+    kinds = first.union_all(select(following).where(first.c.kind.is_not(None)))
+    return select(kinds.c.kind).where(kinds.c.kind.is_not(None))
+
+
+_WAITING_KINDS: Select[Any] = _waiting_kinds()
 
 
 def read_backlog(tx: Connection, kinds: Sequence[str], *, most: int) -> dict[str, Backlog]:
@@ -48,6 +62,14 @@ def read_backlog(tx: Connection, kinds: Sequence[str], *, most: int) -> dict[str
         kind: Backlog(waiting.get(kind, 0), dead.get(kind, 0), due.get(kind))
         for kind in sorted(waiting.keys() | dead.keys())
     }
+
+
+def read_summary(tx: Connection, *, most: int) -> dict[str, Backlog]:
+    """What there is of every kind that has waiting, running or dead jobs, by kind; ``most`` as above, not of running."""
+    running = {row[0]: row[1] for row in tx.execute(_RUNNING)}
+    kinds = running.keys() | set(tx.execute(_WAITING_KINDS).scalars())
+    found = read_backlog(tx, sorted(kinds), most=most)
+    return {kind: each._replace(running=running.get(kind, 0)) for kind, each in found.items()}
 
 
 def _bound(kinds: Sequence[str], most: int) -> dict[str, Any]:

@@ -61,6 +61,10 @@ class DatabaseQueue:
         """When the first waiting job of each kind is due."""
         return await self._db.read(queue.next_due, kinds)
 
+    async def stamp(self) -> object:
+        """What is unlike before once anything was committed."""
+        return await self._db.stamp()
+
     async def fire(self, schedules: Sequence[Schedule], *, now: int) -> int | None:
         """Enqueue what schedules say."""
         return await self._db.write(fire, schedules, now=now)

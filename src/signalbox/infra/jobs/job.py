@@ -183,6 +183,8 @@ class Kind:
     timeout: float | None = None
     """Seconds after which an attempt is cancelled and has failed."""
     backoff: Backoff = field(default_factory=Backoff)
+    forgets: bool = False
+    """Whether its jobs are deleted when they are done, instead of kept for a time: for what is done every few seconds."""
 
     def __post_init__(self) -> None:
         if self.concurrency < 1 or (self.timeout is not None and self.timeout <= 0):
@@ -201,6 +203,8 @@ class Report(NamedTuple):
     """1 where the attempt does not count."""
     error: str | None = None
     then: Then | None = None
+    forgets: bool = False
+    """Whether the job is deleted, where ``state`` is done."""
 
 
 def to_text(error: str) -> str:

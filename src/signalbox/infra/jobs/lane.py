@@ -6,9 +6,9 @@ import random
 from dataclasses import dataclass
 from typing import Literal
 
+from signalbox.core.errors import UnavailableError
 from signalbox.core.times import MICROSECONDS
 from signalbox.infra.clock import Clock
-from signalbox.infra.db import DatabaseUnavailableError
 from signalbox.infra.jobs import JobQueue, outcomes
 from signalbox.infra.jobs.job import Job, Kind, Outcome, Report
 from signalbox.infra.jobs.reporter import Reporter
@@ -21,6 +21,9 @@ HELD_PAUSE = MICROSECONDS // 50
 """Wait for due jobs that nobody gives us: another worker is just claiming them."""
 STOPPING_PAUSE = MICROSECONDS
 """Wait for a handler that does not stop."""
+
+CLAIMED_AT_ONCE = 1_000
+"""Where more may run at once, the next are claimed while these begin."""
 
 Ending = Literal["cancelled", "lost", "released"]
 """Why a handler is stopped: somebody asked for it, the lease has gone, or the worker closes."""
@@ -78,7 +81,7 @@ class Lane:
         """Claim and start jobs until ``close``."""
         while not self._closing:
             self._changed.clear()
-            room = min(self._kind.concurrency - len(self.running), self._reporter.room)
+            room = min(self._kind.concurrency - len(self.running), self._reporter.room, CLAIMED_AT_ONCE)
             wait = self._due - self._clock.now()
             if room > 0 and wait <= 0:
                 await self._fill(room)
@@ -102,7 +105,9 @@ class Lane:
                 await self._look(pause=0 if jobs else HELD_PAUSE)
             else:
                 self._due = 0
-        except DatabaseUnavailableError as error:
+        except Exception as error:  # noqa: BLE001 - else the kind would never run again; what was claimed comes back
+            if not isinstance(error, UnavailableError):
+                _log.exception("a claim failed", extra={"kind": self.name})
             self._say(away=True, reason=str(error))
             self.wake(self._clock.now() + AWAY_PAUSE)
         else:
@@ -134,7 +139,7 @@ class Lane:
         running.begun = True
         job, report = running.job, None
         try:
-            report = outcomes.of_outcome(job, await self._handle(job))
+            report = outcomes.of_outcome(job, await self._handle(job))._replace(forgets=self._kind.forgets)
         except asyncio.CancelledError as error:
             report = self._report_end(running) if running.ending else self.fail(job, error)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is its job's failure

@@ -7,6 +7,7 @@ import psycopg
 from psycopg import sql
 
 from signalbox.infra.db import Database
+from signalbox.infra.db.notices import hear
 from signalbox.infra.db.wake import CHANNEL, Wake
 from signalbox.infra.jobs.database import LEASE, DatabaseQueue
 
@@ -63,9 +64,11 @@ class PostgresqlQueue(DatabaseQueue):
             await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(CHANNEL)))
             self._report(failing=False, reason="")
             while True:
-                async for notice in connection.notifies(timeout=SILENCE):
+                notices = await hear(connection, within=SILENCE)
+                for notice in notices:
                     wake(notice.payload, 0)
-                await connection.execute("SELECT 1")
+                if not notices:
+                    await connection.execute("SELECT 1")
 
     def _report(self, *, failing: bool, reason: str) -> None:
         if failing and not self._failing:

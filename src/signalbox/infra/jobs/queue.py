@@ -15,6 +15,7 @@ from sqlalchemy import (
     any_,
     bindparam,
     case,
+    delete,
     func,
     literal_column,
     null,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     union_all,
     update,
 )
+from sqlalchemy.sql.dml import ReturningDelete
 
 from signalbox.infra.db import Dialect
 from signalbox.infra.db.wake import mark, notify
@@ -151,6 +153,13 @@ def _record(dialect: Dialect) -> Update:
     )
 
 
+def _forget(dialect: Dialect) -> ReturningDelete[Any]:
+    said = bound_rows(dialect, "rows", _IS_CURRENT, "said")
+    is_said = select(said.c.id).where(said.c.id == _c.id, said.c.claim == _c.claim).exists()
+    return delete(job).where(_is_one_of(dialect, select(said.c.id)), is_said, RUNNING).returning(_c.id, _c.claim)
+
+
+_FORGET: dict[str, ReturningDelete[Any]] = {dialect: _forget(dialect) for dialect in DIALECTS}
 _FINISH: dict[str, Update] = {dialect: _finish(dialect) for dialect in DIALECTS}
 _RECORD: dict[str, Update] = {dialect: _record(dialect) for dialect in DIALECTS}
 
@@ -187,7 +196,8 @@ def record(tx: Connection, reports: Sequence[Report], *, now: int) -> list[State
 
 def _write(tx: Connection, reports: Collection[Report], now: int) -> dict[tuple[int, int], State]:
     """What has changed, by job and claim."""
-    done = [(each.job.id, each.job.claim) for each in reports if each.state == "done"]
+    done = [(each.job.id, each.job.claim) for each in reports if each.state == "done" and not each.forgets]
+    gone = [(each.job.id, each.job.claim) for each in reports if each.state == "done" and each.forgets]
     other = [
         (each.job.id, each.job.claim, each.state, each.due_at, each.uncounted, each.error)
         for each in reports
@@ -196,6 +206,9 @@ def _write(tx: Connection, reports: Collection[Report], now: int) -> dict[tuple[
     dialect, kept = tx.dialect.name, dict[tuple[int, int], State]()
     if done:
         found = tx.execute(_FINISH[dialect], {"rows": encode_rows(done), "now": now})
+        kept.update(((row[0], row[1]), "done") for row in found)
+    if gone:
+        found = tx.execute(_FORGET[dialect], {"rows": encode_rows(gone)})
         kept.update(((row[0], row[1]), "done") for row in found)
     if other:
         found = tx.execute(_RECORD[dialect], {"rows": encode_rows(other), "now": now})

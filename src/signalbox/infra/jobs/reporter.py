@@ -12,7 +12,7 @@ from signalbox.infra.jobs import JobQueue
 from signalbox.infra.jobs.job import Job, Report, State
 
 AT_ONCE = 1_000
-CAPACITY = 2_000
+CAPACITY = 4_000
 """Reports that may wait; beyond that no job is begun."""
 PAUSE = 1.0
 """Seconds before an absent database is tried again."""

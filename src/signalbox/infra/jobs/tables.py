@@ -47,6 +47,10 @@ schedule = Table(
     Column("spec", Text, nullable=False),  # what next_at was calculated by
     Column("next_at", Micros, nullable=False),
     Column("last_at", Micros),
+    Column("kind", Text, nullable=False, server_default=""),  # what it enqueues, so that any process can
+    Column("payload", Text, nullable=False, server_default="{}"),
+    Column("priority", SmallInteger, nullable=False, server_default="0"),
+    Column("paused_at", Micros),  # while set, its moments pass
 )
 """When each schedule is to fire next; whoever moves ``next_at`` on enqueues its job."""
 

@@ -33,7 +33,7 @@ class Worker:
     """Runs jobs. ``open`` it in the event loop in which the handlers are to run.
 
     It knows of work by wake-ups, by its own timers, and in case it missed any, by polling now and then. While nothing
-    is due it costs one small read each second or two.
+    is committed it only asks, each second or two, whether that is so.
     """
 
     def __init__(
@@ -58,6 +58,8 @@ class Worker:
         }
         self._lane_tasks: list[asyncio.Task[None]] = []
         self._stack = AsyncExitStack()
+        self._stamp: object = None
+        """Of the queue at the last look; while it is the same, nothing has changed."""
 
     @property
     def running(self) -> dict[str, int]:
@@ -136,8 +138,12 @@ class Worker:
         self._stack.push_async_callback(stop)
 
     async def _poll(self) -> float:
+        stamp = await self._queue.stamp()
+        if stamp == self._stamp:
+            return self._queue.poll
         for kind, due_at in (await self._queue.next_due(tuple(self._lanes))).items():
             self._wake(kind, due_at)
+        self._stamp = stamp
         return self._queue.poll
 
     async def _fire(self) -> float:

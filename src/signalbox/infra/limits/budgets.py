@@ -93,9 +93,15 @@ class _Budget:
         """All that must have room for a call."""
         return {**self.demands, **{f"extra {name}": rate for name, rate in extra.items()}}
 
-    def poll_rate(self, rate: Rate) -> Rate:
-        """How many of the calls may be polls."""
-        return Rate(max(1, int(rate.limit * self.share)), rate.window)
+    def polls_of(self, demands: Mapping[str, Rate], extra_share: float | None) -> dict[str, Rate]:
+        """How many of the calls of each demand may be polls; those for which polls are calls like others are left out."""
+        other = self.share if extra_share is None else extra_share
+        shares = {key: self.share if key in self.demands else other for key in demands}
+        return {
+            f"{key} polls": Rate(max(1, int(rate.limit * shares[key])), rate.window)
+            for key, rate in demands.items()
+            if shares[key]
+        }
 
 
 class Budgets:
@@ -131,6 +137,7 @@ class Budgets:
         purpose: Purpose = "submit",
         count: int = 1,
         extra: Mapping[str, Rate] = NO_EXTRA,
+        extra_share: float | None = None,
         hold: int = 0,
         now: int,
     ) -> Grant:
@@ -145,6 +152,7 @@ class Budgets:
             purpose: What for; see the module about how the two share a budget.
             count: How many calls are wanted, at least 1.
             extra: Further limits by names, which are the same for all who share them: ``provider:NAME:50/30s``.
+            extra_share: The share of polls in these; None: that of the host's budget.
             hold: Microseconds for which permits may be kept before they are used, besides the margin: they count for
                 so much longer.
             now: Microseconds UTC.
@@ -159,8 +167,11 @@ class Budgets:
         demands = budget.with_extra(extra)
         if not demands:
             return Grant(count)
-        polls = {f"{key} polls": budget.poll_rate(rate) for key, rate in demands.items()} if budget.share else {}
+        polls = budget.polls_of(demands, extra_share)
         counters = self._windows.lock(tx, {**demands, **polls}, also=[budget.name])
+        state = hosts.find_host(tx, budget.name)  # again: who held the lock may have paused the host
+        if state.paused_until is not None and now < state.paused_until:
+            return Grant(0, state.paused_until, paused=True)
         margin = self._margin + hold
         if purpose == "poll" and polls:
             hosts.note_polls(tx, budget.name, hosts.find_host(tx, budget.name), count=count, now=now)
@@ -168,7 +179,7 @@ class Budgets:
             taken = counters.take(tx, [*demands, *polls], count=min(count, at_once), margin=margin)
             wait = taken.retry_after or pause  # the former if it was not the share that had too little
         else:
-            keep = {key: _kept(counters, key, state, now=now) for key in demands} if polls else {}
+            keep = {key: _kept(counters, key, state, now=now) for key in demands if f"{key} polls" in polls}
             taken = counters.take(tx, demands, count=count, margin=margin, keep=keep)
             wait = min(taken.retry_after, _WAIT_FOR_POLLS) if any(keep.values()) else taken.retry_after
         return Grant(taken.count, None if taken.count == count else now + wait)
@@ -200,19 +211,27 @@ class Budgets:
         """When the pause of the host ends, microseconds UTC; in the past where it has ended, None if there was none."""
         return hosts.find_host(tx, self._find(host).name).paused_until
 
-    def status(self, tx: Connection, host: str, *, extra: Mapping[str, Rate] = NO_EXTRA, now: int) -> BudgetStatus:
+    def status(
+        self,
+        tx: Connection,
+        host: str,
+        *,
+        extra: Mapping[str, Rate] = NO_EXTRA,
+        extra_share: float | None = None,
+        now: int,
+    ) -> BudgetStatus:
         """How the host stands, and ``extra`` limits of who calls it, which ``take`` explains."""
         budget = self._find(host)
         paused_until = hosts.find_host(tx, budget.name).paused_until
         demands = budget.with_extra(extra)
-        polls = {f"{key} polls": budget.poll_rate(rate) for key, rate in demands.items()}
+        polls = budget.polls_of(demands, extra_share)
         counters = self._windows.read(tx, {**demands, **polls})
         limits = [
             LimitStatus(
                 rate,
                 counters.logs[key].used,
-                counters.logs[f"{key} polls"].used,
-                polls[f"{key} polls"].limit if budget.share else None,
+                counters.logs[f"{key} polls"].used if f"{key} polls" in polls else 0,
+                polls[f"{key} polls"].limit if f"{key} polls" in polls else None,
             )
             for key, rate in demands.items()
         ]

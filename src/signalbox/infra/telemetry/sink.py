@@ -24,7 +24,8 @@ class BatchSink(Generic[T]):
 
     ``flush`` is called again with the same items when it raises UnavailableError. While it fails, up to
     ``capacity`` items wait; more are dropped and counted. ``fill`` is called before each flush, so that whoever gathers
-    items can hand in the last ones.
+    items can hand in the last ones. Where items stand for several things each, ``weigh`` says how many: ``capacity`` and
+    ``dropped`` then count those.
     """
 
     def __init__(
@@ -32,12 +33,14 @@ class BatchSink(Generic[T]):
         flush: Callable[[list[T]], Awaitable[None]],
         *,
         fill: Callable[[], None] = lambda: None,
+        weigh: Callable[[T], int] = lambda _item: 1,
         capacity: int = CAPACITY,
         interval: float = INTERVAL,
     ) -> None:
         self.dropped = 0
         """How many items were lost because ``capacity`` waited already."""
         self._fill = fill
+        self._weigh, self._weight = weigh, 0
         self._flush, self._capacity, self._interval = flush, capacity, interval
         self._items: list[T] = []
         self._failing = False
@@ -47,21 +50,22 @@ class BatchSink(Generic[T]):
 
     @property
     def waiting(self) -> int:
-        """How many items wait to be written."""
-        return len(self._items)
+        """How many items wait to be written, by weight."""
+        return self._weight
 
     def record(self, item: T) -> None:
         """Take one item; never blocks."""
-        if len(self._items) < self._capacity:
+        weight = self._weigh(item)
+        if self._weight + weight <= self._capacity:
             self._items.append(item)
+            self._weight += weight
         else:
-            self.dropped += 1
+            self.dropped += weight
 
     def record_all(self, items: Sequence[T]) -> None:
         """Take many items; never blocks."""
-        room = max(0, self._capacity - len(self._items))
-        self._items += items[:room] if room < len(items) else items
-        self.dropped += max(0, len(items) - room)
+        for item in items:
+            self.record(item)
 
     def open(self) -> None:
         """Begin to flush; needs a running event loop."""
@@ -73,8 +77,8 @@ class BatchSink(Generic[T]):
         if self._task is not None:
             await self._task
         await self.flush()
-        self.dropped += len(self._items)
-        self._items = []
+        self.dropped += self._weight
+        self._items, self._weight = [], 0
 
     async def flush(self) -> None:
         """Write what waits now; a caller that is cancelled does not stop the writing."""
@@ -85,14 +89,14 @@ class BatchSink(Generic[T]):
             self._fill()
             if not self._items:
                 return
-            batch, self._items = self._items, []
+            batch, self._items, self._weight = self._items, [], 0
             try:
                 await self._flush(batch)
             except UnavailableError as error:
                 self._put_back(batch)
                 self._report(failing=True, reason=str(error))
             except Exception:  # noqa: BLE001 - one bad batch must not end the writing of all later ones
-                self.dropped += len(batch)
+                self.dropped += sum(map(self._weigh, batch))
                 _log.exception("a batch could not be written and is lost", extra={"items": len(batch)})
             else:
                 self._report(failing=False, reason="")
@@ -104,10 +108,9 @@ class BatchSink(Generic[T]):
             await self.flush()
 
     def _put_back(self, batch: list[T]) -> None:
-        room = self._capacity - len(batch)
-        newer = self._items[:room] if room > 0 else []
-        self.dropped += len(self._items) - len(newer)
-        self._items = batch + newer
+        newer, self._items = self._items, batch
+        self._weight = sum(map(self._weigh, batch))
+        self.record_all(newer)
 
     def _report(self, *, failing: bool, reason: str) -> None:
         if failing and not self._failing:
