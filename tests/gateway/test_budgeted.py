@@ -79,7 +79,7 @@ async def test_no_window_holds_more_than_the_limit_at_the_upstream_whichever_hub
 async def test_an_upstream_without_a_budget_is_called_by_the_plain_client(world: World) -> None:
     hub = await world.hub(budgets=budget("1/1h", host="api.example.com"))
     assert hub.hub.gateway is not None
-    assert hub.hub.gateway.parts["raw"].dispatcher._client is hub.hub.context.http
+    assert hub.hub.gateway.parts["raw"].dispatcher.client is hub.hub.context.http
     assert await statuses(hub, 5) == [200] * 5
 
 

@@ -14,7 +14,7 @@ from tests.gateway.conftest import START, made_call
 
 
 async def write(context: Context, *calls: Call) -> None:
-    await context.calls_db.write(call_blocks.insert_calls, calls)
+    await context.calls_db.write(call_blocks.insert_blocks, call_blocks.pack(calls))
 
 
 async def find(
@@ -242,3 +242,13 @@ async def blocks(context: Context) -> int:
 
 def _clear(tx: Connection) -> None:
     tx.execute(text("DELETE FROM call_block"))
+
+
+async def test_one_call_by_its_id(context: Context) -> None:
+    await write(context, made_call(path="/a"), made_call(path="/b"))
+    (number, _), _ = await find(context)
+    found = await context.calls_db.read(call_blocks.find_call, number)
+    assert found is not None
+    assert found.path == "/b"
+    assert await context.calls_db.read(call_blocks.find_call, number + 1) is None
+    assert await context.calls_db.read(call_blocks.find_call, 1) is None

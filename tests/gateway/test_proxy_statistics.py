@@ -134,7 +134,7 @@ async def test_retention_keeps_the_newest_and_the_sums(each_world: World) -> Non
     old = [made_call(path=f"/old/{number}", created_at=START) for number in range(100)]
     new = [made_call(path=f"/new/{number}", created_at=now) for number in range(1_500)]
     for calls in (old, new[:500], new[500:600], new[600:]):
-        await hub.hub.context.calls_db.write(store.write_batch, calls, [])
+        await hub.hub.context.calls_db.write(store.write_batch, call_blocks.pack(calls), [])
     await hub.ask(b"/x")
     await hub.flush()
     assert await hub.hub.sweeper.sweep() == 100 + 500

@@ -144,7 +144,7 @@ async def test_calls_wait_for_the_database(context: Context, away: Away) -> None
 
 async def test_what_is_too_much_to_wait_is_counted_and_stays_in_the_sums(context: Context, away: Away) -> None:
     recorder = Recorder(context, enabled=True)
-    call, dropped = made_call(), CAPACITY - 3 + 10
+    call, recorded = made_call(), 2 * CAPACITY - 3 + 10
     with away():
         for _ in range(CAPACITY - 3):
             recorder.record(call)
@@ -156,14 +156,18 @@ async def test_what_is_too_much_to_wait_is_counted_and_stays_in_the_sums(context
         for _ in range(10):
             recorder.record(call)
         text = exposition(recorder)
-    assert f"signalbox_calls_waiting {CAPACITY:.1f}" in text
-    assert f"signalbox_calls_dropped_total {dropped:.1f}" in text
+    kept, dropped = (
+        float(re.findall(rf"^signalbox_calls_{name} (\S+)", text, re.MULTILINE)[0])
+        for name in ("waiting", "dropped_total")
+    )
+    assert kept + dropped == recorded
+    assert CAPACITY - call_blocks.SIZE < kept <= CAPACITY
     await flush_all(recorder)
     assert (
         await context.calls_db.read(lambda tx: len(call_blocks.find_calls(tx, Filters(), before=None, limit=10**6)))
-        == CAPACITY
+        == kept
     )
-    assert sum(row.sums.count for row in await minutes(context)) == CAPACITY + dropped
+    assert sum(row.sums.count for row in await minutes(context)) == recorded
     assert "signalbox_calls_waiting 0.0" in exposition(recorder)
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from signalbox.core.pagination import InvalidCursorError, encode_cursor
 from signalbox.core.times import DAY, HOUR, MINUTE, to_datetime
 from signalbox.gateway import call_blocks, service
-from signalbox.gateway.errors import InvalidStatusFilterError, RangeTooLongError
+from signalbox.gateway.errors import InvalidStatusFilterError, RangeTooLongError, UnknownCallError
 from signalbox.gateway.recorder import Recorder
 from signalbox.gateway.schemas import Call, Dimension, Filters, Step, Summary
 from signalbox.infra.context import Context
@@ -245,3 +245,16 @@ async def test_a_range_without_steps_or_with_too_many_is_refused(context: Contex
 
 async def test_the_longest_range(context: Context) -> None:
     await summary(context, Filters(since=START - service.MAX_POINTS * MINUTE, until=START))
+
+
+async def test_one_call_as_the_list_shows_it(context: Context) -> None:
+    await record(context, made_call(path="/a"), made_call(path="/b"))
+    page = await context.calls_db.read(service.list_calls, Filters(), cursor=None, limit=2)
+    for call in page.items:
+        assert await context.calls_db.read(service.get_call, number=call.id) == call
+
+
+@pytest.mark.parametrize("number", [0, 7, 2**63 - 1, 2**80])
+async def test_a_call_that_is_not_kept(context: Context, number: int) -> None:
+    with pytest.raises(UnknownCallError, match="old calls are deleted"):
+        await context.calls_db.read(service.get_call, number=number)

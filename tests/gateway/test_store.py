@@ -5,6 +5,7 @@ import pytest
 
 from signalbox.core.times import MINUTE
 from signalbox.gateway import store
+from signalbox.gateway.call_blocks import pack
 from signalbox.gateway.schemas import Filters
 from signalbox.infra.context import Context
 from signalbox.infra.telemetry import Histogram
@@ -12,7 +13,7 @@ from tests.gateway.conftest import START, made_call
 
 
 async def write(context: Context, minutes: list[dict[str, Any]]) -> None:
-    await context.calls_db.write(store.write_batch, [made_call()], minutes)
+    await context.calls_db.write(store.write_batch, pack([made_call()]), minutes)
 
 
 def minute_row(**fields: Any) -> dict[str, Any]:

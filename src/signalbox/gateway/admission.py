@@ -2,6 +2,7 @@
 
 from signalbox.auth.credentials import holds_ours, is_ours
 from signalbox.auth.errors import MissingScopeError, SignOnRequiredError
+from signalbox.auth.principal import Principal
 from signalbox.auth.runtime import AuthRuntime
 from signalbox.auth.scopes import grants
 from signalbox.gateway.exchange import Exchange
@@ -16,26 +17,33 @@ class Admission:
     def __init__(self, auth: AuthRuntime) -> None:
         self._auth = auth
 
-    async def admit(self, exchange: Exchange, headers: list[Header], special: Special) -> list[Header]:
-        """Check the caller's right to the gateway.
+    async def look_up(self, exchange: Exchange, headers: list[Header], special: Special) -> list[Header]:
+        """As ``admit_known``, for a token that is not remembered."""
+        self._check_principal(exchange, await self._auth.authenticate(headers))
+        return _foreign(_credentials(special))
+
+    def admit_known(self, exchange: Exchange, special: Special) -> list[Header] | None:
+        """Check a caller's right to the gateway who sends no token of the hub, or one that is remembered.
 
         Returns:
-            The credentials that are not the hub's own, which belong to the upstream and are passed on.
+            The credentials that are not the hub's own, which belong to the upstream and are passed on; None where the
+            token must be looked up first.
         """
-        pairs = [(name, value) for name in (b"authorization", b"token") for value in special.get(name, ())]
-        foreign = [pair for pair in pairs if not holds_ours(pair[1])]
+        pairs = _credentials(special)
+        foreign = _foreign(pairs)
         if len(foreign) == len(pairs):
             self.check_anonymous(exchange)
             return [*foreign, *((b"app-name", value) for value in special.get(b"app-name", ()))]
-        await self._check_token(exchange, headers, special)
-        return foreign
-
-    async def _check_token(self, exchange: Exchange, headers: list[Header], special: Special) -> None:
-        """Check the hub's own token among the credentials, and note whose it is."""
         token = _own_token(special)
         app_name = special.get(b"app-name", (None,))[0]
-        known = None if token is None else self._auth.lookup(token, app_name=app_name)
-        principal = known or await self._auth.authenticate(headers)
+        principal = None if token is None else self._auth.lookup(token, app_name=app_name)
+        if principal is None:
+            return None
+        self._check_principal(exchange, principal)
+        return foreign
+
+    def _check_principal(self, exchange: Exchange, principal: Principal) -> None:
+        """Check the right of the one whose token was sent, and note who it is."""
         exchange.app = principal.app or principal.name
         if not exchange.needs_token:
             self._auth.require(principal, "gateway")
@@ -50,6 +58,14 @@ class Admission:
             raise SignOnRequiredError(msg)
         if "gateway" not in self._auth.anonymous.scopes:
             self._auth.require(self._auth.anonymous, "gateway")
+
+
+def _credentials(special: Special) -> list[Header]:
+    return [(name, value) for name in (b"authorization", b"token") for value in special.get(name, ())]
+
+
+def _foreign(pairs: list[Header]) -> list[Header]:
+    return [pair for pair in pairs if not holds_ours(pair[1])]
 
 
 def _own_token(special: Special) -> bytes | None:

@@ -1,11 +1,11 @@
 """Sends the calls of upstreams whose host has a budget."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from signalbox.core.retry_after import find_retry_after
 from signalbox.gateway.permits import HostPermits
 from signalbox.infra.clock import Clock
-from signalbox.infra.http import ConnectError, HttpClient, Request, Response, TooLateError
+from signalbox.infra.http import Begun, ConnectError, HttpClient, Request, Response, TooLateError
 
 _ASKS_TO_WAIT = frozenset({429, 503})
 _TRIES = 3
@@ -38,6 +38,14 @@ class BudgetedClient:
             if seconds:
                 permits.pause(seconds)
         return response
+
+    def begin(self, request: Request, on_news: Callable[[], None]) -> Begun | None:
+        """Send a call at once, where its host has no budget: a permit may have to be waited for."""
+        return None if request.origin.key in self._permits else self._client.begin(request, on_news)
+
+    async def follow(self, begun: Begun, request: Request) -> Response:
+        """Wait for the answer to a call that was begun."""
+        return await self._client.follow(begun, request)
 
     async def close(self) -> None:
         """Drop every connection."""

@@ -23,6 +23,7 @@ from signalbox.gateway.settings import UpstreamSettings
 from signalbox.gateway.targets import Target, Targets
 from signalbox.infra.clock import Clock
 from signalbox.infra.http import (
+    Begun,
     ConnectError,
     ConnectionsBusyError,
     HttpClient,
@@ -51,7 +52,7 @@ class _Again(NamedTuple):
 
 
 class Dispatcher:
-    """The way to one upstream. ``breaker`` and ``targets`` are there to be looked at."""
+    """The way to one upstream. ``breaker``, ``targets`` and ``client`` are there to be looked at."""
 
     def __init__(
         self, settings: UpstreamSettings, *, client: HttpClient, clock: Clock, log: FailureLog, on_change: OnChange
@@ -60,10 +61,23 @@ class Dispatcher:
         self.targets = Targets(settings.all_urls, settings.targets)
         self._name, self._retry, self._timeouts = settings.name, settings.retry, settings.timeouts
         self._budget = RetryBudget(settings.retry)
-        self._client, self._monotonic, self._log = client, clock.monotonic, log
+        self.client, self._monotonic, self._log = client, clock.monotonic, log
 
-    async def send(self, exchange: Exchange, call: Outgoing) -> Response:
-        """Send a call and wait for the head of its answer.
+    def begin(self, exchange: Exchange, call: Outgoing, on_news: Callable[[], None]) -> Begun | None:
+        """Send a call at once, as ``HttpClient.begin``; None where that needs waiting or a choice: nothing was done.
+
+        Once there are news, an answer with a status below 500 may be taken; anything else ``send`` goes on with.
+        """
+        target = self.targets.only
+        if target is None or self.breaker.state != "closed":
+            return None
+        begun = self.client.begin(_to_request(call, target, self._timeouts), on_news)
+        if begun is not None:
+            self._admit(exchange)
+        return begun
+
+    async def send(self, exchange: Exchange, call: Outgoing, begun: Begun | None = None) -> Response:
+        """Send a call, unless it was ``begun``, and wait for the head of its answer.
 
         The exchange notes the attempt under way; whoever reads the answer tells it how that ended.
 
@@ -71,15 +85,15 @@ class Dispatcher:
             SignalboxError: as the client is to be told, among them BreakerOpenError, UpstreamFailedError and
                 UpstreamTimeoutError; what went wrong with the request's own body is raised as it is.
         """
-        now = exchange.started
-        exchange.ticket = self.breaker.admit(now)
-        self._budget.count(now)
-        target = exchange.target = self.targets.pick(now)
+        target = exchange.target if begun is not None else None
+        if target is None:
+            target = self._admit(exchange)
         timeouts = self._timeouts
         tried: list[Target] = []
         while True:
+            request = _to_request(call, target, timeouts)
             try:
-                response = await self._client.send(_to_request(call, target, timeouts))
+                response = await (self.client.send(request) if begun is None else self.client.follow(begun, request))
             except HttpClientError as error:
                 again = self._plan(exchange, tried) if self._is_repeatable(exchange, call, error, tried) else None
                 if again is None:
@@ -93,11 +107,20 @@ class Dispatcher:
                     exchange.fail(self._monotonic(), f"status {response.status}")
                     return response
                 response.close()
+            begun = None
             exchange.fail_attempt(self._monotonic())
             tried.append(target)
             await asyncio.sleep(again.pause)
             timeouts = again.timeouts
             target = exchange.target = self.targets.pick(self._monotonic(), exclude=tried)
+
+    def _admit(self, exchange: Exchange) -> Target:
+        """Leave to make the call, and the target of its first attempt."""
+        now = exchange.started
+        exchange.ticket = self.breaker.admit(now)
+        self._budget.count(now)
+        target = exchange.target = self.targets.pick(now)
+        return target
 
     def fail(self, exchange: Exchange, error: HttpClientError) -> SignalboxError:
         """Note that the call failed; returns what the client is to be told."""

@@ -60,6 +60,12 @@ class InvalidStatusFilterError(InvalidError):
     code = "invalid_status_filter"
 
 
+class UnknownCallError(NotFoundError):
+    """No call of that id is kept."""
+
+    code = "unknown_call"
+
+
 class RangeTooLongError(InvalidError):
     """A summary would have too many points, or none, read too many sums, or lie outside of the calendar."""
 

@@ -82,7 +82,12 @@ class HostPermits:
         waiter: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
         self._begin_refill()
-        return await waiter
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                self.give_back(waiter.result())  # it was handed out in the moment in which its call was given up
+            raise
 
     def give_back(self, ends: float) -> None:
         """Give a permit back that was not used for sure."""

@@ -1,10 +1,11 @@
 """The gateway's way of a call, as a raw ASGI application: route, admit, limit, send on, relay, record."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Sequence
-from typing import NamedTuple
+import functools
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Sequence
+from typing import Any, NamedTuple
 
-from signalbox.core.asgi import TAKE_OVER, ErrorResponder, Receive, Scope, Send, answer
+from signalbox.core.asgi import TAKE_OVER, ErrorResponder, Receive, Scope, Send, Turn, answer
 from signalbox.core.errors import SignalboxError
 from signalbox.core.proxies import TrustedProxies
 from signalbox.core.times import MICROSECONDS
@@ -12,22 +13,27 @@ from signalbox.gateway.admission import CREDENTIALS, Admission
 from signalbox.gateway.body import SMALL, ClientGoneError, RequestBody, too_large
 from signalbox.gateway.cache_ask import Ask, origin_of
 from signalbox.gateway.cache_entry import StoredAnswer
+from signalbox.gateway.dispatch import Dispatcher
 from signalbox.gateway.errors import NoUpstreamError, UnsupportedCodingError
 from signalbox.gateway.exchange import Exchange
 from signalbox.gateway.headers import Header, Special, WayHeaders, response_headers, split_request, trace_headers
 from signalbox.gateway.limits import UpstreamLimits
 from signalbox.gateway.parts import Parts
 from signalbox.gateway.paths import canonical
+from signalbox.gateway.quick import QuickCall
 from signalbox.gateway.recorder import Recorder
-from signalbox.gateway.relay import CLIENT_CLOSED_REQUEST, Relay
+from signalbox.gateway.relay import CLIENT_CLOSED_REQUEST, SWITCHING_PROTOCOLS, Relay
 from signalbox.gateway.routing import RoutingTable, Upstream
 from signalbox.gateway.watch import ClientWatch, WaitingCalls
 from signalbox.infra.clock import Clock
-from signalbox.infra.http import Response
+from signalbox.infra.http import Response, Whole
 
 SERVICE_UNAVAILABLE = 503
 
 _WEBSOCKET = b"websocket"
+
+_NEEDS_TASK = frozenset({b"content-length", b"transfer-encoding", b"upgrade", b"expect"})
+"""Headers of requests that are not served without a task."""
 
 
 class Rules(NamedTuple):
@@ -37,6 +43,18 @@ class Rules(NamedTuple):
     parts: dict[str, Parts]
     """By name of the upstream."""
     proxies: TrustedProxies
+
+
+class _Admitted(NamedTuple):
+    """A request that was routed, from somebody who may send it."""
+
+    upstream: Upstream
+    headers: list[Header]
+    """Those to pass on, credentials too."""
+    special: Special
+    """The others; see ``split_request``."""
+    made: list[Header]
+    """Headers that name the call."""
 
 
 class Proxy:
@@ -54,13 +72,93 @@ class Proxy:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; the caller has sanitized its path and made sure that it has exactly one Host header."""
+        exchange, watch = self._exchange(scope), ClientWatch(scope, receive, self.waiting)
+        await self._see_through(self._serve(exchange, watch, scope, receive, send), exchange, watch, scope, send)
+
+    def begin(self, scope: Scope, turn: Turn) -> bool:
+        """Serve a request without a task, as ``Begin``.
+
+        False for one that may have a body or upgrade, and for one whose token must be looked up. One that may be cached
+        gets a task, which goes on with what was found out here.
+        """
+        rules = self.rules
+        headers, special = split_request(scope["headers"])
+        if not _NEEDS_TASK.isdisjoint(special):
+            return False
+        exchange = self._exchange(scope)
+        try:
+            upstream, made = _route(exchange, rules.table, special)
+            parts = rules.parts[upstream.name]
+            credentials = self._credentials(exchange, special)
+            if credentials is None:
+                return False
+            headers += credentials
+            if parts.cached is not None:  # a cache may be elsewhere: to ask it is to wait
+                turn.run(functools.partial(self._serve_admitted, exchange, _Admitted(upstream, headers, special, made)))
+                return True
+            way = exchange.peer, scope["scheme"], exchange.host
+            made += self._ways.of(special, way, trusted=rules.proxies.trusts(exchange.peer))
+            told = () if parts.limits is None else _limit(exchange, parts.limits)
+        except SignalboxError as error:
+            turn.run(functools.partial(self._refuse, exchange, error))
+            return True
+        target = upstream.target(exchange.path, exchange.query)
+        call = (exchange.method.encode(), target, headers + made, b"", 0, b"")
+        QuickCall(self, turn, exchange, parts.dispatcher, call, told=told).begin()
+        return True
+
+    def answer(self, turn: Turn, exchange: Exchange, whole: Whole, told: Sequence[Header]) -> None:
+        """Pass on the answer to a request that was begun without a task."""
+        ended = self._clock.monotonic()
+        exchange.succeed(ended)
+        exchange.response_bytes = len(whole.body)
+        turn.answer(whole.status, _answer_headers(exchange, whole, told), whole.body)
+        if self._recorder.enabled:
+            self._recorder.record(exchange.to_call(ended))
+
+    async def go_on(self, quick: QuickCall, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request to its end that was begun without a task."""
+        exchange, watch = quick.exchange, ClientWatch(scope, receive, self.waiting)
+        await self._see_through(self._go_on(quick, watch, scope, send), exchange, watch, scope, send)
+
+    async def _go_on(self, quick: QuickCall, watch: ClientWatch, scope: Scope, send: Send) -> None:
+        watch.arm()
+        if quick.is_slow:
+            watch.start()
+        exchange, dispatcher = quick.exchange, quick.dispatcher
+        response = await dispatcher.send(exchange, quick.call, quick.begun)
+        await self._pass_on(exchange, dispatcher, response, quick.told, scope=scope, send=send, watch=watch)
+
+    async def _refuse(
+        self, exchange: Exchange, error: SignalboxError, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Answer a request with an error that was found before there was a task."""
+
+        async def fail() -> None:
+            raise error
+
+        watch = ClientWatch(scope, receive, self.waiting)
+        await self._see_through(fail(), exchange, watch, scope, send)
+
+    def _credentials(self, exchange: Exchange, special: Special) -> list[Header] | None:
+        """Check the caller's right; returns the credentials to pass on, None where a token must be looked up first."""
+        if CREDENTIALS.isdisjoint(special):
+            self._admission.check_anonymous(exchange)
+            return []
+        return self._admission.admit_known(exchange, special)
+
+    def _exchange(self, scope: Scope) -> Exchange:
         clock = self._clock
         peer = scope["client"][0] if scope["client"] else ""
         client = self.rules.proxies.client(peer, scope["headers"])
-        exchange = Exchange(scope, peer=peer, client=client, now=clock.now(), monotonic=clock.monotonic())
-        watch = ClientWatch(scope, receive, self.waiting)
+        return Exchange(scope, peer=peer, client=client, now=clock.now(), monotonic=clock.monotonic())
+
+    async def _see_through(
+        self, work: Coroutine[Any, Any, None], exchange: Exchange, watch: ClientWatch, scope: Scope, send: Send
+    ) -> None:
+        """Do what serves a request, answer what went wrong, and record the call."""
         try:
-            await self._serve(exchange, watch, scope, receive, send)
+            await work
         except ClientGoneError:
             exchange.status = CLIENT_CLOSED_REQUEST
         except SignalboxError as error:
@@ -79,16 +177,38 @@ class Proxy:
             if exchange.ticket is not None or exchange.target is not None:
                 exchange.ignore()
             if self._recorder.enabled:
-                self._recorder.record(exchange.to_call(clock.monotonic()))
+                self._recorder.record(exchange.to_call(self._clock.monotonic()))
 
     async def _serve(self, exchange: Exchange, watch: ClientWatch, scope: Scope, receive: Receive, send: Send) -> None:
         rules = self.rules
         headers, special = split_request(scope["headers"])
         upstream, made = _route(exchange, rules.table, special)
-        if CREDENTIALS.isdisjoint(special):
-            self._admission.check_anonymous(exchange)
-        else:
-            headers += await self._admission.admit(exchange, scope["headers"], special)
+        credentials = self._credentials(exchange, special)
+        if credentials is None:
+            credentials = await self._admission.look_up(exchange, scope["headers"], special)
+        admitted = _Admitted(upstream, headers + credentials, special, made)
+        await self._forward(exchange, admitted, watch, scope=scope, receive=receive, send=send)
+
+    async def _serve_admitted(
+        self, exchange: Exchange, admitted: _Admitted, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        watch = ClientWatch(scope, receive, self.waiting)
+        work = self._forward(exchange, admitted, watch, scope=scope, receive=receive, send=send)
+        await self._see_through(work, exchange, watch, scope, send)
+
+    async def _forward(
+        self,
+        exchange: Exchange,
+        admitted: _Admitted,
+        watch: ClientWatch,
+        *,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        """Serve a request that was routed and may be sent, as far as limits let it."""
+        upstream, headers, special, made = admitted
+        rules = self.rules
         parts = rules.parts[upstream.name]
         told = () if parts.limits is None else _limit(exchange, parts.limits)
         way, trusted = (exchange.peer, scope["scheme"], exchange.host), rules.proxies.trusts(exchange.peer)
@@ -113,11 +233,24 @@ class Proxy:
             response = await parts.dispatcher.send(exchange, call)
         else:
             response = await parts.cached.send(exchange, ask, call, made=made)
-        whole = None if upgrade else response.whole()
+        await self._pass_on(exchange, parts.dispatcher, response, told, scope=scope, send=send, watch=watch)
+
+    async def _pass_on(
+        self,
+        exchange: Exchange,
+        dispatcher: Dispatcher,
+        response: Response,
+        told: Sequence[Header],
+        *,
+        scope: Scope,
+        send: Send,
+        watch: ClientWatch,
+    ) -> None:
+        whole = None if response.status == SWITCHING_PROTOCOLS else response.whole()
         if whole is None:
             headers = _answer_headers(exchange, response, told)
             await self._relay.pass_on(
-                response, headers, call=exchange, dispatcher=parts.dispatcher, scope=scope, send=send, watch=watch
+                response, headers, call=exchange, dispatcher=dispatcher, scope=scope, send=send, watch=watch
             )
             return
         watch.stop()
@@ -141,7 +274,7 @@ def _route(exchange: Exchange, table: RoutingTable, special: Special) -> tuple[U
     return upstream, trace
 
 
-def _answer_headers(exchange: Exchange, response: Response, told: Sequence[Header]) -> list[Header]:
+def _answer_headers(exchange: Exchange, response: Response | Whole, told: Sequence[Header]) -> list[Header]:
     status = exchange.status = response.status
     if isinstance(response, StoredAnswer):  # its headers came by here when it was stored
         return [*response.headers, (b"x-request-id", exchange.request_id), *told]

@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from signalbox.core.errors import UnavailableError
 from signalbox.core.times import MICROSECONDS, MINUTE
 from signalbox.gateway import store
+from signalbox.gateway.call_blocks import Block, pack
 from signalbox.gateway.schemas import CallRow
 from signalbox.gateway.sums import CREATED_AT, MICROS, Key, Sums, key_of
 from signalbox.infra.context import Context
@@ -25,7 +26,7 @@ OWN_APP = "signalbox"
 """The app of calls that the hub itself makes."""
 
 AT_ONCE = 500
-"""Calls that are added up at once: some 0.2 milliseconds' work."""
+"""Calls that are added up and packed at once: some 0.4 milliseconds' work."""
 
 Rows = list[dict[str, Any]]
 
@@ -44,7 +45,7 @@ class Recorder:
         self.enabled = enabled
         self._context = context
         self._writer = random.SystemRandom().getrandbits(62)
-        self._sink: BatchSink[CallRow] = BatchSink(self._write, fill=self._sum_up)
+        self._sink: BatchSink[Block] = BatchSink(self._write, fill=self._sum_up, weigh=_calls_of)
         self._fresh: list[CallRow] = []
         """Calls that are in no sums yet, nor wait to be written: to take hundreds at once costs less for each."""
         self._minute = 0
@@ -110,7 +111,7 @@ class Recorder:
 
     def _sum_up(self) -> None:
         fresh, self._fresh = self._fresh, []
-        self._sink.record_all(fresh)
+        self._sink.record_all(pack(fresh))
         start = 0
         while start < len(fresh):
             end = self._end_of_minute(fresh, start)
@@ -142,17 +143,17 @@ class Recorder:
             self._encoded.pop(early, None)
             self._encoded.pop(late, None)
 
-    async def _write(self, calls: list[CallRow]) -> None:
-        await self._write_some(calls)
+    async def _write(self, blocks: list[Block]) -> None:
+        await self._write_some(blocks)
         with contextlib.suppress(UnavailableError):  # minutes that are left wait for the next time
             while len(self._unwritten) > 1:
                 await self._write_some([])
 
-    async def _write_some(self, calls: list[CallRow]) -> None:
+    async def _write_some(self, blocks: list[Block]) -> None:
         minutes = [*self._unwritten][:MINUTES_AT_ONCE]
         ended = [minute for minute in minutes if minute != self._minute]
         rows = [row for minute in minutes for row in self._rows(minute)]
-        await self._context.calls_db.write(store.write_batch, calls, rows)
+        await self._context.calls_db.write(store.write_batch, blocks, rows)
         for minute in ended:
             self._unwritten.pop(minute, None)
             self._encoded.pop(minute, None)
@@ -167,6 +168,11 @@ class Recorder:
 
     def _row(self, minute: int, key: Key, sums: Sums) -> dict[str, Any]:
         return {"minute": minute, "writer": self._writer, **sums.to_row(key)}
+
+
+def _calls_of(block: Block) -> int:
+    calls: int = block["calls"]
+    return calls
 
 
 def _ended(call: CallRow) -> int:

@@ -10,9 +10,19 @@ from signalbox.auth.scopes import MANAGER
 from signalbox.auth.security import Guard
 from signalbox.core.pagination import DEFAULT_LIMIT, MAX_LIMIT, next_link
 from signalbox.core.times import to_micros
-from signalbox.gateway import service, upstreams
+from signalbox.gateway import heatmap, probe, service, upstreams
 from signalbox.gateway.runtime import GatewayRuntime
-from signalbox.gateway.schemas import CallOut, Dimension, Filters, Purged, Step, Summary, UpstreamOut
+from signalbox.gateway.schemas import (
+    CallOut,
+    Dimension,
+    Filters,
+    Heatmap,
+    ProbeOut,
+    Purged,
+    Step,
+    Summary,
+    UpstreamOut,
+)
 from signalbox.infra.context import Context
 
 
@@ -70,6 +80,11 @@ def build_router(context: Context, guard: Guard) -> APIRouter:
         """
         return await context.calls_db.read(service.summarize, filters, step=step, by=by, now=context.clock.now())
 
+    @router.get("/heatmap", summary="How long calls took, over time")
+    async def latencies(filters: Annotated[Filters, Depends(_filters)], step: Step = "minute") -> Heatmap:
+        """Calls by step of time and by duration, exact at the bounds named; ranges as in the summary."""
+        return await context.calls_db.read(heatmap.map_latencies, filters, step=step, now=context.clock.now())
+
     return router
 
 
@@ -122,7 +137,26 @@ def build_upstream_router(runtime: GatewayRuntime, guard: Guard) -> APIRouter:
         await context.db.write(upstreams.note_purge, upstream=name, prefix=prefix, path=path, hand=hand)
         return Purged(purged=await cache.purge(prefix=prefix, path=path))
 
+    _add_probe(router, runtime, guard)
     return router
+
+
+def _add_probe(router: APIRouter, runtime: GatewayRuntime, guard: Guard) -> None:
+    context = runtime.context
+
+    @router.post("/{name}/probe", summary="Ask its servers now")
+    async def probe_now(
+        request: Request, name: str, caller: Annotated[Principal, Depends(guard.require(MANAGER))]
+    ) -> ProbeOut:
+        """One GET of `probe_path` to each server, of five seconds at most; needs the scope manager.
+
+        Whatever status it answers with, a server answers. Breaker and ejections stay as they are.
+        """
+        parts = runtime.parts_of(name)
+        found = await probe.probe(parts.settings, parts.dispatcher, recorder=runtime.recorder, clock=context.clock)
+        hand = _hand(request, caller, context)
+        await context.db.write(upstreams.note_probe, upstream=name, found=found, hand=hand)
+        return found
 
 
 def _hand(request: Request, caller: Principal, context: Context) -> upstreams.Hand:

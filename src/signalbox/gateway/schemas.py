@@ -94,6 +94,26 @@ class Summary(BaseModel):
     series: list[Series]
 
 
+class HeatmapRow(BaseModel):
+    """The calls of one step of time."""
+
+    start: AwareDatetime
+    counts: list[int]
+    """How many took longer than the bound before and at most the bound at the same place; the last: longer than all."""
+
+
+class Heatmap(BaseModel):
+    """``GET /api/statistics/heatmap``: how long calls took, over time."""
+
+    since: AwareDatetime
+    until: AwareDatetime
+    step: Step
+    bounds: list[float]
+    """Seconds, ascending."""
+    rows: list[HeatmapRow]
+    """In order of time; steps without calls are left out."""
+
+
 class Filters(NamedTuple):
     """Which calls are asked for; None does not restrict."""
 
@@ -212,3 +232,24 @@ class UpstreamOut(BaseModel):
     """Null where answers are not cached."""
     targets: list[TargetOut]
     limits: list[LimitOut]
+
+
+class TargetProbeOut(BaseModel):
+    """How one server of an upstream answered a probe."""
+
+    url: str
+    status: int | None
+    """Of its answer; null without one."""
+    seconds: float
+    """Until the head of the answer came, or until it was given up."""
+    error: str | None
+    """Why there was no answer: a code and what it means. Null with one."""
+
+
+class ProbeOut(BaseModel):
+    """``POST /api/upstreams/{name}/probe``."""
+
+    upstream: str
+    path: str
+    """What was asked for, behind the path of each server's address."""
+    targets: list[TargetProbeOut]

@@ -1,7 +1,7 @@
 """Statistics: the list of calls, and what they add up to."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection
@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from signalbox.core.pagination import Page, decode_cursor, to_page
 from signalbox.core.times import DAY, HOUR, MICROSECONDS, MINUTE, to_datetime, to_micros
 from signalbox.gateway import call_blocks, store
-from signalbox.gateway.errors import InvalidStatusFilterError, RangeTooLongError
+from signalbox.gateway.errors import InvalidStatusFilterError, RangeTooLongError, UnknownCallError
 from signalbox.gateway.schemas import Call, CallOut, Dimension, Filters, Point, Series, Step, Summary, Totals
 from signalbox.gateway.store import Part
 from signalbox.gateway.sums import Sums
@@ -25,6 +25,8 @@ _NAMES: dict[Dimension, Callable[[Part], str]] = {
     "route": lambda part: part.route,
     "status": lambda part: str(part.status),
 }
+_NUMBERS = 2**63 - 1
+"""Ids are smaller than this."""
 _LATEST = to_micros(datetime(9999, 12, 31, tzinfo=UTC))
 _STATUS = re.compile(r"([1-5])xx|([1-5]\d\d)")
 
@@ -56,6 +58,19 @@ def list_calls(tx: Connection, filters: Filters, *, cursor: str | None, limit: i
     return Page([_call_out(number, call) for number, call in page.items], page.next_cursor)
 
 
+def get_call(tx: Connection, *, number: int) -> CallOut:
+    """One recorded call.
+
+    Raises:
+        UnknownCallError: there is none of this id, or it has been deleted.
+    """
+    call = call_blocks.find_call(tx, number) if number < _NUMBERS else None
+    if call is None:
+        msg = f"there is no call {number}; old calls are deleted, see retention.calls and retention.call_rows"
+        raise UnknownCallError(msg)
+    return _call_out(number, call)
+
+
 def summarize(
     tx: Connection, filters: Filters, *, step: Step, by: Dimension, now: int, max_rows: int = MAX_ROWS
 ) -> Summary:
@@ -64,6 +79,28 @@ def summarize(
     Raises:
         RangeTooLongError: the range holds over ``MAX_POINTS`` steps or ``max_rows`` rows of sums, or ends before
             it begins.
+    """
+    filters, parts = find_parts(tx, filters, step=step, now=now, max_rows=max_rows)
+    groups = _grouped(parts, STEPS[step], _NAMES[by])
+    return Summary(
+        since=to_datetime(filters.since or 0),
+        until=to_datetime(filters.until or 0),
+        step=step,
+        by=by,
+        totals=add_up(tally for points in groups.values() for tally in points.values()).totals(),
+        series=[Series(name=name, points=_points(tallies)) for name, tallies in sorted(groups.items())],
+    )
+
+
+def find_parts(
+    tx: Connection, filters: Filters, *, step: Step, now: int, max_rows: int = MAX_ROWS
+) -> tuple[Filters, Iterator[Part]]:
+    """The filters with ``since`` and ``until`` set and widened to whole steps, and the sums that fit, while they are read.
+
+    Without ``since``, the last 60 steps.
+
+    Raises:
+        RangeTooLongError: as ``summarize``.
     """
     size = STEPS[step]
     until = -(-(now + 1 if filters.until is None else filters.until) // size) * size
@@ -79,18 +116,10 @@ def summarize(
     if store.count_sums(tx, filters, hours=hours, limit=max_rows) > max_rows:
         msg = f"this needs more than {max_rows} rows of sums; take less time, a filter or a longer step"
         raise RangeTooLongError(msg)
-    groups = _grouped(store.find_sums(tx, filters, hours=hours), size, _NAMES[by])
-    return Summary(
-        since=to_datetime(since),
-        until=to_datetime(until),
-        step=step,
-        by=by,
-        totals=_added(tally for points in groups.values() for tally in points.values()).totals(),
-        series=[Series(name=name, points=_points(tallies)) for name, tallies in sorted(groups.items())],
-    )
+    return filters, store.find_sums(tx, filters, hours=hours)
 
 
-class _Tally:
+class Tally:
     """Sums, and how many of their calls succeeded."""
 
     __slots__ = ("succeeded", "sums")
@@ -100,10 +129,12 @@ class _Tally:
         self.sums = Sums()
 
     def merge(self, sums: Sums, *, succeeded: int) -> None:
+        """Add sums of calls of which so many succeeded."""
         self.succeeded += succeeded
         self.sums.merge(sums)
 
     def totals(self) -> Totals:
+        """What they add up to."""
         sums, calls = self.sums, self.sums.count
         p50, p95, p99 = map(_seconds, sums.latency.quantiles(0.5, 0.95, 0.99))
         return Totals(
@@ -119,24 +150,25 @@ class _Tally:
         )
 
 
-def _grouped(parts: Iterable[Part], size: int, name_of: Callable[[Part], str]) -> dict[str, dict[int, _Tally]]:
+def _grouped(parts: Iterable[Part], size: int, name_of: Callable[[Part], str]) -> dict[str, dict[int, Tally]]:
     """Tallies by series and step; takes parts one by one, since they may be far more than the tallies."""
-    groups: dict[str, dict[int, _Tally]] = {}
+    groups: dict[str, dict[int, Tally]] = {}
     for part in parts:
         points = groups.setdefault(name_of(part), {})
-        tally = points.setdefault(part.start // size * size, _Tally())
+        tally = points.setdefault(part.start // size * size, Tally())
         tally.merge(part.sums, succeeded=part.sums.count if part.status < call_blocks.FAILED else 0)
     return groups
 
 
-def _added(tallies: Iterable[_Tally]) -> _Tally:
-    added = _Tally()
+def add_up(tallies: Iterable[Tally]) -> Tally:
+    """Several tallies as one."""
+    added = Tally()
     for tally in tallies:
         added.merge(tally.sums, succeeded=tally.succeeded)
     return added
 
 
-def _points(tallies: dict[int, _Tally]) -> list[Point]:
+def _points(tallies: dict[int, Tally]) -> list[Point]:
     return [Point(start=to_datetime(start), totals=tally.totals()) for start, tally in sorted(tallies.items())]
 
 

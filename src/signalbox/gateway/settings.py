@@ -98,6 +98,8 @@ class UpstreamSettings(BaseModel):
     """Seconds that the upstream may be silent."""
     total_timeout: Seconds | None = None
     """Seconds that a call may take from when it is sent on; unset: as long as data flows."""
+    probe_path: PathPrefix = "/"
+    """What a manager's probe asks each server for, behind the path of its address."""
     max_body: Annotated[int, Field(ge=0)] = GIBIBYTE
     """Largest request body in bytes."""
 

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Select, Table, and_, delete, false, func, literal, select, text
 
 from signalbox.core.times import HOUR
-from signalbox.gateway.call_blocks import insert_calls
+from signalbox.gateway.call_blocks import Block, insert_blocks
 from signalbox.gateway.models import call_hour, call_hour_due, call_minute
-from signalbox.gateway.schemas import CallRow, Filters
+from signalbox.gateway.schemas import Filters
 from signalbox.gateway.sums import Key, Sums
 from signalbox.infra.db.bulk import upsert_rows
 
@@ -35,9 +35,9 @@ class Part(NamedTuple):
     sums: Sums
 
 
-def write_batch(tx: Connection, calls: Sequence[CallRow], minutes: list[dict[str, Any]]) -> None:
+def write_batch(tx: Connection, blocks: Sequence[Block], minutes: list[dict[str, Any]]) -> None:
     """Keep calls, and write this process's sums over its older ones of the same minutes, whose hours become due."""
-    insert_calls(tx, calls)
+    insert_blocks(tx, blocks)
     _make_due(tx, sorted({row["minute"] // HOUR * HOUR for row in minutes}))
     upsert_rows(tx, call_minute, keys=("minute", *_KIND, "writer"), rows=minutes)
 

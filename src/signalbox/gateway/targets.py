@@ -106,6 +106,11 @@ class Targets:
         self._next_return = _NEVER
 
     @property
+    def only(self) -> Target | None:
+        """The target where there is one alone."""
+        return self._only
+
+    @property
     def in_flight(self) -> int:
         """Calls under way to all targets."""
         return sum(each.in_flight for each in self.all)

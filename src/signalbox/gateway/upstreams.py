@@ -11,7 +11,16 @@ from signalbox.core.times import MICROSECONDS, to_datetime
 from signalbox.gateway.breaker import BreakerView
 from signalbox.gateway.limits import LimitUsage
 from signalbox.gateway.parts import Parts
-from signalbox.gateway.schemas import BreakerOut, CacheOut, CounterOut, FailedCallOut, LimitOut, TargetOut, UpstreamOut
+from signalbox.gateway.schemas import (
+    BreakerOut,
+    CacheOut,
+    CounterOut,
+    FailedCallOut,
+    LimitOut,
+    ProbeOut,
+    TargetOut,
+    UpstreamOut,
+)
 from signalbox.gateway.targets import TargetView
 from signalbox.gateway.vitals import Figures
 from signalbox.infra.clock import Clock
@@ -66,6 +75,11 @@ def note_reset(tx: Connection, *, upstream: str, before: str, hand: Hand) -> Non
 def note_purge(tx: Connection, *, upstream: str, prefix: str | None, path: str | None, hand: Hand) -> None:
     """Write into the audit trail that somebody made a cache forget answers."""
     _note(tx, "cache.purge", upstream, hand, before=None, after={"prefix": prefix, "path": path})
+
+
+def note_probe(tx: Connection, *, upstream: str, found: ProbeOut, hand: Hand) -> None:
+    """Write into the audit trail that somebody probed an upstream, and what came of it."""
+    _note(tx, "upstream.probe", upstream, hand, before=None, after=found.model_dump(mode="json"))
 
 
 def _note(

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Protocol
 
 from signalbox.core.asgi import DROP_IF_GONE, Receive, Scope
 from signalbox.gateway.body import RequestBody
@@ -12,6 +13,14 @@ INTERVAL = 0.25
 and a task for each of them would cost more than the rest of the call."""
 
 
+class Watched(Protocol):
+    """A call that is looked at while it waits."""
+
+    def look(self, tick: int) -> None:
+        """Look at the call at a tick of ``WaitingCalls``."""
+        ...
+
+
 class WaitingCalls:
     """The calls that wait for an upstream, or read a body, and are not watched yet."""
 
@@ -19,7 +28,7 @@ class WaitingCalls:
         self.tick = 0
         self.loop: asyncio.AbstractEventLoop | None = None
         """Set once running: to ask for the running loop costs a system call on Python 3.11."""
-        self.watches: set[ClientWatch] = set()
+        self.watches: set[Watched] = set()
         self._task: asyncio.Task[None] | None = None
 
     def open(self) -> None:
