@@ -2,6 +2,7 @@ from dataclasses import replace
 
 from signalbox.auth.cache import REFUSED_FOR, CredentialCache, Known, Snapshot, known_token, known_user, refusal_of
 from signalbox.auth.models import AppToken, HashedPassword, User
+from signalbox.auth.tokens import digest_of
 from signalbox.core.times import MINUTE
 
 TOKEN = AppToken(
@@ -99,6 +100,36 @@ def test_what_was_read_after_a_change_survives_the_refresh_for_it() -> None:
     assert known(cache) == {b"j"}
 
 
+def test_what_is_recalled_ends_with_its_credential_and_with_each_change() -> None:
+    text = b"sbx_" + b"x" * 40
+    token = replace(TOKEN, hash=digest_of(text), expires_at=10)
+    cache = CredentialCache()
+    assert cache.recall(text, None, at=0) is None
+    cache.remember(token.hash, known_token(token, revision=1))
+    for _ in range(2):
+        recalled = cache.recall(text, None, at=9)
+        assert recalled is not None
+        assert recalled.app == "shop"
+    assert cache.recall(text, None, at=10) is None
+    cache.refresh(snapshot(2, token=replace(token, scopes=["tasks:read"])), at=1)
+    renewed = cache.recall(text, None, at=1)
+    assert renewed is not None
+    assert renewed.scopes == {"tasks:read"}
+    cache.refresh(snapshot(3, token=None), at=1)
+    assert cache.recall(text, None, at=1) is None
+
+
+def test_recalling_notes_a_use_once_a_minute() -> None:
+    text = b"sbx_" + b"x" * 40
+    cache = CredentialCache()
+    cache.remember(digest_of(text), known_token(TOKEN, revision=1))
+    for at in (MINUTE, MINUTE + 1, 2 * MINUTE - 1):
+        cache.recall(text, None, at=at)
+    assert cache.take_used() == {1: MINUTE}
+    cache.recall(text, None, at=2 * MINUTE)
+    assert cache.take_used() == {1: 2 * MINUTE}
+
+
 def test_it_is_bounded() -> None:
     cache = CredentialCache(max_entries=3)
     for number in range(10):
@@ -106,6 +137,11 @@ def test_it_is_bounded() -> None:
         cache.refuse(bytes([number]), "no", at=0)
     assert len(cache._known) == 3
     assert len(cache._refused) <= 3
+    shared = b"sbx_" + b"x" * 40
+    cache.remember(digest_of(shared), known_token(replace(TOKEN, app=None, any_app=True), revision=1))
+    for number in range(10):
+        assert cache.recall(shared, b"app-%d" % number, at=0) is not None
+    assert len(cache._recalled) <= 3
     assert cache.find(b"\x09", at=0)
     assert cache.find(b"\x00", at=0) is None
 

@@ -19,6 +19,7 @@ from signalbox.auth.errors import (
     UnknownTokenError,
     UnknownUserError,
     UserExistsError,
+    UserUnchangedError,
     WeakPasswordError,
 )
 from signalbox.auth.passwords import Passwords
@@ -128,6 +129,8 @@ def test_a_user_goes_through_all_states(run: Any, opener: Opener) -> None:
     assert shown["disabled_at"] == "2026-01-01T00:00:00.000000Z"
     assert "disabled" in run("users", "list").stdout
     assert json.loads(run("users", "enable", "anna", "--json").stdout)["disabled_at"] is None
+    assert json.loads(run("users", "role", "anna", "manager", "--json").stdout)["role"] == "manager"
+    run("users", "role", "anna", "manager", fails=UserUnchangedError)
     run("users", "disable", "bob", fails=UnknownUserError)
     run("users", "password", "bob", "--password-stdin", stdin=PASSWORD, fails=UnknownUserError)
 

@@ -9,6 +9,7 @@ from signalbox.auth.errors import (
     AppNameRequiredError,
     InvalidAppNameError,
     InvalidTokenError,
+    WeakPasswordError,
 )
 from signalbox.auth.jwt import JWT_PREFIX
 from signalbox.auth.principal import Principal
@@ -60,13 +61,32 @@ async def test_an_app_token_is_sent_in_either_header(desk: Desk, runtime: AuthRu
 async def test_only_who_is_remembered_is_recalled(desk: Desk, runtime: AuthRuntime) -> None:
     text = (await desk.create_token("tasks:read", any_app=True)).text
     headers = [(b"token", text.encode()), (b"app-name", b"shop")]
-    assert runtime.recall(headers) is None
+    assert runtime.recall(dict(headers), at=desk.now) is None
     known = await runtime.authenticate(headers)
-    assert runtime.recall(headers) == known
-    assert runtime.recall([(b"accept", b"*/*")]) == runtime.anonymous
-    assert runtime.recall([(b"token", b"sbx_" + b"x" * 40)]) is None
+    for _ in range(2):
+        assert runtime.recall(dict(headers), at=desk.now) == known
+        assert (
+            runtime.recall({b"authorization": b"bearer " + text.encode(), b"app-name": b"shop"}, at=desk.now) == known
+        )
+    assert runtime.recall({b"token": text.encode(), b"app-name": b"bar"}, at=desk.now) != known
+    assert runtime.recall({b"accept": b"*/*"}, at=desk.now) == runtime.anonymous
+    assert runtime.recall({b"token": b"sbx_" + b"x" * 40}, at=desk.now) is None
+    assert runtime.recall({**dict(headers), b"authorization": b"Bearer x"}, at=desk.now) is None, (
+        "which counts is for others"
+    )
+    assert runtime.recall({b"authorization": b"Basic eDp5"}, at=desk.now) is None
     with pytest.raises(AppNameRequiredError):
-        runtime.recall(headers[:1])
+        runtime.recall(dict(headers[:1]), at=desk.now)
+
+
+async def test_a_revoked_token_is_recalled_no_more(desk: Desk, runtime: AuthRuntime) -> None:
+    issued = await desk.create_token("tasks:read")
+    headers = {b"token": issued.text.encode()}
+    await runtime.authenticate(list(headers.items()))
+    assert runtime.recall(headers, at=desk.now) is not None
+    await desk.revoke(issued.token)
+    await runtime.synchronise()
+    assert runtime.recall(headers, at=desk.now) is None
 
 
 async def test_a_new_token_works_at_once_everywhere(elsewhere: Desk, runtime: AuthRuntime) -> None:
@@ -227,3 +247,10 @@ async def test_a_token_cannot_claim_more_than_its_user_has(desk: Desk, context: 
     for name in ("nobody", "not a name", "\0"):
         await refused(runtime, pyjwt.encode({**claims, "sub": name}, "k" * 64, headers={"typ": "sbx+jwt"}))
     await runtime.close()
+
+
+async def test_a_new_password_is_hashed(desk: Desk, runtime: AuthRuntime) -> None:
+    hashed = await runtime.hash_password("another horse")
+    assert (await desk.passwords.verify("another horse", hashed=hashed)).right
+    with pytest.raises(WeakPasswordError):
+        await runtime.hash_password("short")

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -15,7 +16,7 @@ from signalbox.auth.errors import (
     WrongCredentialsError,
 )
 from signalbox.auth.principal import Principal
-from signalbox.auth.runtime import AuthRuntime
+from signalbox.auth.runtime import PATIENCE_SECONDS, POLL_SECONDS, AuthRuntime
 from signalbox.auth.settings import AuthSettings, LoginAttempts
 from signalbox.auth.sign_in import LoginRequest
 from signalbox.core.secrets import Secret
@@ -31,6 +32,7 @@ from tests.auth.conftest import (
     who,
 )
 from tests.support.databases import PostgresqlPlace, PostgresqlServer
+from tests.support.wire import Wire
 
 # -- what they may do -------------------------------------------------------------------------------------------
 
@@ -61,8 +63,9 @@ async def test_settings_change_while_running(desk: Desk, runtime: AuthRuntime) -
         token_lifetime="1h",
         anonymous_scopes=["tasks:read"],
         login_attempts=LoginAttempts(per_user=1),
+        max_remembered=100,
     )
-    assert runtime.reload(changed) == ["jwt_key"]
+    assert runtime.reload(changed) == ["jwt_key", "max_remembered"]
     assert runtime.anonymous.scopes == {"tasks:read"}
     assert (await runtime.sign_in(LoginRequest("anna", PASSWORD))).expires_in == 3600
     assert await who(runtime, token), "the key stays until a restart"
@@ -113,6 +116,25 @@ async def test_a_lost_server_is_outlived_and_its_return_is_noticed(
     assert await seconds_until_refused(runtime, issued.text) < 1
     assert await who(runtime, late.text)
     await runtime.close()
+
+
+@pytest.mark.parametrize("place", ["postgresql"], indirect=True)
+async def test_a_connection_that_fell_silent_holds_up_no_revocation(place: PostgresqlPlace, desk: Desk) -> None:
+    """Polls go on with another one."""
+    issued, wire = await desk.create_token(), Wire(place)
+    async with wire.open() as behind:
+        database = behind.open()
+        runtime = new_runtime(replace(desk.context, db=database))
+        await runtime.open()
+        await who(runtime, issued.text)
+        wire.cut = True
+        await asyncio.sleep(POLL_SECONDS + 0.2)
+        wire.cut = False
+        await desk.revoke(issued.token)
+        assert await seconds_until_refused(runtime, issued.text) < PATIENCE_SECONDS + 1
+        assert runtime.synchronised
+        await runtime.close()
+    await database.close()
 
 
 async def wait_for(condition: Callable[[], bool]) -> None:

@@ -21,6 +21,7 @@ class Counted:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.dialect, self.write, self.close = database.dialect, database.write, database.close
+        self.stamp = database.stamp
         self.reads = 0
 
     async def read(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

@@ -138,3 +138,17 @@ async def test_only_the_first_start_makes_an_admin(place: Place, database: Datab
     assert sum(made) == 1
     (admin,) = await database.read(users.list_users)
     assert (admin.name, admin.role) == ("admin", "manager")
+
+
+async def test_a_role_is_changed_and_earlier_tokens_are_void(desk: Desk) -> None:
+    added = await desk.add_user("anna")
+    write = desk.context.db.write
+    changed = await write(users.set_role, name="ANNA", role="manager", actor="test", at=desk.now)
+    assert (changed.role, changed.version) == ("manager", added.version + 1)
+    (entry, _) = await desk.context.db.read(list_entries, wanted=AuditFilter(), limit=5)
+    assert (entry.action, entry.target) == ("user.role", "user:anna")
+    assert (entry.before, entry.after) == ({"role": "user"}, {"role": "manager"})
+    with pytest.raises(UserUnchangedError, match="has the role manager already"):
+        await write(users.set_role, name="anna", role="manager", actor="test", at=desk.now)
+    with pytest.raises(UnknownUserError):
+        await write(users.set_role, name="bert", role="manager", actor="test", at=desk.now)

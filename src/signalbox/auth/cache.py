@@ -13,9 +13,10 @@ from signalbox.auth.credentials import named_app
 from signalbox.auth.models import AppToken, User
 from signalbox.auth.principal import Principal
 from signalbox.auth.scopes import Role
+from signalbox.auth.tokens import digest_of
 from signalbox.core.times import MINUTE
 
-MAX_ENTRIES: Final = 10_000
+MAX_ENTRIES: Final = 50_000
 REFUSED_FOR: Final = 500_000
 """Microseconds for which an unknown token is refused without asking again."""
 
@@ -72,15 +73,43 @@ class CredentialCache:
         self._known: dict[bytes, Known] = {}
         self._refused: dict[bytes, tuple[int, str]] = {}
         self._used: dict[int, int] = {}
+        self._recalled: dict[tuple[bytes, bytes | None], tuple[Known, Principal]] = {}
 
     def find(self, digest: bytes, *, at: int) -> Known | None:
         """The entry of a credential that is still valid at ``at``; notes that it was used."""
         known = self._known.get(digest)
-        if known is None or (known.expires_at is not None and known.expires_at <= at):
+        return known if known is not None and self._use(known, at) else None
+
+    def recall(self, token: bytes, app_name: bytes | None, *, at: int) -> Principal | None:
+        """The caller with a token, if that is remembered and valid at ``at``; notes that it was used.
+
+        By the token itself, as it came: a digest costs as much as all the rest. None of it outlives a change of
+        credentials.
+
+        Raises:
+            AppNameRequiredError: it is a token for any app, and none is named.
+            InvalidAppNameError: it is no name of an app.
+        """
+        recalled = self._recalled.get((token, app_name))
+        if recalled is not None:
+            known, principal = recalled
+            return principal if self._use(known, at) else None
+        found = self.find(digest_of(token), at=at)
+        if found is None:
             return None
+        principal = found.principal_for(app_name)
+        if len(self._recalled) >= self._max_entries:
+            self._recalled.clear()
+        self._recalled[token, app_name] = found, principal
+        return principal
+
+    def _use(self, known: Known, at: int) -> bool:
+        """Note a use, unless the credential has expired."""
+        if known.expires_at is not None and known.expires_at <= at:
+            return False
         if known.token_id is not None and at - known.noted_at >= MINUTE:
             known.noted_at = self._used[known.token_id] = at
-        return known
+        return True
 
     def remember(self, digest: bytes, known: Known) -> None:
         """Add an entry, unless it is older than what this cache already knows to have changed."""
@@ -115,6 +144,7 @@ class CredentialCache:
         fresh = ((digest, _renew(digest, known, snapshot, at)) for digest, known in self._known.items())
         self._known = {digest: known for digest, known in fresh if known is not None}
         self._refused.clear()
+        self._recalled.clear()
         self.revision = snapshot.revision
 
     def take_used(self) -> dict[int, int]:

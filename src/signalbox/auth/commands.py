@@ -83,6 +83,21 @@ def _add_user_commands(group: typer.Typer, open_context: Opener) -> None:
 
         _tell_user(run(open_context, work), "has a new password", as_json=as_json)
 
+    @group.command()
+    def role(
+        name: Name,
+        role: Annotated[Role, typer.Argument(help="user reads everything, manager may do everything.")],
+        *,
+        as_json: Json = False,
+    ) -> None:
+        """Give a user another role; whoever is signed in must sign in again."""
+
+        async def work(context: Context) -> User:
+            actor, at = terminal.actor(), context.clock.now()
+            return await context.db.write(users.set_role, name=name, role=role, actor=actor, at=at)
+
+        _tell_user(run(open_context, work), "has another role", as_json=as_json)
+
     @group.command("list")
     def list_users(*, as_json: Json = False) -> None:
         """List users by name."""

@@ -7,7 +7,7 @@ of its own: check the token, decode with msgspec, run the service in a grouped t
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, Self, TypeVar
 
 from sqlalchemy import Connection
 
@@ -108,11 +108,22 @@ class Door(Generic[Body]):
 
 
 class Ready(NamedTuple):
-    """A whole answer with status 200 that is at hand."""
+    """A whole answer with status 200 that is at hand, as bytes for the wire."""
 
-    headers: Sequence[tuple[bytes, bytes]]
-    """Complete but for what every answer of the hub has; names in lower case."""
+    head: bytes
+    """Status line and headers, each with its line end, complete but for what every answer of the hub has."""
     body: bytes
+
+    @classmethod
+    def of(cls, headers: Headers, body: bytes) -> Self:
+        """The answer with these headers, names in lower case, and the length of its body."""
+        lines = [b"HTTP/1.1 200 OK", *map(b": ".join, headers), b"content-length: %d" % len(body), b""]
+        return cls(b"\r\n".join(lines), body)
+
+
+AtOnce = Callable[[Mapping[bytes, bytes], Mapping[str, str], Principal, int], Ready | None]
+"""``at_once(headers, parameters, principal, now)``: headers by name in lower case, none of them twice, values of the
+parameters in the path, microseconds UTC."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,13 +142,15 @@ class Poll:
     """The scope that a caller needs. None: no token is looked at, and ``handle`` finds out who is asking."""
     handle: Callable[[Scope, Receive, Send, Principal], Awaitable[None]]
     """``await handle(scope, receive, send, principal)``; without a scope the principal is the anonymous one."""
-    at_once: Callable[[Scope, Principal], Ready | None] | None = None
-    """``at_once(scope, principal)``, asked first where the poll has a scope and the caller is remembered: the answer
-    if it is at hand. None leaves it all to ``handle``, as if nobody had asked. It raises nothing."""
+    at_once: AtOnce | None = None
+    """Asked first for a GET without a query or a body, where the caller is remembered or the poll has no scope: the
+    answer if it is at hand. None leaves it all to ``handle``, as if nobody had asked. It raises nothing."""
     summary: str
     answer: Any
     """Type of the answer's body as msgspec knows it, for OpenAPI; of the data of each event of a stream. None: none."""
     media_type: str = "application/json"
+    request: Mapping[str, Any] | None = None
+    """What the body of a request may be, which ``handle`` reads itself: media types with their schemas, for OpenAPI."""
     parameters: Sequence[Parameter] = ()
     """What may stand in the query and in headers; those of the path are known."""
     status: int = 200
@@ -145,3 +158,5 @@ class Poll:
     responses: Mapping[int, str] = field(default_factory=dict)
     """Further statuses and what they mean, for OpenAPI."""
     tags: tuple[str, ...] = ()
+    hidden: bool = False
+    """Whether it is left out of OpenAPI, as it is no part of the API."""

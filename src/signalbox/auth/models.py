@@ -59,6 +59,16 @@ audit = Table(
     Index(None, "target", "id"),
 )
 
+session = Table(
+    "session",
+    main,
+    Column("digest", LargeBinary(32), primary_key=True),  # SHA-256 of what the browser holds
+    Column("name_key", Text, nullable=False, index=True),
+    Column("version", Integer, nullable=False),  # the user's when signing in
+    Column("created_at", Micros, nullable=False),
+    Column("expires_at", Micros, nullable=False, index=True),
+)
+
 secret = Table(
     "secret",
     main,

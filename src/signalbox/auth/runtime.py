@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,10 +11,12 @@ from signalbox.auth import jwt, service, users
 from signalbox.auth.cache import CredentialCache
 from signalbox.auth.credentials import find_credential
 from signalbox.auth.errors import MissingScopeError, SignOnRequiredError
+from signalbox.auth.models import HashedPassword, User
 from signalbox.auth.passwords import Passwords, new_password
 from signalbox.auth.principal import Principal
 from signalbox.auth.scopes import grants
 from signalbox.auth.search import CredentialSearch
+from signalbox.auth.sessions import Sessions
 from signalbox.auth.settings import AuthSettings
 from signalbox.auth.sign_in import LoginRequest, SignIn
 from signalbox.auth.signing import SigningKey
@@ -24,6 +26,8 @@ from signalbox.core.times import MICROSECONDS
 from signalbox.infra.context import Context
 
 POLL_SECONDS: Final = 0.5
+PATIENCE_SECONDS: Final = 3.0
+"""For a poll: on a connection that fell silent it would wait for ever, while the next has another one."""
 FLUSH_POLLS: Final = 10
 """Uses of tokens are written at every tenth poll."""
 
@@ -48,11 +52,16 @@ class AuthRuntime:
         self._anonymous = _anonymous(settings)
         self._passwords = passwords or Passwords()
         self._sign_in = SignIn(context.db, clock=context.clock, passwords=self._passwords)
-        self._cache = CredentialCache()
+        self._cache = CredentialCache(max_entries=settings.max_remembered)
         self._key = SigningKey(context.db, settings)
         self._search = CredentialSearch(context.db, clock=context.clock, cache=self._cache, key=self._key)
+        self.sessions = Sessions(
+            context.db, context.clock, check=self._check, lifetime=lambda: self._settings.token_lifetime_micros
+        )
         self._poller: asyncio.Task[None] | None = None
         self._synchronised = False
+        self._stamp: object = None
+        """Of the database at the last look; while it is the same, nothing has changed."""
 
     # -- life ---------------------------------------------------------------------------------------------------
 
@@ -88,7 +97,9 @@ class AuthRuntime:
     def reload(self, settings: AuthSettings) -> list[str]:
         """Take new settings into use, and name those that take effect only after a restart."""
         waiting = ["jwt_key"] if self._key.differs(settings) else []
-        self._settings = settings.model_copy(update={"jwt_key": self._settings.jwt_key})
+        waiting += ["max_remembered"] if settings.max_remembered != self._settings.max_remembered else []
+        kept = {name: getattr(self._settings, name) for name in ("jwt_key", "max_remembered")}
+        self._settings = settings.model_copy(update=kept)
         self._anonymous = _anonymous(settings)
         return waiting
 
@@ -126,19 +137,24 @@ class AuthRuntime:
             known = await self._search.find(credential.token, digest=digest)
         return known.principal_for(credential.app_name)
 
-    def recall(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal | None:
-        """The caller of a request if no I/O is needed to tell; None: ``authenticate`` must be asked.
+    def recall(self, headers: Mapping[bytes, bytes], *, at: int) -> Principal | None:
+        """The caller of a request at ``at`` if no I/O is needed to tell; None: ``authenticate`` must be asked.
+
+        ``headers`` by name, in lower case. Two credentials in one request are for ``authenticate`` too.
 
         Raises:
-            InvalidTokenError: the credential is malformed.
             AppNameRequiredError: a token for any app came without the header ``App-name``.
             InvalidAppNameError: that header names no app.
         """
-        credential = find_credential(headers)
-        if credential is None:
+        token, authorization = headers.get(b"token"), headers.get(b"authorization")
+        if authorization is not None:
+            if token is not None or authorization[:7].lower() != b"bearer ":
+                return None
+            token = authorization[7:]
+        if token is None:
             return self._anonymous
-        known = self._cache.find(digest_of(credential.token), at=self._clock.now())
-        return None if known is None else known.principal_for(credential.app_name)
+        app_name = headers.get(b"app-name")
+        return self._cache.recall(token.strip(), None if app_name is None else app_name.strip(), at=at)
 
     @property
     def anonymous(self) -> Principal:
@@ -174,6 +190,19 @@ class AuthRuntime:
         now = self._clock.now() // MICROSECONDS
         claims = jwt.Claims(user.name, scopes, version=user.version, issued=now, expires=now + lifetime)
         return Session(jwt.issue(claims, key=key), lifetime, scopes)
+
+    async def _check(self, request: LoginRequest) -> User:
+        user, _ = await self._sign_in.check(request, limits=self._settings.login_attempts)
+        return user
+
+    async def hash_password(self, password: str) -> HashedPassword:
+        """The hash of a new password.
+
+        Raises:
+            WeakPasswordError: it is too short or too long.
+            PasswordsBusyError: too many wait already.
+        """
+        return await self._passwords.hash(password)
 
     async def bootstrap_admin(self, password: str | None = None) -> str | None:
         """If there is no user at all, make the manager ``admin``.
@@ -227,15 +256,23 @@ class AuthRuntime:
             polls += 1
             await self._poll(flush=polls % FLUSH_POLLS == 0)
 
+    async def _follow(self) -> None:
+        stamp = await self._db.stamp()
+        if stamp == self._stamp and self._synchronised:
+            return
+        await self.synchronise()
+        self._stamp = stamp
+
     async def _poll(self, *, flush: bool) -> None:
         try:
-            await self._key.get()
-            await self.synchronise()
-            if flush:
-                await self.flush_uses()
-        except SignalboxError as error:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await self._key.get()
+                await self._follow()
+                if flush:
+                    await self.flush_uses()
+        except (SignalboxError, TimeoutError) as error:
             if self._synchronised or self._poller is None:
-                _log.warning("sign-on cannot follow changes: %s", error)
+                _log.warning("sign-on cannot follow changes: %s", str(error) or "the database is silent")
             self._synchronised = False
         except Exception:  # noqa: BLE001 - whatever it was, the next poll must come
             _log.exception("sign-on cannot follow changes")

@@ -61,6 +61,8 @@ class AuthSettings(BaseModel):
     anonymous_scopes: Annotated[list[str], AfterValidator(_check_scopes)] = Field(default_factory=lambda: ["gateway"])
     """What anybody may do without signing on."""
     login_attempts: LoginAttempts = LoginAttempts()
+    max_remembered: int = Field(default=50_000, ge=100, le=1_000_000)
+    """Credentials that a process remembers, some 500 bytes each; of more the database is asked each time."""
 
     @property
     def token_lifetime_micros(self) -> int:

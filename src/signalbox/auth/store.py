@@ -95,6 +95,12 @@ def set_password(tx: Connection, *, user_id: int, password: HashedPassword, at: 
     tx.execute(update(users).where(users.c.id == user_id).values(changed))
 
 
+def set_role(tx: Connection, *, user_id: int, role: Role) -> None:
+    """Give a user another role; tokens issued before are void."""
+    changed = {"role": role, "version": users.c.version + 1}
+    tx.execute(update(users).where(users.c.id == user_id).values(changed))
+
+
 def set_disabled(tx: Connection, *, user_id: int, disabled_at: int | None) -> None:
     """Disable or enable a user; tokens issued before are void."""
     changed = {"disabled_at": disabled_at, "version": users.c.version + 1}

@@ -78,6 +78,23 @@ def set_password(tx: Connection, *, name: str, password: HashedPassword, actor: 
     return get_user(tx, name=name)
 
 
+def set_role(tx: Connection, *, name: str, role: Role, actor: str, at: int) -> User:
+    """Give a user another role; whoever is signed in must sign in again.
+
+    Raises:
+        UnknownUserError: there is no such user.
+        UserUnchangedError: the user has that role already.
+    """
+    store.lock(tx)
+    user = get_user(tx, name=name)
+    if user.role == role:
+        msg = f"the user {user.name} has the role {role} already"
+        raise UserUnchangedError(msg)
+    store.set_role(tx, user_id=user.id, role=role)
+    _changed(tx, user, action="user.role", actor=actor, at=at, before={"role": user.role}, after={"role": role})
+    return get_user(tx, name=name)
+
+
 def disable_user(tx: Connection, *, name: str, actor: str, at: int) -> User:
     """Keep a user from signing in; tokens issued before are void.
 
