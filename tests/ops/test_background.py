@@ -4,10 +4,9 @@ from signalbox.auth.audit import AuditFilter, list_entries
 from signalbox.core.pagination import InvalidCursorError
 from signalbox.core.times import to_rfc3339
 from signalbox.infra.db import Database
-from signalbox.infra.jobs import Every, JobEndedError, JobNotFoundError, NewJob, Report, Schedule, enqueue, enqueue_many
+from signalbox.infra.jobs import JobEndedError, JobNotFoundError, NewJob, Report, enqueue, enqueue_many
 from signalbox.infra.jobs.queue import claim, record
-from signalbox.infra.jobs.schedule import fire
-from signalbox.ops.background import cancel_job, list_jobs, list_schedules, retry_job, retry_jobs, show_job
+from signalbox.ops.background import cancel_job, change_jobs, list_jobs, retry_job, retry_jobs, show_job, summarize_jobs
 
 NOW = 1_767_225_600_000_000
 
@@ -92,8 +91,23 @@ async def test_many_run_again_with_one_entry_in_the_audit_trail(database: Databa
     ]
 
 
-async def test_schedules_are_shown_with_their_moments(database: Database) -> None:
-    await database.write(fire, [Schedule("s", "test.work", Every(10**6))], now=NOW)
-    (shown,) = await database.read(list_schedules)
-    assert (shown.name, shown.rule, shown.last_at) == ("s", "every 1000000+0", None)
-    assert shown.model_dump(mode="json")["next_at"] == "2026-01-01T00:00:01Z"
+async def test_a_summary_says_for_how_long_the_first_job_has_been_due(database: Database) -> None:
+    await put(database)
+    (found,) = await database.read(summarize_jobs, now=NOW + 5 + 3_000_000)
+    assert (found.kind, found.waiting, found.running, found.dead, found.overdue_seconds) == ("test.work", 1, 0, 0, 3.0)
+    (early,) = await database.read(summarize_jobs, now=NOW)
+    assert early.overdue_seconds == 0
+
+
+async def test_one_that_cannot_be_changed_keeps_no_other_from_it(database: Database) -> None:
+    first = await put(database)
+    await database.write(cancel_job, first, actor="user:anna", now=NOW)
+    second = await put(database)  # has the key now
+    third = await database.write(enqueue, "test.work", {}, now=NOW)
+    assert third is not None
+    said = await database.write(change_jobs, [third, first, second], action="retry", actor="user:anna", now=NOW + 1)
+    assert [(each.id, each.done, each.code) for each in said] == [
+        (third, True, None),
+        (first, False, "job_key_in_use"),
+        (second, True, None),
+    ]

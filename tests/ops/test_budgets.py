@@ -14,7 +14,7 @@ from signalbox.infra.context import Context
 from signalbox.infra.limits.budgets import Budgets
 from signalbox.infra.limits.settings import BudgetSettings
 from signalbox.ops.budgets import list_budgets
-from signalbox.ops.routes import build_router
+from signalbox.ops.routes.trail import build_router
 
 START = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z
 

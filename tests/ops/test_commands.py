@@ -12,8 +12,18 @@ from signalbox.auth.audit import AuditFilter, list_entries
 from signalbox.auth.terminal import Opener
 from signalbox.infra.clock.manual import ManualClock
 from signalbox.infra.context import Context
-from signalbox.infra.jobs import JobEndedError, JobNotFoundError, NewJob, Report, enqueue_many
+from signalbox.infra.jobs import (
+    Every,
+    JobEndedError,
+    JobNotFoundError,
+    NewJob,
+    Report,
+    Schedule,
+    ScheduleNotFoundError,
+    enqueue_many,
+)
 from signalbox.infra.jobs.queue import claim, record
+from signalbox.infra.jobs.schedule import fire
 from signalbox.ops.commands import WhichJobsError, build_commands
 from tests.support.databases import Place
 
@@ -120,3 +130,16 @@ def test_all_dead_jobs_run_again(run: Run, opener: Opener, clock: ManualClock) -
 def test_it_must_be_said_which(run: Run, words: tuple[str, ...]) -> None:
     error = run("retry", *words, fails=WhichJobsError).exception
     assert "jobs retry ID" in str(error)
+
+
+def test_schedules_are_listed_run_paused_and_resumed(run: Run, opener: Opener) -> None:
+    assert "No worker has run a schedule yet." in run("schedules").stderr
+    act(opener, fire, [Schedule("s", "test.work", Every(10**6))])
+    assert "test.work" in run("schedules").stdout
+    assert "The schedule s is paused." in run("pause", "s").stderr
+    assert "paused" in run("schedules").stdout
+    assert json.loads(run("run", "s", "--json").stdout)["kind"] == "test.work"
+    assert json.loads(run("resume", "s", "--json").stdout)["paused_at"] is None
+    assert json.loads(run("schedules", "--json").stdout)[0]["last_at"] is None
+    for word in ("run", "pause", "resume"):
+        run(word, "x", fails=ScheduleNotFoundError)

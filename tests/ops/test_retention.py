@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from signalbox.core.errors import UnavailableError
 from signalbox.infra.clock.manual import ManualClock
 from signalbox.infra.db import Database
-from signalbox.ops.retention import BATCH, Sweep, Sweeper
+from signalbox.ops.retention import BATCH, IDLE_ROUNDS, Sweep, Sweeper
 from tests.support.databases import Place
 
 things = sa.Table("test_things", sa.MetaData(), sa.Column("id", sa.BigInteger, primary_key=True))
@@ -111,6 +111,27 @@ async def test_sweeps_come_again_and_again(
             await until_swept(database)
     finally:
         await sweeper.close()
+
+
+async def test_a_table_that_had_nothing_to_do_is_left_alone_for_some_rounds(
+    database: Database, clock: ManualClock
+) -> None:
+    looks = dict.fromkeys(("idle", "busy"), 0)
+
+    def look(name: str) -> Callable[[sa.Connection, int, int], int]:
+        def step(_tx: sa.Connection, _now: int, _limit: int) -> int:
+            looks[name] += 1
+            return looks[name] % 2 if name == "busy" else 0  # one step of work in each round
+
+        return step
+
+    sweeper = Sweeper([Sweep(name, database, look(name)) for name in looks], clock, interval=0.01)
+    sweeper.open()
+    async with asyncio.timeout(20):
+        while looks["idle"] < 3:
+            await asyncio.sleep(0.01)
+    await sweeper.close()
+    assert looks["busy"] // 2 >= 2 * IDLE_ROUNDS
 
 
 async def test_closing_ends_it_at_once(filled: Callable[[int], None], database: Database, clock: ManualClock) -> None:

@@ -1,7 +1,9 @@
 """Jobs as operators see them: listed, shown, run again, cancelled. What people change is in the audit trail."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
@@ -9,8 +11,12 @@ from sqlalchemy import Connection
 
 from signalbox.auth import audit
 from signalbox.core.pagination import Page, decode_cursor, to_page
-from signalbox.core.times import to_datetime
-from signalbox.infra.jobs import State, StoredJob, cancel, find_job, find_jobs, find_schedules, retry, retry_many
+from signalbox.core.times import MICROSECONDS, to_datetime
+from signalbox.infra.jobs import State, StoredJob, cancel, find_job, find_jobs, read_summary, retry, retry_many
+from signalbox.ops.many import ManyOut, change_each
+
+MOST_COUNTED = 10_000
+"""Jobs of a kind that are counted; more are shown as this many."""
 
 
 class JobOut(BaseModel):
@@ -41,13 +47,15 @@ class Replayed(BaseModel):
     retried: int
 
 
-class ScheduleOut(BaseModel):
-    """A job that is enqueued again and again."""
+class JobsOfKind(BaseModel):
+    """How much there is of one kind of jobs."""
 
-    name: str
-    rule: str = Field(description="`every N+M`: at multiples of N microseconds, moved by M; or cron in UTC")
-    next_at: datetime
-    last_at: datetime | None = Field(description="When its job was last enqueued")
+    kind: str
+    waiting: int = Field(description=f"Jobs that wait, due or not, up to {MOST_COUNTED}")
+    running: int
+    dead: int = Field(description=f"Up to {MOST_COUNTED}")
+    first_due_at: datetime | None = Field(description="When the first waiting job is due, maybe long ago")
+    overdue_seconds: float = Field(description="For how long that one has been due; 0 where it is not yet")
 
 
 _TIMES = ("due_at", "created_at", "started_at", "ended_at", "lease_until", "cancel_at")
@@ -63,7 +71,22 @@ def list_jobs(
     """
     before = None if cursor is None else decode_cursor(cursor)
     page = to_page(find_jobs(tx, state=state, kind=kind, before=before, limit=limit + 1), limit, lambda row: row.id)
-    return Page([_to_out(row) for row in page.items], page.next_cursor)
+    return Page([to_job_out(row) for row in page.items], page.next_cursor)
+
+
+def summarize_jobs(tx: Connection, *, now: int) -> list[JobsOfKind]:
+    """How much waits, runs and is dead of each kind that has any, by kind."""
+    return [
+        JobsOfKind(
+            kind=kind,
+            waiting=found.waiting,
+            running=found.running,
+            dead=found.dead,
+            first_due_at=None if found.first_due is None else to_datetime(found.first_due),
+            overdue_seconds=0.0 if found.first_due is None else max(0, now - found.first_due) / MICROSECONDS,
+        )
+        for kind, found in read_summary(tx, most=MOST_COUNTED).items()
+    ]
 
 
 def show_job(tx: Connection, number: int) -> JobOut:
@@ -72,7 +95,7 @@ def show_job(tx: Connection, number: int) -> JobOut:
     Raises:
         JobNotFoundError: there is none with this id.
     """
-    return _to_out(find_job(tx, number))
+    return to_job_out(find_job(tx, number))
 
 
 def retry_job(tx: Connection, number: int, *, actor: str, now: int, request_id: str | None = None) -> JobOut:
@@ -80,7 +103,7 @@ def retry_job(tx: Connection, number: int, *, actor: str, now: int, request_id: 
     before = find_job(tx, number)
     after = retry(tx, number, now=now)
     _audit(tx, "job.retry", before, after, actor=actor, now=now, request_id=request_id)
-    return _to_out(after)
+    return to_job_out(after)
 
 
 def retry_jobs(
@@ -110,25 +133,26 @@ def retry_jobs(
     return count
 
 
-def list_schedules(tx: Connection) -> list[ScheduleOut]:
-    """Everything that is enqueued again and again, by name."""
-    return [
-        ScheduleOut(
-            name=each.name,
-            rule=each.spec,
-            next_at=to_datetime(each.next_at),
-            last_at=None if each.last_at is None else to_datetime(each.last_at),
-        )
-        for each in find_schedules(tx)
-    ]
-
-
 def cancel_job(tx: Connection, number: int, *, actor: str, now: int, request_id: str | None = None) -> JobOut:
     """End a job, a running one within seconds; see ``infra.jobs.cancel`` for the errors."""
     before = find_job(tx, number)
     after = cancel(tx, number, now=now)
     _audit(tx, "job.cancel", before, after, actor=actor, now=now, request_id=request_id)
-    return _to_out(after)
+    return to_job_out(after)
+
+
+def change_jobs(
+    tx: Connection,
+    ids: Sequence[int],
+    *,
+    action: Literal["retry", "cancel"],
+    actor: str,
+    now: int,
+    request_id: str | None = None,
+) -> list[ManyOut]:
+    """``retry_job`` or ``cancel_job`` for each of these; one that cannot be changed keeps no other from it."""
+    change = retry_job if action == "retry" else cancel_job
+    return change_each(tx, ids, partial(change, actor=actor, now=now, request_id=request_id))
 
 
 def _audit(
@@ -146,7 +170,8 @@ def _audit(
     )
 
 
-def _to_out(row: StoredJob) -> JobOut:
+def to_job_out(row: StoredJob) -> JobOut:
+    """A job on the wire."""
     values = asdict(row)
     del values["claim"]
     times = {name: None if values[name] is None else to_datetime(values[name]) for name in _TIMES}

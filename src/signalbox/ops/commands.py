@@ -10,12 +10,14 @@ from signalbox.core.errors import InvalidError
 from signalbox.core.pagination import DEFAULT_LIMIT, MAX_LIMIT
 from signalbox.infra.context import Context
 from signalbox.infra.jobs import State
-from signalbox.ops import background
+from signalbox.ops import background, schedules
 from signalbox.ops.background import JobOut
+from signalbox.ops.schedules import ScheduleOut
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Number = Annotated[int, typer.Argument(help="Its id, as `jobs list` shows it.", min=1, max=2**63 - 1, metavar="ID")]
 KindOption = Annotated[str | None, typer.Option(help="Only of this kind, such as tasks.submit.", show_default=False)]
+ScheduleName = Annotated[str, typer.Argument(help="As `jobs schedules` shows it.", metavar="NAME")]
 
 AT_ONCE = 1_000
 """Jobs that are run again in one transaction."""
@@ -32,6 +34,7 @@ def build_commands(open_context: Opener) -> typer.Typer:
     group = typer.Typer(no_args_is_help=True, help="Work that the hub does in the background.")
     _add_lists(group, open_context)
     _add_changes(group, open_context)
+    _add_schedules(group, open_context)
     return group
 
 
@@ -104,6 +107,51 @@ def _add_changes(group: typer.Typer, open_context: Opener) -> None:
         _tell_job(ended, "is cancelled" if ended.state == "cancelled" else "is told to stop", as_json=as_json)
 
 
+def _add_schedules(group: typer.Typer, open_context: Opener) -> None:
+    @group.command("schedules")
+    def list_schedules(*, as_json: Json = False) -> None:
+        """List what is enqueued again and again."""
+
+        async def work(context: Context) -> list[ScheduleOut]:
+            return await context.db.read(schedules.list_schedules)
+
+        found = run(open_context, work)
+        if as_json:
+            terminal.print_json([each.model_dump(mode="json") for each in found])
+        else:
+            terminal.print_listing(_schedule_listing(found))
+
+    @group.command("run")
+    def run_schedule(name: ScheduleName, *, as_json: Json = False) -> None:
+        """Enqueue the job of a schedule now, also while it is paused."""
+
+        async def work(context: Context) -> JobOut:
+            actor, now = terminal.actor(), context.clock.now()
+            return await context.db.write(schedules.run_now, name, actor=actor, now=now)
+
+        _tell_job(run(open_context, work), "waits to be run", as_json=as_json)
+
+    @group.command()
+    def pause(name: ScheduleName, *, as_json: Json = False) -> None:
+        """Let the moments of a schedule pass, in all processes, until it is resumed."""
+
+        async def work(context: Context) -> ScheduleOut:
+            actor, now = terminal.actor(), context.clock.now()
+            return await context.db.write(schedules.pause, name, actor=actor, now=now)
+
+        _tell_schedule(run(open_context, work), "is paused", as_json=as_json)
+
+    @group.command()
+    def resume(name: ScheduleName, *, as_json: Json = False) -> None:
+        """Let a schedule go on from its next moment."""
+
+        async def work(context: Context) -> ScheduleOut:
+            actor, now = terminal.actor(), context.clock.now()
+            return await context.db.write(schedules.resume, name, actor=actor, now=now)
+
+        _tell_schedule(run(open_context, work), "goes on", as_json=as_json)
+
+
 async def _retry_all(context: Context, kind: str | None) -> int:
     """All that are dead now; what dies meanwhile is left, or this would go on for ever."""
     total, now = 0, context.clock.now()
@@ -132,6 +180,26 @@ def _tell_job(job: JobOut, what: str, *, as_json: bool) -> None:
     if as_json:
         terminal.print_json(job.model_dump(mode="json"))
     terminal.say(f"The job {job.id} ({job.kind}) {what}.")
+
+
+def _tell_schedule(schedule: ScheduleOut, what: str, *, as_json: bool) -> None:
+    if as_json:
+        terminal.print_json(schedule.model_dump(mode="json"))
+    terminal.say(f"The schedule {schedule.name} {what}.")
+
+
+def _schedule_listing(found: list[ScheduleOut]) -> Listing:
+    rows = [
+        (
+            each.name,
+            each.kind,
+            each.rule,
+            "paused" if each.paused_at else f"{each.next_at:%Y-%m-%d %H:%M:%S} UTC",
+            f"{each.last_at:%Y-%m-%d %H:%M:%S} UTC" if each.last_at else "",
+        )
+        for each in found
+    ]
+    return Listing(["Name", "Kind", "Rule", "Next", "Last"], rows, "No worker has run a schedule yet.")
 
 
 def _print_job(job: JobOut, *, as_json: bool) -> None:

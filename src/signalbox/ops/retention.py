@@ -12,6 +12,8 @@ from signalbox.infra.clock import Clock
 from signalbox.infra.db import Database
 
 INTERVAL = 10.0
+IDLE_ROUNDS = 6
+"""A table that had nothing to do is looked at again after so many rounds."""
 PAUSE = 0.02
 BATCH = 2_000
 
@@ -36,6 +38,8 @@ class Sweeper:
     def __init__(self, sweeps: Sequence[Sweep], clock: Clock, *, interval: float = INTERVAL) -> None:
         self._sweeps, self._clock, self._interval = tuple(sweeps), clock, interval
         self._task: asyncio.Task[None] | None = None
+        self._idle: dict[str, int] = {}
+        """Rounds for which a table is left alone."""
 
     def open(self) -> None:
         """Begin to sweep."""
@@ -66,4 +70,9 @@ class Sweeper:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(self._interval)
-            await self.sweep()
+            for sweep in self._sweeps:
+                left = self._idle.get(sweep.name, 0)
+                if left:
+                    self._idle[sweep.name] = left - 1
+                elif not await self._sweep(sweep):
+                    self._idle[sweep.name] = IDLE_ROUNDS - 1

@@ -1,5 +1,4 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
 
 import httpx2
 import pytest
@@ -13,10 +12,7 @@ from signalbox.auth.service import create_token
 from signalbox.auth.settings import AuthSettings
 from signalbox.infra.context import Context
 from signalbox.infra.events import Event, publish
-from signalbox.infra.jobs import NewJob, Report, enqueue_many
-from signalbox.infra.jobs.queue import claim
-from signalbox.infra.jobs.queue import record as record_jobs
-from signalbox.ops.routes import build_jobs_router, build_router
+from signalbox.ops.routes.trail import build_router
 
 Ask = Callable[..., Awaitable[httpx2.Response]]
 START = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z
@@ -28,7 +24,6 @@ async def ask(context: Context) -> AsyncIterator[Ask]:
     await runtime.open()
     app = FastAPI()
     app.include_router(build_router(context, Guard(runtime)))
-    app.include_router(build_jobs_router(context, Guard(runtime)))
     errors.install(app)
     client = httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://hub")
 
@@ -160,66 +155,3 @@ async def test_events_are_for_those_who_may_read(ask: Ask) -> None:
     assert (await ask("/api/events", scope="gateway")).status_code == 403
     refused = await ask("/api/events", scope="user", topic="Not a topic")
     assert (refused.status_code, refused.json()["code"]) == (400, "invalid_topic")
-
-
-# -- jobs -------------------------------------------------------------------------------------------------------------
-
-
-async def put_jobs(context: Context, count: int, *, dead: int = 0) -> None:
-    """Jobs with ids from 1 on, the first of them dead."""
-    now = context.clock.now()
-    new = [NewJob(f"test.{'ab'[number % 2]}", {"n": number}) for number in range(count)]
-    await context.db.write(enqueue_many, new, now=now)
-    for kind in ("test.a", "test.b"):
-        jobs = await context.db.write(claim, kind, worker="w", limit=dead, now=now, lease=9)
-        doomed = [Report(job, "dead" if job.id <= dead else "waiting", now, error="x") for job in jobs]
-        await context.db.write(record_jobs, doomed, now=now)
-
-
-async def test_jobs_are_listed_in_pages_with_filters(context: Context, ask: Ask) -> None:
-    await put_jobs(context, 6, dead=2)
-    first = await ask("/api/jobs", scope="jobs:read", limit=4)
-    assert [job["id"] for job in first.json()] == [6, 5, 4, 3]
-    following = first.headers["link"].partition(";")[0].strip("<>")
-    assert [job["id"] for job in (await ask(following)).json()] == [2, 1]
-    assert [job["id"] for job in (await ask("/api/jobs", state="dead", kind="test.a")).json()] == [1]
-    wrong: list[dict[str, Any]] = [{"state": "lost"}, {"limit": 501}, {"kind": "\0"}, {"cursor": "x"}]
-    assert [(await ask("/api/jobs", **each)).status_code for each in wrong] == [422, 422, 422, 400]
-
-
-async def test_a_job_is_shown_run_again_and_cancelled(context: Context, ask: Ask) -> None:
-    await put_jobs(context, 1, dead=1)
-    shown = (await ask("/api/jobs/1", scope="user")).json()
-    assert (shown["state"], shown["error"], shown["payload"]) == ("dead", "x", {"n": 0})
-    again = await ask("/api/jobs/1/retry", scope="jobs:write", method="POST")
-    assert (again.status_code, again.json()["state"], again.json()["attempts"]) == (200, "waiting", 0)
-    ended = await ask("/api/jobs/1/cancel", scope="jobs:write", method="POST")
-    assert (ended.status_code, ended.json()["state"]) == (200, "cancelled")
-    refused = await ask("/api/jobs/1/cancel", method="POST")
-    assert (refused.status_code, refused.json()["code"]) == (409, "job_state")
-    assert [entry["action"] for entry in (await ask(target="job:1")).json()] == ["job.cancel", "job.retry"]
-
-
-async def test_many_jobs_run_again_at_once_as_many_as_asked_for(context: Context, ask: Ask) -> None:
-    await put_jobs(context, 6, dead=5)
-    counts = [(await ask("/api/jobs/retry", method="POST", limit=2)).json() for _ in range(4)]
-    assert [each["retried"] for each in counts] == [2, 2, 1, 0]
-    assert (await ask("/api/jobs/retry", method="POST", limit=1_001)).status_code == 422
-    assert (await ask("/api/jobs/retry", method="POST", state="done")).status_code == 422
-
-
-async def test_who_may_do_what_with_jobs(context: Context, ask: Ask) -> None:
-    await put_jobs(context, 1)
-    for path in ("/api/jobs", "/api/jobs/1", "/api/schedules"):
-        assert [(await ask(path, scope=scope)).status_code for scope in (None, "gateway", "user")] == [401, 403, 200]
-    for path in ("/api/jobs/1/retry", "/api/jobs/1/cancel", "/api/jobs/retry"):
-        answers = [await ask(path, scope=scope, method="POST") for scope in (None, "jobs:read", "user", "jobs:write")]
-        assert [answer.status_code for answer in answers] == [401, 403, 403, 200]
-
-
-async def test_there_is_no_such_job(ask: Ask) -> None:
-    for path, method in (("/api/jobs/9", "GET"), ("/api/jobs/9/retry", "POST"), ("/api/jobs/9/cancel", "POST")):
-        missing = await ask(path, method=method)
-        assert (missing.status_code, missing.json()["code"]) == (404, "job_not_found")
-    for number in ("0", "-1", "x", str(2**63)):
-        assert (await ask(f"/api/jobs/{number}")).status_code == 422
