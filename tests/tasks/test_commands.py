@@ -10,13 +10,15 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from signalbox.core.errors import UnprocessableError
 from signalbox.infra.broadcast.memory import MemoryBroadcast
 from signalbox.infra.clock.manual import ManualClock
 from signalbox.infra.context import Context
 from signalbox.tasks import intake
 from signalbox.tasks.commands import build_commands
-from signalbox.tasks.errors import TaskNotFailedError, TaskNotFoundError
+from signalbox.tasks.errors import TaskNotFailedError, TaskNotFoundError, UnknownProviderError
 from signalbox.tasks.intake import Desk
+from signalbox.tasks.journal import Journal
 from signalbox.tasks.schemas import NewTask
 from signalbox.tasks.settings import TasksSettings
 from tests.support.databases import Place
@@ -51,7 +53,10 @@ def run(place: Place, clock: ManualClock) -> Run:
     async def fill() -> None:
         new = [NewTask(id=1), NewTask(id=2, validation_error="Invalid [IP]")]
         async with open_context() as context:
-            await context.db.write(intake.accept_many, new, desk=Desk({}, None), app="shop", now=clock.now())
+            journal = Journal(context.broadcast)
+            await context.db.write(
+                intake.accept_many, new, desk=Desk({}, None), journal=journal, app="shop", now=clock.now()
+            )
 
     asyncio.run(fill())
     app = typer.Typer()
@@ -90,3 +95,14 @@ def test_a_failed_task_is_tried_again(run: Run) -> None:
     found = json.loads(run("show", "2", "--json").stdout)
     assert (found["task"]["status"], found["history"][0]["source"]) == ("Not Started", "operator")
     run("retry", "1", fails=TaskNotFailedError)
+
+
+def test_a_task_is_handed_over_and_taken_back(run: Run) -> None:
+    assert "The task 3 has been handed over." in run("add", '{"n": 1}').stderr
+    found = json.loads(run("add", '{"n": 1}', "--json").stdout)
+    assert (found["id"], found["payload"]) == (4, {"n": 1})
+    assert len(json.loads(run("list", "--app", found["app"], "--json").stdout)) == 2
+    assert "The task 4 has been cancelled." in run("cancel", "4").stderr
+    run("show", "4", fails=TaskNotFoundError)
+    run("add", "[1]", fails=UnprocessableError)
+    run("add", "--provider", "nobody", fails=UnknownProviderError)

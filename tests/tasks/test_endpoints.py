@@ -70,6 +70,10 @@ async def test_a_task_that_is_not_there(office: Office) -> None:
     answer = await office.call("GET", "/api/tasks/9999")
     assert (answer.status, json.loads(answer.body)["detail"]) == (404, "Task with ID 9999 not found")
     assert (await office.call("GET", "/api/tasks/x")).status == 422
+    for number in (0, -1, 2**53, 2**70):
+        assert (await office.call("GET", f"/api/tasks/{number}")).status == 404
+        assert (await office.call("PATCH", f"/api/tasks/{number}", {})).status == 404
+        assert (await office.call("DELETE", f"/api/tasks/{number}")).status == 404
     assert (await office.call("GET", "/api/tasks/1?wait=x")).status == 422
 
 
@@ -103,6 +107,28 @@ async def test_a_long_poll_ends_with_the_change_or_the_time(office: Office) -> N
     assert loop.time() - start < 10, "what has ended is not waited for"
     await office.hand_over(id=2)
     assert (await office.get("/api/tasks/2?wait=0.2"))["task"]["status"] == "Not Started"
+
+
+async def test_a_long_poll_ends_when_its_task_is_taken_back(office: Office) -> None:
+    await office.hand_over(id=1)
+    waiting = asyncio.create_task(office.call("GET", "/api/tasks/1?wait=20"))
+    await asyncio.sleep(0.1)
+    assert (await office.call("DELETE", "/api/tasks/1")).status == 204
+    assert (await asyncio.wait_for(waiting, 10)).status == 404
+
+
+async def test_a_stream_tells_of_tasks_that_come_and_go(office: Office) -> None:
+    token = (await office.hub.token("tasks:read", app="reader")).text
+    async with office.hub.client() as client:
+        await client.send(request(b"/api/tasks/stream", headers=[(b"Token", token.encode())]))
+        await client.head()
+        await client.reader.readuntil(b"retry")
+        async with asyncio.timeout(10):
+            await office.hand_over(id=7)
+            await client.reader.readuntil(b"event: task")
+            await office.call("DELETE", "/api/tasks/7")
+            await client.reader.readuntil(b"event: deleted")
+            assert b'{"id":7}' in await client.reader.readuntil(b"\n\n")
 
 
 async def test_a_stream_tells_of_each_change(office: Office) -> None:
@@ -150,10 +176,10 @@ def test_rows_are_tasks_or_errors() -> None:
 
 def test_numbers_and_waits() -> None:
     assert to_number("17") == 17
-    for text in ("-1", "x", "", "1.5", "\u0661"):
+    for text in ("-", "x", "", "1.5", "\u0661", "--1"):
         with pytest.raises(UnprocessableError):
             to_number(text)
-    for text in ("0", "9" * 400):
+    for text in ("0", "-1", "9" * 400):
         with pytest.raises(TaskNotFoundError):
             to_number(text)
     assert (to_wait(b""), to_wait(b"wait=2.5")) == (0.0, 2.5)

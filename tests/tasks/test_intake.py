@@ -1,6 +1,7 @@
 """How tasks come in."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,8 @@ def world(context: Context) -> TaskWorld:
 
 
 async def accept_many(world: TaskWorld, *new: NewTask | UnprocessableError) -> list[RowResult]:
-    return await world.db.write(intake.accept_many, list(new), desk=world.desk, app="shop", now=world.now)
+    hand: dict[str, Any] = {"desk": world.desk, "journal": world.journal, "app": "shop", "now": world.now}
+    return await world.db.write(intake.accept_many, list(new), **hand)
 
 
 async def test_a_task_for_a_provider_waits_for_its_pump(world: TaskWorld) -> None:
@@ -98,6 +100,16 @@ async def test_each_row_of_a_batch_has_its_own_result(world: TaskWorld) -> None:
     unnamed = next(each for each in results[3:4])
     await world.run_for(11)
     assert (await world.task(unnamed.id or 0)).flag is None
+
+
+async def test_batches_with_the_same_ids_in_opposite_order_do_not_wait_for_each_other(world: TaskWorld) -> None:
+    for start in range(0, 2_000, 200):
+        ids = range(start + 1, start + 201)
+        results = await asyncio.gather(
+            *(accept_many(world, *(NewTask(id=each) for each in order)) for order in (ids, reversed(ids)))
+        )
+        statuses = sorted(each.status for result in results for each in result)
+        assert statuses == [201] * 200 + [409] * 200
 
 
 async def test_a_batch_of_nothing_is_nothing(world: TaskWorld) -> None:

@@ -7,10 +7,10 @@ import pytest
 import sqlalchemy as sa
 
 from signalbox.infra.context import Context
-from signalbox.tasks import pump
+from signalbox.tasks import pump, store
 from signalbox.tasks.models import task as table
 from signalbox.tasks.poll import Streaks
-from signalbox.tasks.poller import pause_after
+from signalbox.tasks.poller import pause_after, pause_end
 from signalbox.tasks.providers import PollFailedError
 from tests.support.task_world import NAME, SECOND, ScriptedProvider, TaskWorld
 
@@ -175,6 +175,50 @@ async def test_no_poll_without_a_permit(context: Context) -> None:
     assert (len(provider.submissions), len(provider.polls)) == (1, 0)
     (job,) = await world.jobs(pump.POLL)
     assert job.state == "waiting"
+
+
+@pytest.mark.parametrize("batch", [None, 2])
+async def test_a_poll_whose_connection_comes_too_late_takes_a_permit_for_longer(
+    context: Context, batch: int | None
+) -> None:
+    provider = ScriptedProvider(limits=["1000/1s"], batch=batch)
+    world = TaskWorld(context, provider)
+    made = await world.hand_over()
+    await world.run()
+    provider.connects_in = 1.0
+    provider.says((f"x{made.id}", "Completed"))
+    await world.run_for(11)
+    assert (provider.late, len(provider.polls)) == (1, 1)
+    assert (await world.task(made.id)).status == "Completed"
+
+
+@pytest.mark.parametrize("batch", [None, 2])
+async def test_a_provider_that_cannot_be_reached_in_time_is_a_poll_that_failed(
+    context: Context, batch: int | None
+) -> None:
+    provider = ScriptedProvider(limits=["1000/1s"], batch=batch)
+    world = TaskWorld(context, provider)
+    await world.hand_over()
+    await world.run()
+    provider.connects_in = 60.0
+    await world.run_for(11)
+    assert (provider.late, provider.polls) == (2, [])
+    (poll,) = (await world.db.read(store.find_polls)).values()
+    assert poll.error == "no connection in time"
+
+
+async def test_a_poll_that_is_one_too_many_pauses_the_host_for_a_back_off(
+    world: TaskWorld, provider: ScriptedProvider
+) -> None:
+    await world.hand_over()
+    await world.run()
+    provider.sightings = PollFailedError("busy", too_many=True)
+    await world.run_for(11)
+    found = await world.db.read(world.context.budgets.paused_until, provider.host)
+    assert found is not None
+    assert found > world.now - 2 * SECOND
+    assert pause_end(PollFailedError("busy"), Streaks(3, 0), 0) is None
+    assert pause_end(PollFailedError("busy", too_many=True), Streaks(3, 0), 0) == 4 * SECOND
 
 
 async def test_a_task_that_was_sent_after_the_poll_began_is_not_missed(

@@ -63,6 +63,19 @@ async def test_what_was_not_submitted_is_cancelled(office: Office) -> None:
     assert (given.status, json.loads(given.body)["code"]) == (409, "task_submitted")
 
 
+async def test_many_are_cancelled_in_one_request(office: Office) -> None:
+    for number in (1, 2):
+        await office.hand_over(id=number)
+    given = await office.call("POST", "/api/tasks/actions", {"action": "cancel", "ids": [2, 1, 9]})
+    said = json.loads(given.body)
+    assert (given.status, [each["done"] for each in said], said[2]["code"]) == (
+        200,
+        [True, True, False],
+        "task_not_found",
+    )
+    assert await office.get("/api/tasks") == []
+
+
 async def test_a_refused_task_can_be_retried_and_history_tells_all(office: Office) -> None:
     office.provider.faults.order("refuse", route="submit")
     made = await office.hand_over(provider=NAME)

@@ -1,11 +1,13 @@
 """What clients and people do with tasks."""
 
+from typing import Any
+
 import pytest
 
 from signalbox.auth.audit import AuditFilter, list_entries
 from signalbox.auth.principal import Principal
 from signalbox.infra.context import Context
-from signalbox.tasks import service
+from signalbox.tasks import service, store
 from signalbox.tasks.errors import (
     TaskEndedError,
     TaskNotFailedError,
@@ -14,7 +16,7 @@ from signalbox.tasks.errors import (
     UnknownProviderError,
 )
 from signalbox.tasks.providers import SubmitRefusedError
-from signalbox.tasks.schemas import TaskOut, TaskPatch
+from signalbox.tasks.schemas import NewTask, TaskOut, TaskPatch
 from signalbox.tasks.store import TaskFilter
 from tests.support.task_world import NAME, ScriptedProvider, TaskWorld
 
@@ -50,7 +52,7 @@ async def retry(world: TaskWorld, number: int, by: Principal = ANNA) -> TaskOut:
 
 
 async def cancel(world: TaskWorld, number: int) -> None:
-    await world.db.write(service.cancel_task, number, by=ANNA.actor, now=world.now)
+    await world.db.write(service.cancel_task, number, by=ANNA.actor, journal=world.journal, now=world.now)
 
 
 async def test_a_task_that_is_not_there_is_named(world: TaskWorld) -> None:
@@ -88,7 +90,12 @@ async def test_what_has_ended_does_not_begin_again_by_a_patch(world: TaskWorld) 
     with pytest.raises(TaskEndedError, match="has ended as Completed"):
         await change(world, 1, status="In Progress")
     assert (await change(world, 1, status="Completed")).status == "Completed"
-    assert (await change(world, 1, validation_error="wrong after all")).status == "Error"
+    with pytest.raises(TaskEndedError, match="which stays"):
+        await change(world, 1, validation_error="wrong after all")
+    await world.hand_over(None, id=2, validation_error="wrong")
+    with pytest.raises(TaskEndedError):
+        await change(world, 2, status="Completed")
+    assert (await change(world, 2, validation_error="told better")).validation_error == "told better"
 
 
 async def test_a_patch_that_changes_nothing_is_no_change(world: TaskWorld) -> None:
@@ -119,6 +126,29 @@ async def test_only_what_was_not_submitted_can_be_cancelled(world: TaskWorld, pr
         await cancel(world, first.id)
     (entry,) = await world.db.read(list_entries, wanted=AuditFilter(action="task.cancel"), limit=9)
     assert (entry.target, entry.actor) == (f"task:{first.id}", "user:anna")
+
+
+async def test_many_are_changed_at_once_and_each_says_what_became_of_it(world: TaskWorld) -> None:
+    await world.hand_over(None, id=1, validation_error="wrong")
+    await world.hand_over(id=2)
+    hand: dict[str, Any] = {"desk": world.desk, "by": ANNA, "journal": world.journal, "now": world.now}
+    said = await world.db.write(service.change_tasks, [2, 1, 9], action="cancel", **hand)
+    assert [(each.id, each.done, each.code) for each in said] == [
+        (2, True, None),
+        (1, True, None),
+        (9, False, "task_not_found"),
+    ]
+    await world.hand_over(None, id=3, validation_error="wrong")
+    await world.hand_over(None, id=4)
+    said = await world.db.write(service.change_tasks, [3, 4], action="retry", **hand)
+    assert [(each.id, each.code) for each in said] == [(3, None), (4, "task_not_failed")]
+    assert (await world.history(3))[-1].source == "operator"
+
+
+@pytest.mark.parametrize("number", [0, -1, 2**53, 2**64])
+async def test_what_no_task_can_have_for_an_id_is_not_found(world: TaskWorld, number: int) -> None:
+    with pytest.raises(TaskNotFoundError, match=f"ID {number} not found"):
+        await world.db.read(service.show_task, number)
 
 
 async def test_a_failed_task_is_submitted_again_with_a_new_reference(
@@ -184,3 +214,34 @@ async def test_history_has_pages_and_ends_with_the_beginning(world: TaskWorld) -
     page = await world.db.read(service.show_history, 1, limit=2, cursor=page.next_cursor)
     assert [each.status_from for each in page.items] == ["Not Started", None]
     assert page.next_cursor is None
+
+
+async def add(world: TaskWorld, new: NewTask) -> TaskOut:
+    return await world.db.write(
+        service.add_task, new, desk=world.desk, by=ANNA.actor, journal=world.journal, now=world.now
+    )
+
+
+async def test_a_task_that_is_handed_over_by_hand_is_in_the_audit_trail(world: TaskWorld) -> None:
+    made = await add(world, NewTask(provider=NAME, payload={"n": 1}))
+    assert (made.app, made.status, made.payload) == ("user:anna", "Not Started", {"n": 1})
+    entry = (await world.db.read(list_entries, wanted=AuditFilter(), limit=1))[0]
+    assert (entry.actor, entry.action, entry.target) == ("user:anna", "task.add", f"task:{made.id}")
+
+
+async def test_a_task_is_found_by_its_id_its_reference_and_the_providers_id(world: TaskWorld) -> None:
+    made = await add(world, NewTask(provider=NAME))
+    await world.db.write(store.change_task, made.id, {"external_id": "ext-7"})
+    for text in (str(made.id), made.reference, "ext-7"):
+        found = await world.db.read(service.find_task, text)
+        assert found is not None
+        assert found.id == made.id
+    for text in ("nothing like it", "", "0", "9" * 40, "\u0663"):
+        assert await world.db.read(service.find_task, text) is None
+
+
+async def test_tasks_are_listed_by_who_handed_them_over(world: TaskWorld) -> None:
+    made = await add(world, NewTask(provider=NAME))
+    await world.hand_over()
+    page = await world.db.read(service.list_tasks, TaskFilter(app="user:anna"), limit=9)
+    assert [each.id for each in page.items] == [made.id]

@@ -5,6 +5,7 @@ import sqlalchemy as sa
 
 from signalbox.infra.context import Context
 from signalbox.tasks import poll, rounds, store, submit
+from signalbox.tasks.schemas import STATUSES, Status
 from signalbox.tasks.store import Counts, TaskFilter
 from tests.support.task_world import NAME, SECOND, ScriptedProvider, TaskWorld
 
@@ -52,6 +53,27 @@ async def test_since_is_when_it_last_changed(world: TaskWorld) -> None:
     await world.run()
     found = await world.db.read(store.find_tasks, TaskFilter(since=world.now), before=None, limit=9)
     assert [each.id for each in found] == [made.id]
+
+
+@pytest.mark.parametrize("status", ["Not Started", "In Progress", "Completed", "Error"])
+async def test_tasks_are_found_by_their_status(world: TaskWorld, status: Status) -> None:
+    made = {each: await world.hand_over(None, status=each) for each in STATUSES}
+    found = await world.db.read(store.find_tasks, TaskFilter(status=status), before=None, limit=9)
+    assert [each.id for each in found] == [made[status].id]
+
+
+async def test_a_rare_status_is_found_by_the_index_of_those_that_are_not_completed(world: TaskWorld) -> None:
+    if world.db.dialect == "postgresql":
+        return  # its planner chooses by the size of tables, which is nothing here
+
+    def explain(tx: sa.Connection) -> list[str]:
+        statements: list[str] = []
+        sa.event.listen(tx, "before_cursor_execute", lambda *seen: statements.append(seen[2]))
+        store.find_tasks(tx, TaskFilter(status="Error"), before=9, limit=9)
+        plan = tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {statements[-1]}", ("Error", 9, 9, 0))
+        return [str(row) for row in plan]
+
+    assert "ix_task_status_id" in str(await world.db.read(explain))
 
 
 HOT = (

@@ -170,20 +170,58 @@ async def test_what_came_of_calls_outlasts_a_database_that_is_away(
 async def test_apps_are_served_by_turns(context: Context) -> None:
     provider = ScriptedProvider(limits=["4/1000s"])
     world = TaskWorld(context, provider)
-    many = await world.fill(50, app="many")
+    many = await world.fill(10_000, app="many")
     one = await world.hand_over(app="one")
     await world.run()
     assert [each.id for each in provider.submissions] == [many[0], one.id, many[1], many[2]]
 
 
 async def test_a_permit_that_is_too_old_is_not_used_and_the_task_not_lost(context: Context) -> None:
-    provider = ScriptedProvider()
+    provider = ScriptedProvider(limits=["1000/1s"])
     world = TaskWorld(context, provider)
     world.pumps = world.pumps._replace(margin=-1)  # every permit is too old by then, until more time is asked for
     await world.fill(3)
     await world.run()
     assert len(provider.submissions) == 3
     assert {each.attempts for each in await world.tasks()} == {1}
+
+
+async def test_a_call_whose_connection_comes_too_late_is_not_sent_and_does_not_count(context: Context) -> None:
+    provider = ScriptedProvider(limits=["1000/1s"])
+    provider.connects_in = 1.0
+    world = TaskWorld(context, provider)
+    await world.fill(3)
+    await world.run()
+    assert provider.late >= 3, "the margin is a tenth of a second"
+    assert len(provider.submissions) == 3, "permits are taken for longer then"
+    assert {each.attempts for each in await world.tasks()} == {1}
+
+
+async def test_without_a_limit_no_call_is_too_late(context: Context) -> None:
+    provider = ScriptedProvider()
+    provider.connects_in = 1.0
+    world = TaskWorld(context, provider)
+    await world.fill(3)
+    await world.run()
+    assert (provider.late, len(provider.submissions)) == (0, 3)
+
+
+async def test_too_many_without_retry_after_pauses_the_host_for_a_back_off(context: Context) -> None:
+    provider = ScriptedProvider(limits=["100/1s"])
+    world = TaskWorld(context, provider)
+    provider.answer = lambda _: SubmitRefusedError("slow down", permanent=False, too_many=True, sent=False)
+    await world.hand_over()
+    await world.run()
+    paused_until = await world.db.read(context.budgets.paused_until, provider.host)
+    assert paused_until is not None
+    assert world.now + SECOND // 2 <= paused_until <= world.now + SECOND
+    provider.answer = provider.take
+    await world.hand_over()
+    await world.run()
+    assert len(provider.submissions) == 1, "nobody calls meanwhile"
+    await world.run_for(3)
+    assert len(provider.submissions) == 3
+    assert sorted(each.attempts for each in await world.tasks()) == [1, 2]
 
 
 async def test_an_answer_that_never_came_is_looked_up_and_not_sent_twice(

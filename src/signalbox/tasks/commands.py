@@ -11,7 +11,7 @@ from signalbox.auth.terminal import Listing, Opener, run
 from signalbox.core.pagination import DEFAULT_LIMIT, MAX_LIMIT
 from signalbox.infra.context import Context
 from signalbox.tasks import service
-from signalbox.tasks.intake import desk_of
+from signalbox.tasks.intake import desk_of, read_task
 from signalbox.tasks.journal import Journal
 from signalbox.tasks.schemas import LARGEST_ID, Entry, Status, TaskOut
 from signalbox.tasks.settings import TasksSettings
@@ -26,6 +26,7 @@ def build_commands(open_context: Opener, settings: Callable[[], TasksSettings]) 
     group = typer.Typer(no_args_is_help=True, help="Tasks that are submitted to third-party APIs and polled.")
     _add_lists(group, open_context)
     _add_retry(group, open_context, settings)
+    _add_intake(group, open_context, settings)
     return group
 
 
@@ -35,13 +36,14 @@ def _add_lists(group: typer.Typer, open_context: Opener) -> None:
         *,
         status: Annotated[Status | None, typer.Option(help="Only in this status.", show_default=False)] = None,
         provider: Annotated[str | None, typer.Option(help="Only of this provider.", show_default=False)] = None,
+        app: Annotated[str | None, typer.Option(help="Only of this app.", show_default=False)] = None,
         limit: Annotated[int, typer.Option(min=1, max=MAX_LIMIT, help="How many at most.")] = DEFAULT_LIMIT,
         as_json: Json = False,
     ) -> None:
         """List tasks, highest id first."""
 
         async def work(context: Context) -> list[TaskOut]:
-            page = await context.db.read(service.list_tasks, TaskFilter(status, provider), limit=limit)
+            page = await context.db.read(service.list_tasks, TaskFilter(status, provider, app=app), limit=limit)
             return page.items
 
         found = run(open_context, work)
@@ -90,6 +92,46 @@ def _add_retry(group: typer.Typer, open_context: Opener, settings: Callable[[], 
         if as_json:
             terminal.print_json(msgspec.to_builtins(again))
         terminal.say(f"The task {again.id} is tried again.")
+
+
+def _add_intake(group: typer.Typer, open_context: Opener, settings: Callable[[], TasksSettings]) -> None:
+    @group.command()
+    def add(
+        payload: Annotated[str, typer.Argument(help="A JSON object, as the provider takes it.")] = "{}",
+        *,
+        provider: Annotated[
+            str | None, typer.Option(help="Who it is submitted to; none: tracked only.", show_default=False)
+        ] = None,
+        as_json: Json = False,
+    ) -> None:
+        """Hand over a task."""
+        new = read_task(provider, payload)
+
+        async def work(context: Context) -> TaskOut:
+            return await context.db.write(
+                service.add_task,
+                new,
+                desk=desk_of(settings()),
+                by=terminal.actor(),
+                journal=Journal(context.broadcast),
+                now=context.clock.now(),
+            )
+
+        made = run(open_context, work)
+        if as_json:
+            terminal.print_json(msgspec.to_builtins(made))
+        terminal.say(f"The task {made.id} has been handed over.")
+
+    @group.command()
+    def cancel(task: Number) -> None:
+        """Take a task back that has not been submitted; it is gone."""
+
+        async def work(context: Context) -> None:
+            journal, now = Journal(context.broadcast), context.clock.now()
+            await context.db.write(service.cancel_task, task, by=terminal.actor(), journal=journal, now=now)
+
+        run(open_context, work)
+        terminal.say(f"The task {task} has been cancelled.")
 
 
 def _listing(found: list[TaskOut]) -> Listing:

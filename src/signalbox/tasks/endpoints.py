@@ -13,7 +13,6 @@ from signalbox.core.asgi import Receive, Scope, Send, answer
 from signalbox.core.errors import Fault, InvalidError, SignalboxError, UnprocessableError
 from signalbox.core.sse import Mailbox, serve_events
 from signalbox.tasks import intake, service
-from signalbox.tasks.errors import TaskNotFoundError
 from signalbox.tasks.runtime import TasksRuntime
 from signalbox.tasks.schemas import LARGEST_ID, TERMINAL, NewTask, RowResult, TaskEnvelope, TaskOut, to_out
 
@@ -87,7 +86,7 @@ class Endpoints:
                 path=f"{PATH}/stream",
                 scope=READ,
                 handle=self.stream,
-                summary="Tasks as they change, as server-sent events; `resync` says that there were too many: list them",
+                summary="Tasks as they come, change and go (`deleted`), as server-sent events; `resync`: too many, list them",
                 answer=TaskOut,
                 media_type="text/event-stream",
                 tags=TAGS,
@@ -106,7 +105,8 @@ class Endpoints:
 
     def accept(self, tx: Connection, body: NewTask, principal: Principal, now: int) -> Accepted:
         """Take one task; durable once it is answered."""
-        made = intake.accept(tx, body, desk=self._runtime.desk, app=intake.owner(principal), now=now)
+        desk, journal = self._runtime.desk, self._runtime.journal
+        made = intake.accept(tx, body, desk=desk, journal=journal, app=intake.owner(principal), now=now)
         return Accepted(201, TaskEnvelope(to_out(made)), f"{PATH}/{made.id}")
 
     async def split(self, asked: Asked) -> list[NewTask | SignalboxError]:
@@ -124,7 +124,8 @@ class Endpoints:
     ) -> Accepted:
         """Take many tasks; what became of each row, in their order."""
         app = intake.owner(principal)
-        return Accepted(200, intake.accept_many(tx, rows, desk=self._runtime.desk, app=app, now=now))
+        desk, journal = self._runtime.desk, self._runtime.journal
+        return Accepted(200, intake.accept_many(tx, rows, desk=desk, journal=journal, app=app, now=now))
 
     async def show(self, scope: Scope, receive: Receive, send: Send, _principal: Principal) -> None:
         """Answer with a task; with ``wait``, once it has changed or that many seconds have passed."""
@@ -194,12 +195,10 @@ def to_number(text: str) -> int:
         UnprocessableError: it is no whole number.
         TaskNotFoundError: no task can have it.
     """
-    if not (text.isascii() and text.isdigit()):
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit()):
         raise UnprocessableError([Fault("id", "is a whole number", text[:50])])
-    number = int(text) if len(text) <= _LARGEST_DIGITS else LARGEST_ID + 1
-    if not 0 < number <= LARGEST_ID:
-        raise TaskNotFoundError(number)
-    return number
+    return service.check_number(int(text) if len(text) <= _LARGEST_DIGITS else LARGEST_ID + 1)
 
 
 def to_wait(query: bytes) -> float:

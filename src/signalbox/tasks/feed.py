@@ -86,8 +86,11 @@ class Feed:
                 self._put(RESYNC)
                 continue
             try:
-                for each in await self._context.db.read(_find, sorted(ids)):
+                found = await self._context.db.read(_find, sorted(ids))
+                for each in found:
                     self._put(to_event(each).encode())
+                for number in sorted(ids - {each.id for each in found}):
+                    self._put(ServerSentEvent(f'{{"id":{number}}}', name="deleted").encode())
             except DatabaseUnavailableError as error:
                 _log.warning("readers of tasks miss changes", extra={"reason": str(error)})
                 self._put(RESYNC)

@@ -16,6 +16,7 @@ from signalbox.infra.db.prepared import Prepared
 from signalbox.infra.jobs.rows import DIALECTS, bound_rows, encode_rows
 from signalbox.tasks import pump
 from signalbox.tasks.errors import DuplicateTaskError, UnknownProviderError
+from signalbox.tasks.journal import Journal
 from signalbox.tasks.models import task
 from signalbox.tasks.providers import ProviderSettings
 from signalbox.tasks.schemas import TERMINAL, NewTask, RowResult, Task, to_text
@@ -64,7 +65,19 @@ def desk_of(settings: TasksSettings) -> Desk:
     return Desk(intervals, settings.default_provider)
 
 
-def accept(tx: Connection, new: NewTask, *, desk: Desk, app: str, now: int) -> Task:
+def read_task(provider: str | None, payload: str) -> NewTask:
+    """A task as people write it: the payload is the text of a JSON object.
+
+    Raises:
+        UnprocessableError: it is none, or is nested too deeply.
+    """
+    try:
+        return NewTask(provider=provider, payload=msgspec.json.decode(payload, type=dict[str, Any]))
+    except (ValueError, RecursionError) as error:
+        raise UnprocessableError([Fault("payload", f"is no JSON object that can be taken: {error}")]) from None
+
+
+def accept(tx: Connection, new: NewTask, *, desk: Desk, journal: Journal, app: str, now: int) -> Task:
     """Take one task.
 
     Raises:
@@ -77,6 +90,7 @@ def accept(tx: Connection, new: NewTask, *, desk: Desk, app: str, now: int) -> T
     if row["phase"] == "submitted" and row["poll_key"] is None:
         tx.execute(_NAME, {"wanted": number, "key": str(number)})
     _wake(tx, {(row["phase"], row["provider"])}, desk, now)
+    journal.tell(tx, [number])
     return Task(
         number,
         app,
@@ -97,7 +111,7 @@ def accept(tx: Connection, new: NewTask, *, desk: Desk, app: str, now: int) -> T
 
 
 def accept_many(
-    tx: Connection, new: Sequence[NewTask | SignalboxError], *, desk: Desk, app: str, now: int
+    tx: Connection, new: Sequence[NewTask | SignalboxError], *, desk: Desk, journal: Journal, app: str, now: int
 ) -> list[RowResult]:
     """Take many tasks in few statements; what became of each, in their order. One that is refused spoils no other."""
     results: list[RowResult | None] = [None] * len(new)
@@ -114,6 +128,8 @@ def accept_many(
         found = made.get(row["reference"])
         results[position] = RowResult(201, id=found) if found is not None else _duplicate(number)
     _wake(tx, {(row["phase"], row["provider"]) for _, row in rows.values() if row["reference"] in made}, desk, now)
+    if made:
+        journal.tell(tx, sorted(made.values()))
     return [each for each in results if each is not None]
 
 
@@ -217,7 +233,9 @@ def _insert_one(tx: Connection, number: int | None, row: dict[str, Any], now: in
 
 def _insert_many(tx: Connection, rows: Mapping[int, tuple[int | None, dict[str, Any]]], now: int) -> dict[str, int]:
     """Ids of those that were inserted, by reference."""
+    # in the order of their ids, so that two batches with the same ones wait for each other in one direction only
     numbered = [(*_cells(row), number) for number, row in rows.values() if number is not None]
+    numbered.sort(key=lambda cells: cells[-1])
     made = _insert_rows(tx, numbered, numbered=True, now=now)
     others = {row["reference"]: _cells(row) for number, row in rows.values() if number is None}
     for _ in range(REPAIRS):

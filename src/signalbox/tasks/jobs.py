@@ -60,6 +60,7 @@ class Pumps(NamedTuple):
                 journal=self.journal,
                 missing_after=self.settings.missing_after,
                 is_default=provider.name == self.settings.default_provider,
+                margin=self.margin,
             )
             await poller.run()
 
@@ -111,13 +112,16 @@ def patience_of(settings: TasksSettings, provider: Provider) -> Patience:
 
 
 def build_kinds(pumps: Pumps) -> dict[str, Kind]:
-    """How a worker runs the jobs of tasks: as many pumps at once as there are providers."""
+    """How a worker runs the jobs of tasks: as many pumps at once as there are providers.
+
+    Those that are done are not kept: under a steady trickle of tasks there would be one for each.
+    """
     many = max(1, len(pumps.providers))
     return {
-        pump.SUBMIT: Kind(pumps.submit, concurrency=many, backoff=_SOON),
-        pump.POLL: Kind(pumps.poll, concurrency=many, backoff=_SOON),
-        pump.LATER: Kind(pumps.later),
-        TEND: Kind(pumps.tend, concurrency=1),
+        pump.SUBMIT: Kind(pumps.submit, concurrency=many, backoff=_SOON, forgets=True),
+        pump.POLL: Kind(pumps.poll, concurrency=many, backoff=_SOON, forgets=True),
+        pump.LATER: Kind(pumps.later, forgets=True),
+        TEND: Kind(pumps.tend, concurrency=1, forgets=True),
     }
 
 

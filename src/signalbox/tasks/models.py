@@ -8,6 +8,7 @@ _QUEUED = text("phase = 'queued'")
 _SUBMITTING = text("phase = 'submitting'")
 _UNCLEAR = text("phase = 'unclear'")
 _SUBMITTED = text("phase = 'submitted'")
+_OPEN = text("status <> 'Completed'")
 
 task = Table(
     "task",
@@ -30,8 +31,11 @@ task = Table(
     Column("sent_at", Micros),  # when a permit for its last submission was taken
     Column("created_at", Micros, nullable=False),
     Column("updated_at", Micros, nullable=False),
-    Index(None, "status", "id"),
-    Index(None, "provider", "id"),
+    # Nearly all tasks are completed in the end. Those are found by id, and a poll that completes 100,000 tasks does not
+    # make an entry for each.
+    Index("ix_task_status_id", "status", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
+    # PostgreSQL would make a new entry with every change of a task; of blocks it only notes what lies between.
+    Index(None, "provider", "id", postgresql_using="brin"),
     Index(None, "updated_at"),
     Index("ix_task_queued", "provider", "app", "next_at", "id", sqlite_where=_QUEUED, postgresql_where=_QUEUED),
     Index("ix_task_submitting", "provider", sqlite_where=_SUBMITTING, postgresql_where=_SUBMITTING),
@@ -53,7 +57,7 @@ history = Table(
     Column("source", Text, nullable=False),
     Column("detail", Text),
     Index(None, "task", "id"),
-    sqlite_autoincrement=True,  # readers go on behind the highest id they have seen
+    sqlite_autoincrement=True,  # an id is the place in the order of changes, also after the newest was deleted
 )
 """One row for each change of a task; how it began is in ``task`` itself."""
 
@@ -78,6 +82,9 @@ QUEUED = task.c.phase == literal_column("'queued'")
 SUBMITTING = task.c.phase == literal_column("'submitting'")
 UNCLEAR = task.c.phase == literal_column("'unclear'")
 SUBMITTED = task.c.phase == literal_column("'submitted'")
+
+NOT_COMPLETED = task.c.status != literal_column("'Completed'")
+"""Said beside any other status that is looked for, else the index of those is not used."""
 
 STILL_SUBMITTED = task.c.phase.is_not_distinct_from(literal_column("'submitted'"))
 """The same of rows that are found by id. Written so that PostgreSQL does not find them by an index of phases instead:

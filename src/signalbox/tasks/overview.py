@@ -29,7 +29,7 @@ def list_providers(
 def _describe(tx: Connection, provider: Provider, *, is_default: bool, budgets: Budgets, now: int) -> dict[str, Any]:
     counts = store.count_open(tx, provider.name)
     tracked = store.count_open(tx, "").in_flight if is_default else 0
-    host = budgets.status(tx, provider.host, extra=provider.limits, now=now)
+    host = budgets.status(tx, provider.host, extra=provider.limits, extra_share=provider.poll_share, now=now)
     return {
         "name": provider.name,
         "host": provider.host,

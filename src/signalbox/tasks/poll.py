@@ -16,7 +16,7 @@ from signalbox.infra.jobs.rows import DIALECTS, bound_rows, encode_ids, encode_r
 from signalbox.infra.limits.budgets import Budgets, Grant
 from signalbox.tasks import pump
 from signalbox.tasks.compare import Difference, Findings, Moves, Watched, sort_out
-from signalbox.tasks.journal import Journal
+from signalbox.tasks.journal import Alike, Journal
 from signalbox.tasks.models import STILL_SUBMITTED, SUBMITTED, task
 from signalbox.tasks.models import provider as table
 from signalbox.tasks.providers import Provider, Sighting
@@ -26,7 +26,7 @@ from signalbox.tasks.verdicts import FAILED
 
 _c = task.c
 
-PAGE: Final = 2_000
+PAGE: Final = 4_000
 """Tasks that are written in one transaction."""
 AT_ONCE: Final = 2
 """Pages that are compared and written at once: PostgreSQL has a process for each."""
@@ -95,14 +95,23 @@ def first_due(tx: Connection, providers: Sequence[str]) -> int | None:
     return min((each for each in found if each is not None), default=None)
 
 
-def begin(tx: Connection, provider: Provider, *, job: Job, budgets: Budgets, count: int, now: int) -> Grant:
-    """Permits for so many polls.
+def begin(tx: Connection, provider: Provider, *, job: Job, budgets: Budgets, count: int, hold: int, now: int) -> Grant:
+    """Permits for so many polls; ``hold`` as in ``Budgets.take``.
 
     Raises:
         LeaseLostError: another process has the job by now.
     """
     pump.lease_of(tx, job, now=now)
-    return budgets.take(tx, provider.host, purpose="poll", count=count, extra=provider.limits, now=now)
+    return budgets.take(
+        tx,
+        provider.host,
+        purpose="poll",
+        count=count,
+        extra=provider.limits,
+        extra_share=provider.poll_share,
+        hold=hold,
+        now=now,
+    )
 
 
 # -- write ------------------------------------------------------------------------------------------------------------
@@ -163,9 +172,7 @@ def _move(dialect: Dialect, *, ends: bool) -> Update:
     )
 
 
-_MOVE: Final[dict[tuple[str, bool], Update]] = {
-    (dialect, ends): _move(dialect, ends=ends) for dialect in DIALECTS for ends in (True, False)
-}
+_MOVE: Final = {ends: Alike({dialect: _move(dialect, ends=ends) for dialect in DIALECTS}) for ends in (True, False)}
 
 
 def apply(tx: Connection, provider: Provider, found: Findings, *, job: Job, journal: Journal, now: int) -> int:
@@ -182,9 +189,8 @@ def _apply_moves(tx: Connection, moves: Moves, journal: Journal, now: int) -> in
     changed = 0
     for (old, new), ids in moves.items():
         values = {"ids": encode_ids(ids), "old": old, "new": new, "now": now}
-        kept = tx.execute(_MOVE[tx.dialect.name, new in TERMINAL], values).scalars().all()
-        journal.write_alike(tx, kept, status_from=old, status_to=new, source="poll", at=now)
-        changed += len(kept)
+        move = _MOVE[new in TERMINAL]
+        changed += journal.change_alike(tx, move, values, status_from=old, status_to=new, source="poll", at=now)
     return changed
 
 

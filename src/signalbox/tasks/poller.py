@@ -3,18 +3,20 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from signalbox.core.times import MICROSECONDS
 from signalbox.infra.context import Context
+from signalbox.infra.http import TooLateError
 from signalbox.infra.jobs import Job
 from signalbox.tasks import poll
 from signalbox.tasks.compare import Findings, Watched, merge, sort_out
 from signalbox.tasks.errors import LeaseLostError
 from signalbox.tasks.journal import Journal
 from signalbox.tasks.poll import News, Streaks, Tally
-from signalbox.tasks.providers import PollFailedError, Provider, Sighting
+from signalbox.tasks.providers import PollFailedError, Provider, Sighting, Sightings
 from signalbox.tasks.pump import LONGEST_REST
+from signalbox.tasks.verdicts import BACKOFF
 
 AT_ONCE: Final = 8
 """Calls at once to a provider that is asked for some tasks at a time."""
@@ -28,17 +30,37 @@ LONGEST_CALM: Final = 4
 LONGEST_TROUBLE: Final = 300.0
 """Seconds that a pause takes at most while polls fail; an interval that is longer stays."""
 
+HOLDS: Final = (0, 5 * MICROSECONDS)
+"""For how long permits are taken besides their margin: longer once connecting took longer than that."""
+
 _log = logging.getLogger(__name__)
+
+
+class Permits(NamedTuple):
+    """Leave to poll so many times."""
+
+    granted: int
+    send_by: float | None
+    """Moment of the event loop's clock at which it ends; None where nothing is counted."""
 
 
 class Poller:
     """One run of the pump: one poll, or as many as tasks whose turn has come need. Runs never overlap."""
 
     def __init__(
-        self, context: Context, provider: Provider, job: Job, *, journal: Journal, missing_after: int, is_default: bool
+        self,
+        context: Context,
+        provider: Provider,
+        job: Job,
+        *,
+        journal: Journal,
+        missing_after: int,
+        is_default: bool,
+        margin: int,
     ) -> None:
+        """``margin``: microseconds for which a permit is good, from when its transaction was asked for."""
         self._context, self._provider, self._job, self._journal = context, provider, job, journal
-        self._missing_after = missing_after
+        self._missing_after, self._margin = missing_after, margin
         self._names = [provider.name, *([""] if is_default else [])]
         """Whose tasks are under way there; the empty name stands for those that are tracked only."""
 
@@ -57,17 +79,29 @@ class Poller:
     # -- one call brings all tasks ------------------------------------------------------------------------------------
 
     async def _poll_all(self) -> None:
-        if await self._permits(1) == 0:
-            return
-        began = self._now()
         try:
-            answer = await self._provider.poll([])
+            answer, began = await self._ask_for_all()
         except PollFailedError as error:
             await self._fail(error)
+            return
+        if answer is None:
             return
         seen = await asyncio.to_thread(merge, answer.found)
         met, changed = await self._compare_all(seen, began)
         await self._succeed(Tally(len(answer.found), changed, len(seen) - met, answer.bad))
+
+    async def _ask_for_all(self) -> tuple[Sightings | None, int]:
+        """The answer, and when it was asked for; None without a permit."""
+        for hold in HOLDS:
+            permits, began = await self._permits(1, hold=hold), self._now()
+            if permits.granted == 0:
+                return None, began
+            try:
+                return await self._provider.poll([], send_by=permits.send_by), began
+            except TooLateError as error:
+                if hold == HOLDS[-1]:
+                    raise PollFailedError(str(error)) from error
+        return None, self._now()
 
     async def _compare_all(self, seen: dict[str, Sighting], began: int) -> tuple[int, int]:
         """How many keys belong to tasks under way, and how many of those have changed."""
@@ -90,26 +124,30 @@ class Poller:
     # -- each call brings some ----------------------------------------------------------------------------------------
 
     async def _poll_some(self, batch: int) -> None:
-        tally = Tally()
+        tally, hold = Tally(), HOLDS[0]
         for _ in range(ROUNDS):
             due = await self._context.db.read(poll.find_due, self._names, now=self._now(), limit=batch * AT_ONCE)
             if not due:
                 break
-            granted = await self._permits(-(-len(due) // batch))
-            if granted == 0:
+            permits = await self._permits(-(-len(due) // batch), hold=hold)
+            if permits.granted == 0:
                 return
-            parts = [due[start : start + batch] for start in range(0, granted * batch, batch)]
-            results = await asyncio.gather(*(self._ask(part) for part in parts), return_exceptions=True)
+            parts = [due[start : start + batch] for start in range(0, permits.granted * batch, batch)]
+            asked = (self._ask(part, permits.send_by) for part in parts)
+            results = await asyncio.gather(*asked, return_exceptions=True)
             broken = [each for each in results if isinstance(each, BaseException)]
+            late = [each for each in broken if isinstance(each, TooLateError)]
+            if late and hold == HOLDS[0]:  # they are still due
+                hold, broken = HOLDS[-1], [each for each in broken if each not in late]
             tally = _sum([tally, *(each for each in results if isinstance(each, Tally))])
             if broken:
                 await self._fail(broken[0], tally)
                 return
         await self._succeed(tally)
 
-    async def _ask(self, part: Sequence[Watched]) -> Tally:
+    async def _ask(self, part: Sequence[Watched], send_by: float | None) -> Tally:
         began = self._now()
-        answer = await self._provider.poll([each.key for each in part])
+        answer = await self._provider.poll([each.key for each in part], send_by=send_by)
         seen = merge(answer.found)
         changed = 0
         for start in range(0, len(part), poll.PAGE):
@@ -129,15 +167,17 @@ class Poller:
     def _now(self) -> int:
         return self._context.clock.now()
 
-    async def _permits(self, count: int) -> int:
+    async def _permits(self, count: int, *, hold: int) -> Permits:
         """Permits for at most so many polls; without any the run is over, and goes on when there are some."""
-        now = self._now()
+        now, budgets = self._now(), self._context.budgets
+        counts = bool(self._provider.limits) or budgets.name_of(self._provider.host) is not None
+        send_by = asyncio.get_running_loop().time() + (self._margin + hold) / MICROSECONDS if counts else None
         grant = await self._context.db.write(
-            poll.begin, self._provider, job=self._job, budgets=self._context.budgets, count=count, now=now
+            poll.begin, self._provider, job=self._job, budgets=budgets, count=count, hold=hold, now=now
         )
         if grant.count == 0:
             await self._rest(min(grant.retry_at or now + self._interval, now + LONGEST_REST))
-        return grant.count
+        return Permits(grant.count, send_by)
 
     async def _apply(self, found: Findings) -> int:
         if not found.moves and not found.differences:
@@ -153,14 +193,16 @@ class Poller:
 
     async def _fail(self, error: BaseException, tally: Tally = Tally()) -> None:  # noqa: B008 - immutable
         """A poll that failed changes nothing, but for when the next one comes."""
+        if isinstance(error, TooLateError):
+            error = PollFailedError(str(error))
         if not isinstance(error, PollFailedError):
             raise error
         now, name = self._now(), self._provider.name
         _log.warning("a poll failed", extra={"provider": name, "reason": str(error)})
         streaks = await self._context.db.write(poll.note, name, tally, error=str(error), now=now)
         following = now + pause_after(streaks, self._interval)
-        if error.retry_after is not None:
-            until = now + round(error.retry_after * MICROSECONDS)
+        until = pause_end(error, streaks, now)
+        if until is not None:
             await self._context.db.write(self._context.budgets.pause, self._provider.host, until=until)
             following = max(following, until)
         await self._rest(following)
@@ -175,6 +217,13 @@ def pause_after(streaks: Streaks, interval: int) -> int:
         longest = max(interval, round(LONGEST_TROUBLE * MICROSECONDS))
         return min(interval << min(streaks.failures - 1, 40), longest)
     return interval * min(LONGEST_CALM, 1 << min(streaks.unchanged // CALM, 8))
+
+
+def pause_end(error: PollFailedError, streaks: Streaks, now: int) -> int | None:
+    """Until when nobody calls the host; None where it does not mind. Where it does not say for how long: a back-off."""
+    if error.retry_after is not None:
+        return now + round(error.retry_after * MICROSECONDS)
+    return now + BACKOFF.longest(max(1, streaks.failures)) if error.too_many else None
 
 
 def _sum(tallies: Sequence[Tally]) -> Tally:

@@ -9,13 +9,14 @@ from signalbox.auth.principal import Principal
 from signalbox.auth.security import Guard
 from signalbox.core.pagination import DEFAULT_LIMIT, MAX_LIMIT, next_link
 from signalbox.core.times import to_micros
+from signalbox.ops.many import ManyIn, ManyOut
 from signalbox.tasks import overview, service
 from signalbox.tasks.endpoints import PATH, READ, WRITE
 from signalbox.tasks.runtime import TasksRuntime
-from signalbox.tasks.schemas import LARGEST_ID, Entry, ProviderOut, Status, TaskEnvelope, TaskOut, TaskPatch
+from signalbox.tasks.schemas import Entry, ProviderOut, Status, TaskEnvelope, TaskOut, TaskPatch
 from signalbox.tasks.store import TaskFilter
 
-Number = Annotated[int, Path(ge=1, le=LARGEST_ID)]
+Number = Annotated[int, Path(description="Its id; one that no task can have is not found.")]
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT)]
 Cursor = Annotated[str | None, Query(max_length=100, description="From the `Link` header of the page before.")]
 ProviderName = Annotated[
@@ -72,11 +73,14 @@ def _add_lists(router: APIRouter, runtime: TasksRuntime, guard: Guard) -> None:
         status: Annotated[Status | None, Query()] = None,
         provider: ProviderName = None,
         since: Annotated[AwareDatetime | None, Query(description="Changed at or after this moment.")] = None,
+        app: Annotated[
+            str | None, Query(max_length=200, pattern=r"^[^\x00]*$", description="Who handed it over.")
+        ] = None,
         limit: Limit = DEFAULT_LIMIT,
         cursor: Cursor = None,
     ) -> list[TaskOut]:
         """Tasks, highest id first; `Link: <...>; rel="next"` leads to the others."""
-        wanted = TaskFilter(status, provider, None if since is None else to_micros(since))
+        wanted = TaskFilter(status, provider, None if since is None else to_micros(since), app)
         page = await db.read(service.list_tasks, wanted, limit=limit, cursor=cursor)
         if page.next_cursor is not None:
             response.headers["Link"] = next_link(request.url.path, request.url.query, page.next_cursor)
@@ -99,7 +103,7 @@ def _add_changes(router: APIRouter, runtime: TasksRuntime, guard: Guard) -> None
 
     @router.patch("/{number}", status_code=202, summary="Change a task")
     async def change_task(number: Number, patch: TaskPatch, caller: Annotated[Principal, writer]) -> TaskEnvelope:
-        """Set status and validation error; an error sets the status Error. What has ended does not begin again."""
+        """Set status and validation error; an error sets the status Error. The status of what has ended stays."""
         now = context.clock.now()
         changed = await context.db.write(service.change_task, number, patch, by=caller, journal=journal, now=now)
         return TaskEnvelope(changed)
@@ -107,8 +111,28 @@ def _add_changes(router: APIRouter, runtime: TasksRuntime, guard: Guard) -> None
     @router.delete("/{number}", status_code=204, summary="Cancel a task")
     async def cancel_task(request: Request, number: Number, caller: Annotated[Principal, writer]) -> None:
         """Take back what has not been submitted; it is gone."""
-        hand = {"by": caller.actor, "now": context.clock.now(), "request_id": request.state.request_id}
-        await context.db.write(service.cancel_task, number, **hand)
+        await context.db.write(
+            service.cancel_task,
+            number,
+            by=caller.actor,
+            journal=journal,
+            now=context.clock.now(),
+            request_id=request.state.request_id,
+        )
+
+    @router.post("/actions", summary="Try again or cancel tasks")
+    async def change_tasks(request: Request, wanted: ManyIn, caller: Annotated[Principal, writer]) -> list[ManyOut]:
+        """The same for up to 500 tasks at once; one that cannot be changed says why."""
+        return await context.db.write(
+            service.change_tasks,
+            wanted.ids,
+            action=wanted.action,
+            desk=runtime.desk,
+            by=caller,
+            journal=journal,
+            now=context.clock.now(),
+            request_id=request.state.request_id,
+        )
 
     @router.post("/{number}/retry", summary="Try a failed task again")
     async def retry_task(request: Request, number: Number, caller: Annotated[Principal, writer]) -> TaskEnvelope:

@@ -1,7 +1,9 @@
 """What clients and people do with tasks besides handing them over: look, change, cancel, try again."""
 
 import secrets
-from typing import Any
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Literal
 
 from sqlalchemy import Connection
 
@@ -9,6 +11,7 @@ from signalbox.auth import audit
 from signalbox.auth.principal import Principal
 from signalbox.core.pagination import Page, decode_cursor, to_page
 from signalbox.core.times import to_datetime
+from signalbox.ops.many import ManyOut, change_each
 from signalbox.tasks import pump, store
 from signalbox.tasks.errors import (
     TaskEndedError,
@@ -17,12 +20,14 @@ from signalbox.tasks.errors import (
     TaskSubmittedError,
     UnknownProviderError,
 )
-from signalbox.tasks.intake import Desk
+from signalbox.tasks.intake import Desk, accept
 from signalbox.tasks.journal import Journal
 from signalbox.tasks.schemas import (
+    LARGEST_ID,
     TERMINAL,
     Change,
     Entry,
+    NewTask,
     Phase,
     Source,
     Status,
@@ -55,6 +60,43 @@ def list_tasks(tx: Connection, wanted: TaskFilter, *, limit: int, cursor: str | 
     return Page([to_out(row) for row in page.items], page.next_cursor)
 
 
+def find_task(tx: Connection, text: str) -> TaskOut | None:
+    """The task with this id or reference, or which its provider calls so; None where there is none.
+
+    References and ids of providers are looked for among the newest 100,000 tasks.
+    """
+    number = int(text) if text.isdecimal() and len(text) <= len(str(LARGEST_ID)) else 0
+    found = store.find_task(tx, number) if 0 < number <= LARGEST_ID else None
+    if found is None and (other := store.find_number(tx, text)) is not None:
+        found = store.find_task(tx, other)
+    return None if found is None else to_out(found)
+
+
+def add_task(
+    tx: Connection,
+    new: NewTask,
+    *,
+    desk: Desk,
+    by: str,
+    journal: Journal,
+    now: int,
+    request_id: str | None = None,
+) -> TaskOut:
+    """Hand a task over by hand; the audit trail tells of it. See ``intake.accept`` for the errors."""
+    made = accept(tx, new, desk=desk, journal=journal, app=by, now=now)
+    audit.record(
+        tx,
+        actor=by,
+        action="task.add",
+        target=f"task:{made.id}",
+        before=None,
+        after={"status": made.status, "provider": made.provider},
+        at=now,
+        request_id=request_id,
+    )
+    return to_out(made)
+
+
 def show_history(tx: Connection, number: int, *, limit: int, cursor: str | None = None) -> Page[Entry]:
     """One page of a task's changes, newest first; the last page ends with how it began.
 
@@ -73,16 +115,16 @@ def show_history(tx: Connection, number: int, *, limit: int, cursor: str | None 
 
 
 def change_task(tx: Connection, number: int, patch: TaskPatch, *, by: Principal, journal: Journal, now: int) -> TaskOut:
-    """Set status and validation error; an error sets the status Error. A task that has ended does not begin again.
+    """Set status and validation error; an error sets the status Error. Of one that has ended the status stays.
 
     Raises:
         TaskNotFoundError: there is none with this id.
-        TaskEndedError: it has ended, and the patch says that it has not.
+        TaskEndedError: it has ended, and the patch says another status than it ended with.
     """
     task = _get(tx, number, lock=True)
     status: Status = "Error" if patch.validation_error is not None else patch.status or task.status
-    if task.status in TERMINAL and status not in TERMINAL:
-        msg = f"Task with ID {number} has ended as {task.status}; retry it to begin again"
+    if task.status in TERMINAL and status != task.status:
+        msg = f"Task with ID {number} has ended as {task.status}, which stays; one that has failed can be retried"
         raise TaskEndedError(msg)
     error = task.validation_error if patch.validation_error is None else to_text(patch.validation_error)
     if status != "Error":
@@ -96,7 +138,9 @@ def change_task(tx: Connection, number: int, patch: TaskPatch, *, by: Principal,
     return show_task(tx, number)
 
 
-def cancel_task(tx: Connection, number: int, *, by: str, now: int, request_id: str | None = None) -> None:
+def cancel_task(
+    tx: Connection, number: int, *, by: str, journal: Journal, now: int, request_id: str | None = None
+) -> None:
     """Take a task back that has not been submitted; it is gone.
 
     Raises:
@@ -108,6 +152,7 @@ def cancel_task(tx: Connection, number: int, *, by: str, now: int, request_id: s
         msg = f"Task with ID {number} was handed to {task.provider}; only what has not been submitted can be cancelled"
         raise TaskSubmittedError(msg)
     store.delete_task(tx, number)
+    journal.tell(tx, [number])
     _audit(tx, "task.cancel", task, None, actor=by, now=now, request_id=request_id)
 
 
@@ -146,6 +191,23 @@ def retry_task(
     return after
 
 
+def change_tasks(
+    tx: Connection,
+    ids: Sequence[int],
+    *,
+    action: Literal["retry", "cancel"],
+    desk: Desk,
+    by: Principal,
+    journal: Journal,
+    now: int,
+    request_id: str | None = None,
+) -> list[ManyOut]:
+    """``retry_task`` or ``cancel_task`` for each of these; one that cannot be changed keeps no other from it."""
+    hand: dict[str, Any] = {"by": by.actor, "journal": journal, "now": now, "request_id": request_id}
+    change = partial(retry_task, desk=desk, source=source_of(by)) if action == "retry" else cancel_task
+    return change_each(tx, ids, partial(change, **hand))
+
+
 def source_of(by: Principal) -> Source:
     """How the history names a caller: people are operators."""
     return "operator" if by.kind == "user" else "client"
@@ -159,8 +221,19 @@ def _begin(task: Task) -> dict[str, Any]:
     return {**fresh, **sent, "phase": "queued", "reference": secrets.token_hex(16)}
 
 
+def check_number(number: int) -> int:
+    """A number that may be a task's.
+
+    Raises:
+        TaskNotFoundError: no task can have it, so none has.
+    """
+    if not 0 < number <= LARGEST_ID:
+        raise TaskNotFoundError(number)
+    return number
+
+
 def _get(tx: Connection, number: int, *, lock: bool = False) -> Task:
-    found = store.find_task(tx, number, lock=lock)
+    found = store.find_task(tx, check_number(number), lock=lock)
     if found is None:
         raise TaskNotFoundError(number)
     return found

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, func, select, update
+from sqlalchemy import Connection, bindparam, delete, func, or_, select, update
 
 from signalbox.core.times import to_datetime
-from signalbox.tasks.models import QUEUED, SUBMITTED, SUBMITTING, UNCLEAR, history, provider, task
+from signalbox.tasks.models import NOT_COMPLETED, QUEUED, SUBMITTED, SUBMITTING, UNCLEAR, history, provider, task
 from signalbox.tasks.schemas import PollOut, Source, Status, Task
 
 _c = task.c
@@ -21,8 +21,6 @@ _HISTORY: Final = (
 )
 _OF_TASK: Final = _HISTORY.where(_h.task == bindparam("wanted"), _h.id < bindparam("before"))
 _FIRST: Final = select(_h.status_from).where(_h.task == bindparam("wanted")).order_by(_h.id).limit(1)
-_SINCE: Final = _HISTORY.order_by(None).order_by(_h.id).where(_h.id > bindparam("after"))
-_NEWEST: Final = select(func.max(_h.id))
 
 BEYOND: Final = 2**63 - 1
 """Above every id."""
@@ -48,6 +46,12 @@ class TaskFilter(NamedTuple):
     """Empty for those that are tracked only."""
     since: int | None = None
     """Changed at or after, microseconds UTC."""
+    app: str | None = None
+    """Who handed it over; no index helps, so tasks are looked at one after another until the page is full."""
+
+
+NEWEST: Final = 100_000
+"""Tasks among which a reference is looked for: an index of it would cost every task that comes in."""
 
 
 def find_task(tx: Connection, number: int, *, lock: bool = False) -> Task | None:
@@ -62,13 +66,25 @@ def find_tasks(tx: Connection, wanted: TaskFilter, *, before: int | None, limit:
     query = select(*_COLUMNS).order_by(_c.id.desc()).limit(limit)
     if wanted.status is not None:
         query = query.where(_c.status == wanted.status)
+        if wanted.status != "Completed":
+            query = query.where(NOT_COMPLETED)
     if wanted.provider is not None:
         query = query.where(_c.provider == wanted.provider)
     if wanted.since is not None:
         query = query.where(_c.updated_at >= wanted.since)
+    if wanted.app is not None:
+        query = query.where(_c.app == wanted.app)
     if before is not None:
         query = query.where(_c.id < before)
     return [Task._make(row) for row in tx.execute(query)]
+
+
+def find_number(tx: Connection, reference: str) -> int | None:
+    """The newest task with this reference, or which its provider calls so, of the ``NEWEST`` that were handed over."""
+    newest = select(func.max(_c.id)).scalar_subquery()
+    known = or_(_c.reference == reference, _c.external_id == reference)
+    found: int | None = tx.execute(select(func.max(_c.id)).where(_c.id > newest - NEWEST, known)).scalar()
+    return found
 
 
 def change_task(tx: Connection, number: int, values: Mapping[str, Any]) -> None:
@@ -103,17 +119,6 @@ def first_status(tx: Connection, number: int) -> Status | None:
     """The status before the first change; None where nothing has changed."""
     found: Status | None = tx.execute(_FIRST, {"wanted": number}).scalar()
     return found
-
-
-def find_changes(tx: Connection, *, after: int, limit: int) -> list[HistoryRow]:
-    """Changes of all tasks with ids above ``after``, oldest first, at most ``limit``."""
-    return [HistoryRow._make(row) for row in tx.execute(_SINCE, {"after": after, "limit": limit})]
-
-
-def newest_change(tx: Connection) -> int:
-    """The highest id of a change; 0 where there is none."""
-    found: int | None = tx.execute(_NEWEST).scalar()
-    return found or 0
 
 
 class Counts(NamedTuple):

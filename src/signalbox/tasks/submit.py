@@ -113,7 +113,15 @@ def step(
     wanted = [*waiting, *(turn.id for turn in turns)]
     if not wanted:
         return Step([], lease_until, None, taken)
-    grant = budgets.take(tx, provider.host, count=len(wanted), extra=provider.limits, hold=hold, now=now)
+    grant = budgets.take(
+        tx,
+        provider.host,
+        count=len(wanted),
+        extra=provider.limits,
+        extra_share=provider.poll_share,
+        hold=hold,
+        now=now,
+    )
     chosen = wanted[: grant.count]
     if len(chosen) > len(waiting):
         rounds.note_turn(tx, provider.name, turns[len(chosen) - len(waiting) - 1].app)

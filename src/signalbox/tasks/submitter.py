@@ -9,6 +9,7 @@ from typing import Final
 from signalbox.core.times import MICROSECONDS
 from signalbox.infra.context import Context
 from signalbox.infra.db import CommitUnknownError, DatabaseUnavailableError
+from signalbox.infra.http import TooLateError
 from signalbox.infra.jobs import Job
 from signalbox.tasks import submit, verdicts
 from signalbox.tasks.errors import LeaseLostError
@@ -49,7 +50,8 @@ class Submitter:
         self._patience, self._journal, self._concurrency = patience, journal, concurrency
         self._sending: set[asyncio.Task[None]] = set()
         self._ended: list[Verdict] = []
-        self._margin, self._hold = margin, 0
+        self._margin, self._hold, self._was_late = margin, 0, False
+        self._counts = bool(provider.limits) or context.budgets.name_of(provider.host) is not None
         self._lease_until = 0
         self._paused_until = 0
 
@@ -78,8 +80,8 @@ class Submitter:
         now = self._context.clock.now()
         over = now >= until
         found = await self._step(room=0 if over else self._concurrency - len(self._sending), now=now)
-        good_until = now + self._margin + self._hold
-        self._adapt(late=bool(found.batch) and self._context.clock.now() > good_until)
+        good_until = now + self._margin + self._hold if self._counts else self._lease_until
+        self._adapt(late=self._was_late or (bool(found.batch) and self._context.clock.now() > good_until))
         for each in found.batch:
             task = asyncio.create_task(self._send(each, good_until))
             self._sending.add(task)
@@ -124,7 +126,8 @@ class Submitter:
         return found
 
     def _adapt(self, *, late: bool) -> None:
-        """Take permits for longer where this process is slow: a late call could be one too many in its window."""
+        """Take permits for longer where this process, or connecting, is slow: a late call could be one too many."""
+        self._was_late = False
         if late:
             self._hold = min(LONGEST_HOLD, max(FIRST_HOLD, self._hold * 2))
         else:
@@ -150,13 +153,17 @@ class Submitter:
         elif now >= self._lease_until or now > good_until:
             self._ended.append(verdicts.unsent(task, until=now))
         else:
-            verdict = await self._call(task)
+            send_by = asyncio.get_running_loop().time() + (min(good_until, self._lease_until) - now) / MICROSECONDS
+            verdict = await self._call(task, send_by)
             self._paused_until = max(self._paused_until, verdict.pause_until or 0)
             self._ended.append(verdict)
 
-    async def _call(self, task: Assignment) -> Verdict:
+    async def _call(self, task: Assignment, send_by: float) -> Verdict:
         try:
-            return await self._attempt(task)
+            return await self._attempt(task, send_by)
+        except TooLateError:  # the connection stands by now, and the next permit finds it
+            self._was_late = True
+            return verdicts.unsent(task, until=self._context.clock.now())
         except SubmitRefusedError as error:
             now, fraction = self._context.clock.now(), random.random()
             return verdicts.refused(task, error, now=now, fraction=fraction, patience=self._patience)
@@ -169,14 +176,14 @@ class Submitter:
             reason = f"{type(error).__name__} in the hub"
             return verdicts.doubtful(task, reason, now=now, fraction=fraction, patience=self._patience)
 
-    async def _attempt(self, task: Assignment) -> Verdict:
+    async def _attempt(self, task: Assignment, send_by: float) -> Verdict:
         provider = self._provider
         if task.doubtful and not provider.is_idempotent:
-            receipt = await provider.look_up(task.reference)
+            receipt = await provider.look_up(task.reference, send_by=send_by)
             if receipt is None:
                 return verdicts.not_found(task, now=self._context.clock.now(), patience=self._patience)
         else:
-            receipt = await provider.submit(Outgoing(task.id, task.reference, task.payload, task.attempt))
+            receipt = await provider.submit(Outgoing(task.id, task.reference, task.payload, task.attempt, send_by))
         return verdicts.submitted(task, receipt, now=self._context.clock.now(), patience=self._patience)
 
     async def _stop(self) -> None:

@@ -19,6 +19,9 @@ LONGEST_RAW: Final = 200
 
 _OURS: Final[dict[str, Status]] = {each: each for each in STATUSES}
 
+LEAST_PAUSE: Final = 0.5
+"""Share of a back-off for which a host is left alone at least: jitter is there to spread tasks, not to hurry."""
+
 BACKOFF: Final = Backoff(MICROSECONDS, 600 * MICROSECONDS)
 """Between two attempts at the same task."""
 
@@ -97,6 +100,8 @@ def refused(task: Assignment, error: SubmitRefusedError, *, now: int, fraction: 
         verdict = doubtful(task, said, now=now, fraction=fraction, patience=patience)
     else:
         verdict = _again(task, said, now=now, fraction=fraction, patience=patience, put_off=error.retry_after)
+    if error.too_many and error.retry_after is None:
+        return _backed_off(verdict, now, fraction, patience)
     return _paused(verdict, error.retry_after, now)
 
 
@@ -116,7 +121,10 @@ def lookup_failed(
     task: Assignment, error: PollFailedError, *, now: int, fraction: float, patience: Patience
 ) -> Verdict:
     """Whether it has arrived could not be found out."""
-    return _paused(doubtful(task, str(error), now=now, fraction=fraction, patience=patience), error.retry_after, now)
+    verdict = doubtful(task, str(error), now=now, fraction=fraction, patience=patience)
+    if error.too_many and error.retry_after is None:
+        return _backed_off(verdict, now, fraction, patience)
+    return _paused(verdict, error.retry_after, now)
 
 
 def not_found(task: Assignment, *, now: int, patience: Patience) -> Verdict:
@@ -166,6 +174,12 @@ def _paused(verdict: Verdict, retry_after: float | None, now: int) -> Verdict:
     if retry_after is None:
         return verdict
     until = now + round(retry_after * MICROSECONDS)
+    return verdict._replace(pause_until=until, next_at=max(verdict.next_at, until))
+
+
+def _backed_off(verdict: Verdict, now: int, fraction: float, patience: Patience) -> Verdict:
+    """It is asked too often and does not say for how long: everybody waits as this task would before its next attempt."""
+    until = now + patience.backoff.delay(verdict.task.attempt, max(fraction, LEAST_PAUSE))
     return verdict._replace(pause_until=until, next_at=max(verdict.next_at, until))
 
 

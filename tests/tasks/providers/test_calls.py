@@ -1,14 +1,15 @@
 """What calls to a provider carry, and how much of an answer is read."""
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
 
 from signalbox.core.secrets import Secret, UnreadableSecretError
-from signalbox.infra.http import HttpClientError, Timeouts
+from signalbox.infra.http import HttpClientError, Timeouts, TooLateError
 from signalbox.sandbox.rawserver import RawUpstream
-from signalbox.tasks.providers import PollFailedError
+from signalbox.tasks.providers import PollFailedError, SubmitRefusedError
 from signalbox.tasks.providers.addresses import parse_address
 from signalbox.tasks.providers.answers import AnswerReader, Shape
 from signalbox.tasks.providers.calls import Answer, Caller, filled
@@ -74,6 +75,27 @@ async def test_retry_after_is_read_in_seconds_and_as_a_date(world: World) -> Non
     world.app.faults.order("limit")
     address = parse_address(f"{world.url}/tasks", ())
     assert (await caller(world).call("GET", address, {}, route="r")).retry_after == 2
+
+
+async def test_a_call_that_is_too_late_is_not_sent(world: World) -> None:
+    address, past = parse_address(f"{world.url}/tasks", ()), asyncio.get_running_loop().time() - 1
+    with pytest.raises(TooLateError):
+        await caller(world).ask(address, {}, route="r", send_by=past)
+    with pytest.raises(TooLateError):
+        await caller(world).submit("POST", address, {}, headers={}, body=b"{}", send_by=past)
+    assert not world.app.gate.arrivals
+
+
+async def test_too_many_is_told_from_other_refusals(world: World) -> None:
+    address = parse_address(f"{world.url}/tasks", ())
+    for fault, too_many in (("limit", True), ("busy", False)):
+        world.app.faults.order(fault)
+        with pytest.raises(PollFailedError) as failed:
+            await caller(world).ask(address, {}, route="r")
+        world.app.faults.order(fault)
+        with pytest.raises(SubmitRefusedError) as refused:
+            await caller(world).submit("POST", address, {}, headers={}, body=b"{}")
+        assert (failed.value.too_many, refused.value.too_many) == (too_many, too_many)
 
 
 def test_the_complaint_shows_no_secret(world: World) -> None:

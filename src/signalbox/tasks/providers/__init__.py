@@ -25,6 +25,9 @@ class ProviderSettings(PluginSettings):
 
     limits: tuple[RateSetting, ...] = ()
     """How often its host may be called, besides what ``[[budgets]]`` say of it, such as ``["50/30s", "1000/1d"]``."""
+    poll_share: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Share of these limits that polls take at most, and that is kept for them as far as they are likely to use it; unset:
+    that of the host's budget, or a tenth."""
     poll_interval: Annotated[float, Field(gt=0, le=86_400)] = 10.0
     """Seconds between two polls, while tasks are under way."""
 
@@ -44,6 +47,8 @@ class Outgoing(NamedTuple):
     payload: dict[str, Any]
     attempt: int
     """From 1."""
+    send_by: float | None = None
+    """Moment of the event loop's clock from which on it must not be sent: its permit is over then. None: any time."""
 
 
 class Receipt(NamedTuple):
@@ -78,28 +83,31 @@ class SubmitRefusedError(SignalboxError):
     """A task was not taken, or nobody knows whether it was. ``str(error)`` is what the provider said of it.
 
     ``permanent``: the same task would be refused again. ``retry_after``: seconds that the provider wants to be left
-    alone for, None where it did not say. ``sent``: False where the task certainly was not taken (nothing arrived, or the
+    alone for, None where it did not say. ``too_many``: it says that it is asked too often. ``sent``: False where the task certainly was not taken (nothing arrived, or the
     provider said no); True where it may have been, so that it must be looked up before it is sent again.
     """
 
     code = "submit_refused"
 
-    def __init__(self, message: str, *, permanent: bool, retry_after: float | None = None, sent: bool) -> None:
+    def __init__(
+        self, message: str, *, permanent: bool, retry_after: float | None = None, too_many: bool = False, sent: bool
+    ) -> None:
         super().__init__(message)
-        self.permanent, self.retry_after, self.sent = permanent, retry_after, sent
+        self.permanent, self.retry_after, self.too_many, self.sent = permanent, retry_after, too_many, sent
 
 
 class PollFailedError(SignalboxError):
     """A poll or a look-up brought nothing that could be believed; it changes nothing.
 
-    ``retry_after``: seconds that the provider wants to be left alone for, None where it did not say.
+    ``retry_after``: seconds that the provider wants to be left alone for, None where it did not say. ``too_many``: it
+    says that it is asked too often.
     """
 
     code = "poll_failed"
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+    def __init__(self, message: str, *, retry_after: float | None = None, too_many: bool = False) -> None:
         super().__init__(message)
-        self.retry_after = retry_after
+        self.retry_after, self.too_many = retry_after, too_many
 
 
 class Provider(Protocol):
@@ -110,6 +118,8 @@ class Provider(Protocol):
     """Whose budget its calls take from."""
     limits: Mapping[str, Rate]
     """How often it may be called, besides the budget of its host, by keys that are its own (``extra`` of a budget)."""
+    poll_share: float | None
+    """Share of polls in these limits; None: that of the host's budget."""
     poll_interval: float
     """Seconds between two polls."""
     can_look_up: bool
@@ -124,22 +134,29 @@ class Provider(Protocol):
 
         Raises:
             SubmitRefusedError: it was refused, or the call failed.
+            TooLateError: there was no connection before ``send_by``; nothing was sent.
         """
         ...
 
-    async def poll(self, keys: Sequence[str]) -> Sightings:
+    async def poll(self, keys: Sequence[str], *, send_by: float | None = None) -> Sightings:
         """How tasks stand, in one call: those of ``keys`` (at most ``batch``), or all where ``batch`` is None.
 
+        ``send_by`` as in ``Outgoing``.
+
         Raises:
             PollFailedError: no answer, or none that makes sense.
+            TooLateError: there was no connection before ``send_by``; nothing was sent.
         """
         ...
 
-    async def look_up(self, reference: str) -> Receipt | None:
+    async def look_up(self, reference: str, *, send_by: float | None = None) -> Receipt | None:
         """Whether a task with that reference has arrived; None where it certainly has not.
+
+        ``send_by`` as in ``Outgoing``.
 
         Raises:
             PollFailedError: no answer, or none that makes sense.
+            TooLateError: there was no connection before ``send_by``; nothing was sent.
         """
         ...
 

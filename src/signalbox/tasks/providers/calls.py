@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from signalbox.core.retry_after import find_retry_after
 from signalbox.core.secrets import MASK, Secret
 from signalbox.infra.clock import Clock
-from signalbox.infra.http import ConnectError, HttpClientError, Request, Response, Timeouts, read_all
+from signalbox.infra.http import ConnectError, HttpClientError, Request, Response, Timeouts, TooLateError, read_all
 from signalbox.infra.http.recorded import RecordedClient
 from signalbox.tasks.providers import PollFailedError, Receipt, SubmitRefusedError
 from signalbox.tasks.providers.addresses import Address
@@ -22,6 +22,7 @@ _OK: Final = range(200, 300)
 _CLIENT_ERRORS: Final = range(400, 500)
 _PASSING: Final = frozenset({408, 409, 425, 429})
 """Of the answers from 400 to 499 those after which the same call may succeed later."""
+_TOO_MANY: Final = 429
 _GONE: Final = frozenset({404, 410})
 
 _COMPLAINT: Final = 65_536
@@ -77,14 +78,20 @@ class Caller:
         headers: Mapping[bytes, bytes],
         body: bytes,
         unclear: Collection[int] = SERVER_ERRORS,
+        send_by: float | None = None,
     ) -> Answer:
         """Hand a task over; the answer is one of success.
 
         Raises:
             SubmitRefusedError: anything else; ``sent`` after the statuses ``unclear``, and where the answer was lost.
+            TooLateError: there was no connection before ``send_by``; nothing was sent.
         """
         try:
-            answer = await self.call(method, address, words, route="submit", headers=headers, body=body)
+            answer = await self.call(
+                method, address, words, route="submit", headers=headers, body=body, send_by=send_by
+            )
+        except TooLateError:
+            raise
         except TemplateError as error:
             raise SubmitRefusedError(str(error), permanent=True, sent=False) from error
         except HttpClientError as error:
@@ -96,17 +103,23 @@ class Caller:
             self.complaint(answer),
             permanent=permanent,
             retry_after=answer.retry_after,
+            too_many=answer.status == _TOO_MANY,
             sent=answer.status in unclear,
         )
 
-    async def ask(self, address: Address, words: Words, *, route: str, may_lack: bool = False) -> Answer | None:
+    async def ask(
+        self, address: Address, words: Words, *, route: str, may_lack: bool = False, send_by: float | None = None
+    ) -> Answer | None:
         """Ask for something; the answer is one of success, or None where it ``may_lack`` and is not there.
 
         Raises:
             PollFailedError: anything else.
+            TooLateError: there was no connection before ``send_by``; nothing was sent.
         """
         try:
-            answer = await self.call("GET", address, words, route=route)
+            answer = await self.call("GET", address, words, route=route, send_by=send_by)
+        except TooLateError:
+            raise
         except (TemplateError, HttpClientError) as error:
             raise PollFailedError(str(error)) from error
         if answer.status in _OK:
@@ -114,7 +127,7 @@ class Caller:
         if may_lack and answer.status in _GONE:
             return None
         msg = f"{answer.status}: {self.complaint(answer)}"
-        raise PollFailedError(msg, retry_after=answer.retry_after)
+        raise PollFailedError(msg, retry_after=answer.retry_after, too_many=answer.status == _TOO_MANY)
 
     def receipt(self, reader: AnswerReader, answer: Answer) -> Receipt:
         """What the answer to a submission says.
@@ -144,6 +157,7 @@ class Caller:
         route: str,
         headers: Mapping[bytes, bytes] | None = None,
         body: bytes = b"",
+        send_by: float | None = None,
     ) -> Answer:
         """Make a call, and read its answer.
 
@@ -158,6 +172,7 @@ class Caller:
             list({**self._headers, **(headers or {})}.items()),
             body,
             timeouts=self._timeouts,
+            send_by=send_by,
         )
         response = await self._outbound.send(request, service=self._service, route=route)
         retry_after = find_retry_after(response.headers, now=self._clock.now())

@@ -205,7 +205,7 @@ class HttpJsonProvider:
         self._settings, self._addresses = settings, settings.addresses
         self.name, self.host = settings.name, next(iter(self._addresses.values())).host
         self.limits = settings.keyed_limits
-        self.poll_interval = settings.poll_interval
+        self.poll_share, self.poll_interval = settings.poll_share, settings.poll_interval
         self.can_look_up = settings.lookup_url is not None
         self.is_idempotent = settings.idempotency_header is not None
         self._reader = AnswerReader(settings.shape, StatusWords(settings.statuses))
@@ -257,26 +257,30 @@ class HttpJsonProvider:
         if self._idempotency_header is not None:
             headers[self._idempotency_header] = task.reference.encode("ascii")
         method, unclear = self._settings.submit_method, self._unclear
-        answer = await self._caller.submit(method, address, words, headers=headers, body=body, unclear=unclear)
+        answer = await self._caller.submit(
+            method, address, words, headers=headers, body=body, unclear=unclear, send_by=task.send_by
+        )
         return self._caller.receipt(self._reader, answer)
 
-    async def poll(self, keys: Sequence[str]) -> Sightings:
+    async def poll(self, keys: Sequence[str], *, send_by: float | None = None) -> Sightings:
         """See ``Provider.poll``."""
         words: Words = {"ids": keys, "id": keys[0] if keys else None}
         is_item = self._poll_address == "item_url"
-        answer = await self._caller.ask(self._addresses[self._poll_address], words, route="poll", may_lack=is_item)
+        address = self._addresses[self._poll_address]
+        answer = await self._caller.ask(address, words, route="poll", may_lack=is_item, send_by=send_by)
         if answer is None:
             return Sightings([], bad=0)
         with self._caller.masking():
             return self._reader.sighting(answer.body) if is_item else await self._reader.sightings(answer.body)
 
-    async def look_up(self, reference: str) -> Receipt | None:
+    async def look_up(self, reference: str, *, send_by: float | None = None) -> Receipt | None:
         """See ``Provider.look_up``."""
         if not self.can_look_up:
             msg = f"the provider {self.name} has no lookup_url"
             raise PollFailedError(msg)
         words = {"reference": reference}
-        answer = await self._caller.ask(self._addresses["lookup_url"], words, route="lookup", may_lack=True)
+        address = self._addresses["lookup_url"]
+        answer = await self._caller.ask(address, words, route="lookup", may_lack=True, send_by=send_by)
         if answer is None:
             return None
         with self._caller.masking():
