@@ -3,12 +3,16 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
 import uvloop
+from typer.testing import CliRunner
 
+from signalbox.app.hub import open_context
+from signalbox.infra.context import Context
+from signalbox.notifications.commands import build_commands
 from signalbox.notifications.routing import Routing, compile_routing
 from signalbox.notifications.schemas import NewMessage
 from signalbox.notifications.settings import NotificationSettings
@@ -105,6 +109,44 @@ class World:
         hub = await self.hub(channels=channels, **notifications)
         issued = await hub.token("manager", "assistance")
         return Desk(hub, receivers, issued.text)
+
+
+class Terminal:
+    """Somebody who types commands; each works on databases of its own."""
+
+    def __init__(self, place: Place) -> None:
+        self._settings = settings_at(place)
+        routes = [{"topic": "sales", "metadata": {"region": "eu*"}, "channels": ["chat"], "name": "eu"}]
+        notifications = settings_of("chat", routes=routes)
+        self._app = build_commands(self.open, lambda: notifications)
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Context]:
+        async with open_context(self._settings) as context:
+            yield context
+
+    def write(self, fn: Callable[..., Any], *args: Any, **named: Any) -> Any:
+        """Change something behind the back of the commands."""
+
+        async def work() -> Any:
+            async with self.open() as context:
+                return await context.db.write(fn, *args, **named)
+
+        return asyncio.run(work())
+
+    def run(self, *words: str, status: int = 0) -> str:
+        """What a command prints to stdout; what it raises is raised."""
+        result = CliRunner().invoke(self._app, words, catch_exceptions=False)
+        assert result.exit_code == status, result.stderr
+        return result.stdout
+
+    def json(self, *words: str) -> Any:
+        return json.loads(self.run(*words, "--json"))
+
+
+@pytest.fixture
+def terminal(place: Place) -> Terminal:
+    return Terminal(place)
 
 
 @pytest.fixture

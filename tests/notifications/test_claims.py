@@ -5,8 +5,9 @@ from sqlalchemy import Connection
 from signalbox.core.rates import Rate
 from signalbox.infra.db import Database
 from signalbox.notifications import store
-from signalbox.notifications.claims import MAX_CARRIED, Pace, Start, Wait, begin
+from signalbox.notifications.claims import MAX_CARRIED, Hides, Pace, Start, Wait, begin
 from signalbox.notifications.intake import accept
+from signalbox.notifications.schemas import StoredMessage
 from signalbox.notifications.store import Due
 from tests.notifications.conftest import SECOND, START, message_of, routing_of
 
@@ -26,8 +27,14 @@ async def queue(database: Database, count: int, **more: object) -> list[Due]:
     return [each for each in found if each is not None]
 
 
-async def start(database: Database, due: Due, pace: Pace = ONE_A_SECOND, now: int = START) -> Start | Wait | None:
-    return await database.write(begin, due, pace=pace, permit=free, now=now)
+def nothing(_tx: Connection, _of: StoredMessage, _now: int) -> None:
+    """No silence."""
+
+
+async def start(
+    database: Database, due: Due, pace: Pace = ONE_A_SECOND, now: int = START, hides: Hides = nothing
+) -> Start | Wait | None:
+    return await database.write(begin, due, pace=pace, permit=free, hides=hides, now=now)
 
 
 def told(started: Start | Wait | None) -> Sequence[str]:
@@ -102,8 +109,39 @@ async def test_a_group_goes_together_when_its_moment_has_come(database: Database
 async def test_a_budget_that_is_used_up_is_waited_for(database: Database) -> None:
     (due,) = await queue(database, 1)
     pace = Pace(None, digest=True, at_once=MAX_CARRIED)
-    wait = await database.write(begin, due, pace=pace, permit=lambda _tx, now: now + SECOND, now=START)
-    assert wait == Wait(START + SECOND, "waits for the budget of its host")
+    asked = Wait(START + SECOND, "waits for the budget of its host")
+    wait = await database.write(begin, due, pace=pace, permit=lambda _tx, _now: asked, hides=nothing, now=START)
+    assert wait == asked
     found = await database.read(store.find_due, 1)
     assert found is not None
     assert found.state == "pending"
+
+
+def hiding(*descriptions: str) -> Hides:
+    return lambda _tx, of, _now: "a silence" if of.description in descriptions else None
+
+
+async def states(database: Database, count: int) -> list[str]:
+    found = [await database.read(store.find_due, number) for number in range(1, count + 1)]
+    return [each.state for each in found if each is not None]
+
+
+async def test_what_is_hidden_by_now_is_not_told(database: Database) -> None:
+    (due,) = await queue(database, 1)
+    assert await start(database, due, hides=hiding("number 0")) is None
+    assert await states(database, 1) == ["suppressed"]
+
+
+async def test_what_is_hidden_by_now_is_left_out_of_a_digest(database: Database) -> None:
+    first, *_ = await queue(database, 3)
+    assert told(await start(database, first, hides=hiding("number 1"))) == ["number 2"]
+    assert await states(database, 3) == ["sending", "suppressed", "collapsed"]
+
+
+async def test_a_digest_that_is_repeated_ends_only_where_all_of_it_is_hidden(database: Database) -> None:
+    first, *_ = await queue(database, 2)
+    assert told(await start(database, first)) == ["number 1"]
+    later = START + 2 * SECOND
+    assert told(await start(database, first, now=later, hides=hiding("number 0"))) == ["number 1"]
+    assert await start(database, first, now=later + 2 * SECOND, hides=hiding("number 0", "number 1")) is None
+    assert await states(database, 2) == ["suppressed", "suppressed"]

@@ -1,50 +1,10 @@
-import asyncio
-import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
-
 import pytest
-from typer.testing import CliRunner
 
-from signalbox.app.hub import open_context
 from signalbox.core.errors import InvalidError
-from signalbox.infra.context import Context
 from signalbox.notifications import channel_states
-from signalbox.notifications.commands import InvalidPairError, build_commands
+from signalbox.notifications.command_options import InvalidPairError
 from signalbox.notifications.errors import InvalidSilenceError, SilenceNotFoundError, UnknownTopicError
-from tests.notifications.conftest import settings_of
-from tests.support.databases import Place
-from tests.support.hub import settings_at
-
-
-class Terminal:
-    """Somebody who types commands."""
-
-    def __init__(self, place: Place) -> None:
-        self._settings = settings_at(place)
-        routes = [{"topic": "sales", "metadata": {"region": "eu*"}, "channels": ["chat"], "name": "eu"}]
-        notifications = settings_of("chat", routes=routes)
-        self._app = build_commands(self.open, lambda: notifications)
-
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[Context]:
-        async with open_context(self._settings) as context:
-            yield context
-
-    def run(self, *words: str) -> str:
-        """What a command prints to stdout; what it raises is raised."""
-        result = CliRunner().invoke(self._app, words, catch_exceptions=False)
-        assert result.exit_code == 0, result.stderr
-        return result.stdout
-
-    def json(self, *words: str) -> Any:
-        return json.loads(self.run(*words, "--json"))
-
-
-@pytest.fixture
-def terminal(place: Place) -> Terminal:
-    return Terminal(place)
+from tests.notifications.conftest import Terminal
 
 
 def test_the_way_of_a_message_is_shown(terminal: Terminal) -> None:
@@ -57,13 +17,9 @@ def test_the_way_of_a_message_is_shown(terminal: Terminal) -> None:
     with pytest.raises(InvalidPairError):
         terminal.run("test", "--topic", "sales", "--metadata", "region")
 
-    async def disable() -> None:
-        async with terminal.open() as context:
-            await context.db.write(channel_states.disable, "chat", reason="gone", now=1)
-
-    asyncio.run(disable())
+    terminal.write(channel_states.disable, "chat", reason="gone", now=1)
     (way,) = terminal.json("test", "--topic", "sales", "--metadata", "region=eu")["ways"]
-    assert (way["outcome"], way["reason"]) == ("suppressed", "the channel is disabled: gone")
+    assert (way["outcome"], way["reason"]) == ("disabled", "the channel is disabled: gone")
 
 
 def test_messages_are_silenced_and_told_again(terminal: Terminal) -> None:

@@ -1,6 +1,7 @@
 import asyncio
 import itertools
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from signalbox.sandbox.scripted import HANG, Reply
@@ -253,3 +254,38 @@ async def test_without_digests_each_message_takes_its_turn(world: World) -> None
     assert list(chat.ids) == ids
     begun = [each.at for each in chat.received]
     assert all(begun[position + 2] - begun[position] > 0.9 for position in range(3))
+
+
+async def test_a_silence_that_begins_later_holds_for_what_waits(world: World) -> None:
+    route = {"topic": "*", "channels": ["chat"], "group": {"by": ["topic"], "wait": "2s"}}
+    desk = await world.desk("chat", routes=[route])
+    quiet, told = (await desk.ask("sales"))["id"], (await desk.ask("other"))["id"]
+    ends_at = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    await desk.post("/api/silences", {"matcher": {"topic": "sales"}, "ends_at": ends_at, "reason": "fair"}, status=201)
+    await desk.delivered(told)
+    (delivery,) = (await desk.delivered(quiet, "suppressed"))["deliveries"]
+    assert "fair" in delivery["reason"]
+    assert list(desk.receivers["chat"].ids) == [told]
+
+
+async def test_a_provider_that_asks_to_wait_is_left_alone_by_all_who_share_its_budget(world: World) -> None:
+    made = {name: await world.webhook(name) for name in ("a", "b")}
+    settings = settings_at(
+        world.place,
+        notifications={
+            "channels": [each for _, each in made.values()],
+            "routes": [{"topic": name, "channels": [name]} for name in made],
+        },
+        budgets=[{"host": "127.0.0.1", "limits": ["100/1s"]}],
+    )
+    async with running_hub(settings) as hub:
+        desk = Desk(
+            hub, {name: app for name, (app, _) in made.items()}, (await hub.token("manager", "assistance")).text
+        )
+        desk.receivers["a"].script(Reply(503, headers=[(b"retry-after", b"2")]))
+        first = (await desk.ask("a"))["id"]
+        await desk.shown(first, lambda found: found["deliveries"][0]["tries"])
+        asked = asyncio.get_running_loop().time()
+        await desk.delivered((await desk.ask("b"))["id"])
+        assert asyncio.get_running_loop().time() - asked > 1.0
+        await desk.delivered(first)

@@ -6,8 +6,9 @@ from sqlalchemy import Connection, event, select
 from signalbox.core.times import HOUR, MINUTE
 from signalbox.infra.db import Database
 from signalbox.infra.jobs import ABOUT, StoredJob, find_jobs
-from signalbox.notifications import channel_states
+from signalbox.notifications import channel_states, store
 from signalbox.notifications.errors import InvalidMessageError, UnknownTopicError
+from signalbox.notifications.handover import Handover
 from signalbox.notifications.intake import accept, fold_topic
 from signalbox.notifications.listing import show_message
 from signalbox.notifications.models import message
@@ -175,3 +176,35 @@ async def test_an_accepted_message_takes_few_statements(database: Database) -> N
 
     # what stands against it, the message, its delivery, the job
     assert await database.write(statements) == 4
+
+
+async def test_what_is_due_at_once_is_handed_over_as_the_database_has_it(database: Database) -> None:
+    handover = Handover()
+    routes = [
+        {"topic": "*", "channels": ["chat"], "continue": True},
+        {"topic": "*", "channels": ["mail"], "group": {"by": ["topic"]}},
+    ]
+    routing = routing_of("chat", "mail", routes=routes)
+    new = message_of(metadata={"order": [1, None]}, customer="ACME")
+    await database.write(accept, new, routing=routing, now=START, handover=handover)
+    due = handover.take(1, now=START)
+    assert due is not None
+    assert due == await database.read(store.find_due, 1)
+    assert handover.take(2, now=START) is None, "it waits for its group"
+
+
+async def test_what_is_handed_over_knows_of_a_pause_and_comes_after_the_commit(database: Database) -> None:
+    handover, routing = Handover(), routing_of("chat")
+    await database.write(channel_states.pause, "chat", until=START + SECOND)
+    await database.write(accept, message_of(), routing=routing, now=START, handover=handover)
+    due = handover.take(1, now=START)
+    assert due is not None
+    assert due.paused_until == START + SECOND
+
+    def fail(tx: Connection) -> None:
+        accept(tx, message_of(), routing=routing, now=START, handover=handover)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await database.write(fail)
+    assert handover.take(2, now=START) is None

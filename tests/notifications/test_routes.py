@@ -36,6 +36,33 @@ async def test_the_way_of_a_message_is_shown_without_sending_it(world: World) ->
     assert await desk.get("/api/notifications") == []
 
 
+async def test_a_message_is_shown_as_a_channel_would_show_it(world: World) -> None:
+    chat, settings = await world.webhook("chat", template={"title": "{{ topic }}!", "html": "<b>{{ description }}</b>"})
+    desk = await world.desk_at({"chat": chat}, [settings], routes=[{"topic": "*", "channels": ["chat"]}])
+    evil = "<script>alert(1)</script>"
+    found = await desk.post(
+        "/api/notifications/preview", {"channel": "chat", "topic": " Sales", "description": evil, "customer": evil}
+    )
+    assert found == {
+        "channel": "chat",
+        "title": "sales!",
+        "text": f"{evil}\n\nCustomer: {evil}",
+        "html": "<b>&lt;script&gt;alert(1)&lt;/script&gt;</b>",
+        "problem": None,
+    }
+    for wrong, status in (({"channel": "mail"}, 404), ({"description": ""}, 422), ({"topic": " "}, 400)):
+        body = {"channel": "chat", "topic": "sales", "description": "x", **wrong}
+        assert (await desk.call("/api/notifications/preview", body)).status == status
+    assert chat.count == 0
+
+
+async def test_a_repetition_is_foreseen(world: World) -> None:
+    desk = await world.desk("chat")
+    first = (await desk.ask(dedup_key="k"))["id"]
+    (way,) = (await desk.post("/api/notifications/route-test", {"topic": "sales", "dedup_key": "k"}))["ways"]
+    assert (way["outcome"], way["reason"]) == ("suppressed", f"repeats {first}")
+
+
 async def test_channels_show_their_state_and_can_be_tested(world: World) -> None:
     chat, settings = await world.webhook("chat", rate="5/1s")
     desk = await world.desk_at({"chat": chat}, [settings], routes=[{"topic": "*", "channels": ["chat"]}])

@@ -1,18 +1,26 @@
+from typing import cast
+
 import pytest
 
 from signalbox.auth.audit import AuditFilter, list_entries
 from signalbox.core.times import to_datetime
 from signalbox.infra.db import Database
+from signalbox.infra.http.recorded import RecordedClient
 from signalbox.infra.jobs import find_jobs
 from signalbox.notifications import channel_states, store
-from signalbox.notifications.errors import MessageNotFoundError, NothingToRetryError, UnknownTopicError
+from signalbox.notifications.channel_settings import TemplateSettings
+from signalbox.notifications.channels import Equipment, build_channel
+from signalbox.notifications.channels.log import LogSettings
+from signalbox.notifications.errors import MessageNotFoundError, NothingToRetryError, RenderError, UnknownTopicError
 from signalbox.notifications.intake import accept
 from signalbox.notifications.routing import Labels, Routing
-from signalbox.notifications.schemas import RetryIn, SilenceIn
+from signalbox.notifications.schemas import PreviewIn, RetryIn, SilenceIn
 from signalbox.notifications.service import (
     Hand,
+    Trial,
     enable_channel,
     note_test,
+    preview,
     retry_many,
     retry_message,
 )
@@ -80,7 +88,7 @@ async def test_a_trial_shows_the_way_and_writes_nothing(database: Database) -> N
     )
 
     async def ways(routing: Routing = routing) -> list[tuple[str, str, str]]:
-        found = await database.read(try_route, Labels("sales"), routing=routing, now=START)
+        found = await database.read(try_route, Trial(Labels("sales")), routing=routing, now=START)
         return [(way.channel, way.outcome, way.reason or "") for way in found.ways]
 
     assert await ways() == [
@@ -89,7 +97,7 @@ async def test_a_trial_shows_the_way_and_writes_nothing(database: Database) -> N
         ("pager", "sent", ""),
     ]
     await database.write(channel_states.disable, "pager", reason="gone", now=START)
-    assert (await ways())[2] == ("pager", "suppressed", "the channel is disabled: gone")
+    assert (await ways())[2] == ("pager", "disabled", "the channel is disabled: gone")
     ends_at = to_datetime(START + SECOND)
     silence = SilenceIn(matcher=MatcherSettings(topic=["sales"]), ends_at=ends_at, reason="repairs")
     await database.write(add_silence, silence, author="user:bob", now=START)
@@ -103,5 +111,47 @@ async def test_a_trial_knows_what_is_hidden(database: Database) -> None:
     rule = {"source": {"topic": "down"}, "target": {"topic": "slow"}}
     routing = routing_of("chat", inhibit=[rule])
     raised = await database.write(accept, message_of("down"), routing=routing, now=START)
-    found = await database.read(try_route, Labels("slow"), routing=routing, now=START)
+    found = await database.read(try_route, Trial(Labels("slow")), routing=routing, now=START)
     assert [(way.outcome, way.reason) for way in found.ways] == [("suppressed", f"hidden by {raised.id}")]
+
+
+async def test_a_trial_knows_repetitions_and_pauses(database: Database) -> None:
+    routing = routing_of("chat")
+    accepted = await database.write(accept, message_of(dedup_key="k"), routing=routing, now=START)
+
+    async def way(dedup_key: str | None) -> tuple[str, str | None]:
+        trial = Trial(Labels("sales"), dedup_key)
+        (found,) = (await database.read(try_route, trial, routing=routing, now=START)).ways
+        return found.outcome, found.reason
+
+    assert await way("k") == ("suppressed", f"repeats {accepted.id}")
+    assert await way("other") == await way(None) == ("sent", None)
+    await database.write(channel_states.pause, "chat", until=START + SECOND)
+    reason = "the provider asked to be left alone until 2026-01-01T00:00:01.000000Z"
+    assert await way(None) == ("held", reason)
+
+
+async def test_a_trial_of_what_tells_of_failures_goes_round_disabled_channels(database: Database) -> None:
+    routing = routing_of("chat", "mail", routes=[{"topic": "*", "channels": ["chat"]}])
+    await database.write(channel_states.disable, "chat", reason="gone", now=START)
+    found = await database.read(try_route, Trial(Labels("channel.disabled")), routing=routing, now=START)
+    assert [(way.channel, way.outcome) for way in found.ways] == [("mail", "sent")]
+
+
+def wanted(**more: object) -> PreviewIn:
+    values = {"channel": "chat", "topic": "sales", "description": "<b>Call</b> Ann", "metadata": {"region": "<i>"}}
+    return PreviewIn.model_validate({**values, **more})
+
+
+def test_a_preview_shows_what_templates_make_of_a_message() -> None:
+    channel = build_channel(LogSettings(kind="log", name="chat"), Equipment(cast("RecordedClient", None)))
+    plain = preview(channel, TemplateSettings(), wanted(), topic="sales", now=START)
+    assert (plain.title, plain.html, plain.problem) == ("sales: <b>Call</b> Ann", None, None)
+    assert plain.text == "<b>Call</b> Ann\n\nregion: <i>"
+    template = TemplateSettings(title="{{ topic }}!", html="<p>{{ metadata.region }}</p>")
+    made = preview(channel, template, wanted(), topic="sales", now=START)
+    assert (made.title, made.html) == ("sales!", "<p>&lt;i&gt;</p>")
+    with pytest.raises(RenderError):
+        preview(channel, TemplateSettings(text="{{ nothing }}"), wanted(), topic="sales", now=START)
+    long = preview(channel, TemplateSettings(), wanted(description="a" * 20_001, metadata={}), topic="sales", now=START)
+    assert long.problem == "the text has 20001 characters, it takes 20000"

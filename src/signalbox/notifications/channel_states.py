@@ -22,6 +22,7 @@ def pause(tx: Connection, name: str, *, until: int) -> None:
     """Send nothing through a channel until then; the later end wins."""
     new = _upsert(tx).values(name=name, paused_until=until)
     later = case((_s.paused_until > new.excluded.paused_until, _s.paused_until), else_=new.excluded.paused_until)
+    forget_obstacles(tx)
     tx.execute(new.on_conflict_do_update(index_elements=["name"], set_={"paused_until": later}))
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from signalbox.core.rates import Rate
 from signalbox.core.times import MINUTE
-from signalbox.notifications import pacing
+from signalbox.notifications import pacing, store
 from signalbox.notifications.models import channel_state, delivery, message
 from signalbox.notifications.schemas import StoredMessage
 from signalbox.notifications.store import MESSAGE_COLUMNS, PENDING, Due, to_message
@@ -25,10 +25,6 @@ _PATIENCE = MINUTE
 """How long a delivery gives way to older ones: the job of one of them may be gone."""
 
 _d, _s = delivery.c, channel_state.c
-
-
-Permit = Callable[[Connection, int], int | None]
-"""Takes a permit of the host's budget; None, or when (microseconds UTC) to ask again."""
 
 
 class Pace(NamedTuple):
@@ -53,20 +49,33 @@ class Wait(NamedTuple):
     reason: str
 
 
-def begin(tx: Connection, due: Due, *, pace: Pace, permit: Permit, now: int) -> Start | Wait | None:
-    """Take a delivery, and what it carries; None where it is not to be made any more."""
+Permit = Callable[[Connection, int], Wait | None]
+"""``permit(tx, now)`` takes a permit of the host's budget; None, or when to ask again."""
+
+Hides = Callable[[Connection, StoredMessage, int], str | None]
+"""``hides(tx, message, now)``: why a message is not to be told by now; None where it is."""
+
+
+def begin(tx: Connection, due: Due, *, pace: Pace, permit: Permit, hides: Hides, now: int) -> Start | Wait | None:
+    """Take a delivery, and what it carries; None where it is not to be made any more, as it was hidden meanwhile."""
     sends = _lock_channel(tx, due.channel) if pace.rate is not None else []
     state = tx.execute(select(_d.state).where(_d.number == due.number).with_for_update()).scalar_one_or_none()
     if state not in {"pending", "sending"}:
         return None
+    carried = _carried(tx, due.number)
+    reasons = [hides(tx, each, now) for each in (due.message, *carried)]
+    if reasons[0] is not None and all(reasons):  # a digest is told as long as anything in it is to be
+        store.set_suppressed(tx, due.number, reason=reasons[0], now=now)
+        store.set_carried(tx, due.number, state="suppressed", reason=reasons[0], now=now)
+        return None
     if pace.rate is not None and (wait := _wait(tx, due, sends, pace=pace, rate=pace.rate, now=now)) is not None:
         return wait
-    if (retry_at := permit(tx, now)) is not None:
-        return Wait(retry_at, "waits for the budget of its host")
-    carried = _carried(tx, due.number)
+    if (later := permit(tx, now)) is not None:
+        return later
     room = pace.at_once - len(carried) - 1
     if room > 0:
-        carried += _collapse(tx, due, _company(tx, due, sends, pace=pace, room=room, now=now))
+        company = _company(tx, due, sends, pace=pace, room=room, now=now)
+        carried += _collapse(tx, due, company, hides=hides, now=now)
     if pace.rate is not None:
         _set_sends(tx, due.channel, pacing.add_send(sends, pace.rate, now=now))
     tx.execute(update(delivery).where(_d.number == due.number).values(state="sending"))
@@ -127,14 +136,23 @@ _COLLAPSE = (
 )
 
 
-def _collapse(tx: Connection, due: Due, numbers: Sequence[int]) -> list[StoredMessage]:
+def _collapse(tx: Connection, due: Due, numbers: Sequence[int], *, hides: Hides, now: int) -> list[StoredMessage]:
+    """Have deliveries go with this one, but for those that are hidden by now: they end."""
     if not numbers:
         return []
-    reason = f"told of within {due.message.id}"
-    rows: list[dict[str, Any]] = [{"wanted": number, "by": due.number, "why": reason} for number in numbers]
-    tx.execute(_COLLAPSE, rows)
-    found = select(*MESSAGE_COLUMNS).select_from(delivery.join(message)).where(_d.number.in_(numbers))
-    return [to_message(row) for row in tx.execute(found)]
+    found = select(_d.number, *MESSAGE_COLUMNS).select_from(delivery.join(message)).where(_d.number.in_(numbers))
+    told: list[StoredMessage] = []
+    rows: list[dict[str, Any]] = []
+    for number, *of in tx.execute(found).all():
+        each = to_message(of)
+        if (reason := hides(tx, each, now)) is not None:
+            store.set_suppressed(tx, number, reason=reason, now=now)
+        else:
+            told.append(each)
+            rows.append({"wanted": number, "by": due.number, "why": f"told of within {due.message.id}"})
+    if rows:
+        tx.execute(_COLLAPSE, rows)
+    return told
 
 
 def _carried(tx: Connection, number: int) -> list[StoredMessage]:

@@ -1,42 +1,30 @@
-"""``signalbox notify``: where a message would go, and silences."""
+"""``signalbox notify``: messages, channels, where a message would go, and silences."""
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
-from typing import Annotated, Any, TypeVar
+from collections.abc import Callable
+from typing import Annotated
 
 import typer
 
 from signalbox.auth import terminal
-from signalbox.core.errors import InvalidError
+from signalbox.auth.terminal import Opener, run
 from signalbox.core.times import parse_span, to_datetime
 from signalbox.infra.context import Context
 from signalbox.notifications import service, silences
+from signalbox.notifications.channel_commands import add_channel_commands
+from signalbox.notifications.command_options import App, Customer, Json, Pairs, Topic, to_dict
 from signalbox.notifications.intake import fold_topic
+from signalbox.notifications.message_commands import add_message_commands
 from signalbox.notifications.routing import Labels, compile_routing
 from signalbox.notifications.schemas import RouteTestOut, SilenceIn, SilenceOut
 from signalbox.notifications.settings import MatcherSettings, NotificationSettings, Severity
 
-R = TypeVar("R")
-
-Opener = Callable[[], AbstractAsyncContextManager[Context]]
-"""Opens the seams for the time of one command."""
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Pairs = Annotated[list[str] | None, typer.Option("--metadata", help="name=value, as often as needed.")]
-Topic = Annotated[str, typer.Option(help="Topic, in whatever case.")]
-
-
-class InvalidPairError(InvalidError):
-    """What was to be name=value is not."""
-
-    code = "invalid_pair"
-
 
 def build_commands(open_context: Opener, read_settings: Callable[[], NotificationSettings]) -> typer.Typer:
     """The command group ``notify``; expected failures are raised as SignalboxError."""
-    group = typer.Typer(no_args_is_help=True, help="Try out routes; silence messages for a time.")
+    group = typer.Typer(no_args_is_help=True, help="Messages, channels, routes; silence messages for a time.")
+    add_message_commands(group, open_context)
+    add_channel_commands(group, open_context, read_settings)
     _add_test(group, open_context, read_settings)
     _add_silences(group, open_context)
     return group
@@ -48,19 +36,21 @@ def _add_test(group: typer.Typer, open_context: Opener, read_settings: Callable[
         topic: Topic,
         *,
         severity: Annotated[Severity, typer.Option(help="Severity.")] = "info",
-        app: Annotated[str | None, typer.Option(help="Name of the app.")] = None,
-        customer: Annotated[str | None, typer.Option(help="Customer.")] = None,
+        app: App = None,
+        customer: Customer = None,
         metadata: Pairs = None,
+        dedup_key: Annotated[str | None, typer.Option(help="What repetitions of it would have too.")] = None,
         as_json: Json = False,
     ) -> None:
         """Show where a message would go, and what would keep it from there now; nothing is sent."""
-        labels = Labels(fold_topic(topic), severity, app, customer, _to_dict(metadata))
+        labels = Labels(fold_topic(topic), severity, app, customer, to_dict(metadata))
+        trial = service.Trial(labels, dedup_key)
         routing = compile_routing(read_settings())
 
         async def work(context: Context) -> RouteTestOut:
-            return await context.db.read(service.test_route, labels, routing=routing, now=context.clock.now())
+            return await context.db.read(service.test_route, trial, routing=routing, now=context.clock.now())
 
-        _show_way(_run(open_context, work), as_json=as_json)
+        _show_way(run(open_context, work), as_json=as_json)
 
 
 def _show_way(found: RouteTestOut, *, as_json: bool) -> None:
@@ -79,19 +69,19 @@ def _add_silences(group: typer.Typer, open_context: Opener) -> None:
         lasts: Annotated[str, typer.Option("--for", help="How long, such as 2h.")],
         topic: Annotated[list[str] | None, typer.Option(help="Topic; * stands for anything; may be repeated.")] = None,
         severity: Annotated[Severity, typer.Option(help="The lowest severity that is meant.")] = "info",
-        app: Annotated[str | None, typer.Option(help="Name of the app.")] = None,
+        app: App = None,
         metadata: Pairs = None,
         as_json: Json = False,
     ) -> None:
         """Keep messages that fit from being told, from now on."""
-        matcher = MatcherSettings(topic=topic or ["*"], severity=severity, app=app, metadata=_to_dict(metadata))
+        matcher = MatcherSettings(topic=topic or ["*"], severity=severity, app=app, metadata=to_dict(metadata))
 
         async def work(context: Context) -> SilenceOut:
             now = context.clock.now()
             wanted = SilenceIn(matcher=matcher, ends_at=to_datetime(now + parse_span(lasts)), reason=reason)
             return await context.db.write(silences.add_silence, wanted, author=terminal.actor(), now=now)
 
-        _tell(_run(open_context, work), "is in force", as_json=as_json)
+        _tell(run(open_context, work), "is in force", as_json=as_json)
 
     @group.command("unsilence")
     def unsilence(
@@ -103,7 +93,7 @@ def _add_silences(group: typer.Typer, open_context: Opener) -> None:
             now = context.clock.now()
             return await context.db.write(silences.end_silence, number, actor=terminal.actor(), now=now)
 
-        _tell(_run(open_context, work), "has ended", as_json=as_json)
+        _tell(run(open_context, work), "has ended", as_json=as_json)
 
     @group.command("silences")
     def list_silences(
@@ -117,7 +107,7 @@ def _add_silences(group: typer.Typer, open_context: Opener) -> None:
             now = context.clock.now()
             return (await context.db.read(silences.list_silences, active=not ended, now=now, limit=500)).items
 
-        _show_silences(_run(open_context, work), as_json=as_json)
+        _show_silences(run(open_context, work), as_json=as_json)
 
 
 def _show_silences(found: list[SilenceOut], *, as_json: bool) -> None:
@@ -142,22 +132,3 @@ def _tell(of: SilenceOut, what: str, *, as_json: bool) -> None:
         terminal.print_json(of.model_dump(mode="json"))
     else:
         terminal.say(f"silence {of.id} {what}; it ends {of.ends_at:%Y-%m-%d %H:%M} UTC")
-
-
-def _to_dict(pairs: list[str] | None) -> dict[str, Any]:
-    found = {}
-    for pair in pairs or []:
-        name, mark, value = pair.partition("=")
-        if not mark or not name:
-            msg = f"{pair!r} is not name=value"
-            raise InvalidPairError(msg)
-        found[name] = value
-    return found
-
-
-def _run(open_context: Opener, work: Callable[[Context], Awaitable[R]]) -> R:
-    async def opened() -> R:
-        async with open_context() as context:
-            return await work(context)
-
-    return asyncio.run(opened())

@@ -7,7 +7,6 @@ before it is recorded as sent, so that a crash in between repeats it, under the 
 import asyncio
 import logging
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -19,16 +18,18 @@ from signalbox.core.times import MICROSECONDS, MINUTE, parse_span
 from signalbox.infra.context import Context
 from signalbox.infra.events import Event, publish
 from signalbox.infra.jobs import Done, Job, Kind, Outcome, Snooze
-from signalbox.notifications import channel_states, pacing, store
+from signalbox.notifications import channel_states, hiding, pacing, store
 from signalbox.notifications.channel_settings import DeliverySettings
-from signalbox.notifications.channels import Channel, ChannelError, Notice, Sent, Summary
+from signalbox.notifications.channels import Channel, ChannelError, Notice, Sent
 from signalbox.notifications.claims import MAX_CARRIED, Pace, Wait, begin
 from signalbox.notifications.errors import RenderError
+from signalbox.notifications.handover import Handover
 from signalbox.notifications.intake import FAILURES
-from signalbox.notifications.routing import rank
+from signalbox.notifications.rendering import to_notice
+from signalbox.notifications.routing import Routing
 from signalbox.notifications.schemas import Attempt, StoredMessage
 from signalbox.notifications.store import Due
-from signalbox.notifications.templates import Member, Subject, default_title, render, summary
+from signalbox.notifications.templates import summary
 
 DEAD = "notification.dead"
 """Topic of the event that a delivery was given up."""
@@ -68,9 +69,19 @@ class Result:
 class Deliverer:
     """Makes the deliveries of one channel."""
 
-    def __init__(self, context: Context, channel: Channel, settings: DeliverySettings, *, restart_spread: int) -> None:
+    def __init__(
+        self,
+        context: Context,
+        channel: Channel,
+        settings: DeliverySettings,
+        *,
+        routing: Routing,
+        handover: Handover,
+        restart_spread: int,
+    ) -> None:
         self.channel, self.settings = channel, settings
         self._context, self._restart_spread = context, restart_spread
+        self._routing, self._handover = routing, handover
         self._retries = [parse_span(wait) for wait in settings.retries]
         self._max_age = parse_span(settings.max_age)
         room = channel.max_length or MAX_CARRIED * _LINE
@@ -94,21 +105,21 @@ class Deliverer:
 
     async def _deliver(self, job: Job) -> Outcome:
         context, now = self._context, self._context.clock.now()
-        due = await context.db.read(store.find_due, int(job.payload["delivery"]))
+        due = await self._find(job, now=now)
         if due is None or due.state not in {"pending", "sending"}:
             return Done()  # swept, sent by an earlier attempt, or told of within another
         if (obstacle := self._obstacle(due, now=now)) is not None:
             return obstacle
         carried: list[StoredMessage] = []
         if takes_turn := self._takes_turn(due, job):
-            turn = await context.db.write(begin, due, pace=self.pace, permit=self._permit, now=now)
+            turn = await context.db.write(begin, due, pace=self.pace, permit=self._permit, hides=self._hides, now=now)
             if turn is None:
                 return Done()
             if isinstance(turn, Wait):
                 return Snooze(turn.until, turn.reason)
             carried = turn.carried
         try:
-            notice = self._render(due, carried)
+            notice = to_notice(due.message, carried, self.settings.template)
         except RenderError as error:
             return self._dead(due, str(error), attempts=due.attempts, attempt=None)
         return self._record(due, await self._send_in_time(notice), carries=takes_turn)
@@ -147,6 +158,12 @@ class Deliverer:
 
     # -- before it is sent --------------------------------------------------------------------------------------------
 
+    async def _find(self, job: Job, *, now: int) -> Due | None:
+        """The delivery, as it was handed over where this process has just accepted it, else as the database has it."""
+        number = int(job.payload["delivery"])
+        due = self._handover.take(number, now=now) if job.claim == 1 and now >= self._careful_until else None
+        return due or await self._context.db.read(store.find_due, number)
+
     def _obstacle(self, due: Due, *, now: int) -> Outcome | None:
         """What keeps it from being sent now."""
         if due.disabled_reason is not None:
@@ -166,45 +183,28 @@ class Deliverer:
         return Snooze(due_at, reason, then)
 
     def _takes_turn(self, due: Due, job: Job) -> bool:
-        """Whether it must be taken first: others may go with it, or something counts how often is sent.
+        """Whether it must be taken first: others may go with it, it may be hidden by now, or its sends are counted.
 
         Where it was begun before, others may go with it whatever the settings say by now.
         """
         has_budget = self.channel.host is not None and self._context.budgets.name_of(self.channel.host) is not None
-        return self.pace.rate is not None or due.group_key is not None or job.claim > 1 or has_budget
+        waited = job.claim > 1 or due.due_at > due.since
+        return self.pace.rate is not None or due.group_key is not None or waited or has_budget
 
-    def _permit(self, tx: Connection, now: int) -> int | None:
-        """A permit of the budget of the channel's host; None, or when to ask again."""
+    def _hides(self, tx: Connection, of: StoredMessage, now: int) -> str | None:
+        """Why a message is not to be told by now."""
+        return hiding.find_reason_now(tx, of, routing=self._routing, now=now)
+
+    def _permit(self, tx: Connection, now: int) -> Wait | None:
+        """A permit of the budget of the channel's host; None, or when to ask again and why."""
         host, budgets = self.channel.host, self._context.budgets
         if host is None or budgets.name_of(host) is None:
             return None
         grant = budgets.take(tx, host, now=now)
-        return None if grant.count else grant.retry_at or now + MICROSECONDS
-
-    def _render(self, due: Due, carried: Sequence[StoredMessage]) -> Notice:
-        """The message as the channel gets it.
-
-        Raises:
-            RenderError: a template failed.
-        """
-        of = due.message
-        whole = sorted([of, *carried], key=lambda each: each.number) if carried else []
-        template = self.settings.template
-        look = render(to_subject(of, whole), title=template.title, text=template.text, html=template.html)
-        severity = max([of.severity, *(each.severity for each in carried)], key=rank)
-        return Notice(
-            id=of.id,
-            topic=of.topic,
-            severity=severity,
-            title=look.title,
-            text=look.text,
-            html=look.html,
-            app=of.app,
-            customer=of.customer,
-            metadata=of.metadata,
-            created_at=of.created_at,
-            group=tuple(Summary(each.id, default_title(to_subject(each)), each.created_at) for each in whole),
-        )
+        if grant.count:
+            return None
+        reason = "its host asked to be left alone for a while" if grant.paused else "waits for the budget of its host"
+        return Wait(grant.retry_at or now + MICROSECONDS, reason)
 
     # -- after it was sent --------------------------------------------------------------------------------------------
 
@@ -222,7 +222,7 @@ class Deliverer:
                 return self._dead(due, error.message, attempts=due.attempts, attempt=attempt)
             self._careful_until = max(self._careful_until, until + CAREFUL)
             # the place in the queue is kept: among what is due together the oldest goes first
-            return Snooze(until, error.message, partial(_write_pause, due=due, until=until, attempt=attempt))
+            return Snooze(until, error.message, partial(self._write_pause, due=due, until=until, attempt=attempt))
         failures = due.attempts + 1
         wait = pacing.retry_delay(self._retries, failures, random.random())
         if wait is None or now + wait > due.since + self._max_age:
@@ -232,6 +232,15 @@ class Deliverer:
             self._careful_until = max(self._careful_until, due_at + CAREFUL)
         then = partial(_write_failed, due=due, due_at=due_at, attempt=attempt, pauses=pauses)
         return Snooze(due_at, error.message, then)
+
+    def _write_pause(self, tx: Connection, *, due: Due, until: int, attempt: Attempt) -> None:
+        """The channel is left alone, and its host by everybody who calls it by a budget."""
+        _note(tx, due, attempt)
+        reason = attempt.error or ""
+        store.set_waiting(tx, due.number, due_at=due.due_at, attempts=due.attempts, reason=reason)
+        channel_states.pause(tx, due.channel, until=until)
+        if self.channel.host is not None:
+            self._context.budgets.pause(tx, self.channel.host, until=until)
 
     def _dead(self, due: Due, reason: str, *, attempts: int, attempt: Attempt | None, disable: bool = False) -> Done:
         now = self._context.clock.now()
@@ -253,14 +262,6 @@ class Deliverer:
         return Done(write)
 
 
-def to_subject(of: StoredMessage, group: Sequence[StoredMessage] = ()) -> Subject:
-    """A message as templates see it."""
-    members = [Member(each.id, each.topic, each.severity, each.description, each.created_at) for each in group]
-    return Subject(
-        of.id, of.topic, of.severity, of.description, of.app, of.customer, of.metadata, of.created_at, members
-    )
-
-
 def _note(tx: Connection, due: Due, attempt: Attempt | None) -> None:
     if attempt is not None:
         store.insert_attempt(tx, due.number, due.channel, attempt)
@@ -271,13 +272,6 @@ def _write_sent(tx: Connection, *, due: Due, sent: Sent, attempt: Attempt, carri
     store.set_sent(tx, due.number, provider_id=sent.provider_id, now=now)
     if carries:
         store.set_carried(tx, due.number, state="sent", reason=f"told of within {due.message.id}", now=now)
-
-
-def _write_pause(tx: Connection, *, due: Due, until: int, attempt: Attempt) -> None:
-    _note(tx, due, attempt)
-    reason = attempt.error or ""
-    store.set_waiting(tx, due.number, due_at=due.due_at, attempts=due.attempts, reason=reason)
-    channel_states.pause(tx, due.channel, until=until)
 
 
 def _write_failed(tx: Connection, *, due: Due, due_at: int, attempt: Attempt, pauses: bool) -> None:

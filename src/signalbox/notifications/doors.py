@@ -28,7 +28,7 @@ def _assistance(runtime: NotificationRuntime) -> Door[AssistanceIn]:
             metadata=body.metadata,
             dedup_key=body.dedup_key,
         )
-        return _to_answer(intake.accept(tx, new, routing=runtime.routing, now=now))
+        return _to_answer(intake.accept(tx, new, routing=runtime.routing, now=now, handover=runtime.handover))
 
     return Door(
         method="POST",
@@ -51,7 +51,7 @@ def _hook(runtime: NotificationRuntime) -> Door[Any]:
         return hooks.read_call(hook, asked.body, headers=asked.headers, query=asked.query, now=asked.now)
 
     def handle(tx: Connection, call: hooks.HookCall, _caller: Principal, now: int) -> Accepted:
-        return _to_answer(hooks.accept_call(tx, call, routing=runtime.routing, now=now))
+        return _to_answer(hooks.accept_call(tx, call, routing=runtime.routing, now=now, handover=runtime.handover))
 
     return Door(
         method="POST",

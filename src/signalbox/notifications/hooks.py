@@ -17,6 +17,7 @@ from signalbox.core.times import MICROSECONDS, parse_span
 from signalbox.notifications import marks, store
 from signalbox.notifications.channels.signatures import signature, signing_key
 from signalbox.notifications.errors import HookRefusedError, HookUnreadableError, HookUnsignedError
+from signalbox.notifications.handover import Handover
 from signalbox.notifications.intake import Accepted, accept, choose_routes, fold_topic, new_message_id, to_labels
 from signalbox.notifications.routing import Routing, look_up
 from signalbox.notifications.schemas import MAX_CUSTOMER, MAX_KEY, NewMessage
@@ -61,21 +62,23 @@ def read_call(
     return HookCall(to_message(hook, _parse(body)), receipt, parse_span(hook.tolerance))
 
 
-def accept_call(tx: Connection, call: HookCall, *, routing: Routing, now: int) -> Accepted:
+def accept_call(
+    tx: Connection, call: HookCall, *, routing: Routing, now: int, handover: Handover | None = None
+) -> Accepted:
     """Take in what a hook was called with; a repetition of a signed request makes no second message.
 
     Raises:
         UnknownTopicError, InvalidMessageError: as ``intake.accept``. Nothing was written.
     """
     if call.receipt is None:
-        return accept(tx, call.new, routing=routing, now=now)
+        return accept(tx, call.new, routing=routing, now=now, handover=handover)
     choose_routes(routing, to_labels(call.new))
     # twice the tolerance: a request may be dated as far ahead as back, and is good until its date is too old
     id_, until = new_message_id(now), now + 2 * call.tolerance
     first = marks.take_mark(tx, call.new.source, call.receipt, until=until, message_id=id_, now=now)
     if first is not None:
         return Accepted(first, call.new.topic, store.find_channels(tx, first))
-    return accept(tx, call.new, routing=routing, now=now, id_=id_)
+    return accept(tx, call.new, routing=routing, now=now, id_=id_, handover=handover)
 
 
 def to_message(hook: HookSettings, document: Any) -> NewMessage:

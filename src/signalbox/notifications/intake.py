@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy import Connection
 
 from signalbox.core.ids import new_sortable_id
 from signalbox.core.times import DAY, parse_span
+from signalbox.infra.db import after_commit
 from signalbox.infra.jobs import ABOUT, DEAD, enqueue
 from signalbox.notifications import marks, silences, store
 from signalbox.notifications.errors import InvalidMessageError, UnknownTopicError
+from signalbox.notifications.handover import Handover
 from signalbox.notifications.job_names import deliver_kind
 from signalbox.notifications.routing import (
     Labels,
@@ -21,8 +24,8 @@ from signalbox.notifications.routing import (
     to_key,
     to_ways,
 )
-from signalbox.notifications.schemas import MAX_TOPIC, NewMessage, State
-from signalbox.notifications.store import Obstacle
+from signalbox.notifications.schemas import MAX_TOPIC, NewMessage, State, StoredMessage
+from signalbox.notifications.store import Due, Obstacle
 
 FOREVER = 3_650 * DAY
 """Age of a job that makes a delivery: the delivery itself knows when it is too old."""
@@ -89,8 +92,18 @@ def new_message_id(now: int) -> str:
     return f"msg_{new_sortable_id(now)}"
 
 
-def accept(tx: Connection, new: NewMessage, *, routing: Routing, now: int, id_: str | None = None) -> Accepted:
+def accept(
+    tx: Connection,
+    new: NewMessage,
+    *,
+    routing: Routing,
+    now: int,
+    id_: str | None = None,
+    handover: Handover | None = None,
+) -> Accepted:
     """Take a message in: with ``tx`` it is on its way. ``id_`` is a new id that was promised already.
+
+    What is to be sent at once is put into ``handover`` when it is on disk.
 
     Raises:
         UnknownTopicError: no route takes it. Nothing was written.
@@ -102,11 +115,14 @@ def accept(tx: Connection, new: NewMessage, *, routing: Routing, now: int, id_: 
     obstacles = store.find_obstacles(tx, now=now)
     id_ = id_ or new_message_id(now)
     hidden = _inhibit(tx, labels, routing=routing, id_=id_, now=now) or silences.find_reason(obstacles, labels)
-    ways = _reroute(to_ways(routes), obstacles, new.topic, routing)
+    ways = reroute(to_ways(routes), obstacles, new.topic, routing)
     plans = [_plan(tx, way, new, hidden=hidden, obstacles=obstacles, id_=id_, now=now) for way in ways]
-    number = store.insert_message(tx, new, id_=id_, routes=[route.name for route in routes], now=now)
-    for plan in plans:
-        _write(tx, plan, of=number, topic=new.topic, now=now)
+    names = [route.name for route in routes]
+    number = store.insert_message(tx, new, id_=id_, routes=names, now=now)
+    made = [(plan, _write(tx, plan, of=number, topic=new.topic, now=now)) for plan in plans]
+    if handover is not None:
+        of = _to_stored(new, number, id_, names, now)
+        _hand_over(tx, handover, [_to_due(plan, each, of, obstacles) for plan, each in made if _is_at_once(plan, now)])
     return Accepted(id_, new.topic, [plan.way.channel for plan in plans if plan.state == "pending"])
 
 
@@ -135,7 +151,7 @@ def _inhibit(tx: Connection, labels: Labels, *, routing: Routing, id_: str, now:
     return reason
 
 
-def _reroute(ways: list[Way], obstacles: Sequence[Obstacle], topic: str, routing: Routing) -> list[Way]:
+def reroute(ways: list[Way], obstacles: Sequence[Obstacle], topic: str, routing: Routing) -> list[Way]:
     """Who tells of a failure must not itself have failed: a message about one goes round disabled channels.
 
     Where its routes lead to none that is left, the first channel of the settings that is not disabled takes it.
@@ -154,7 +170,7 @@ def _plan(
     """The reasons against, the strongest first; then when it is told."""
     if hidden is not None:
         return Plan(way, "suppressed", now, reason=hidden)
-    disabled = next((each for each in obstacles if each.kind == "disabled" and each.name == way.channel), None)
+    disabled = find_obstacle(obstacles, "disabled", way.channel)
     if disabled is not None:
         return Plan(way, "dead", now, reason=f"the channel is disabled: {disabled.detail}")
     if (of := _repeats(tx, way, new, id_=id_, now=now)) is not None:
@@ -169,15 +185,31 @@ def _plan(
     return Plan(way, "pending", max(due_at, moment), key, reason="waits for others of its group")
 
 
+def find_obstacle(obstacles: Sequence[Obstacle], kind: str, channel: str) -> Obstacle | None:
+    """The obstacle of a kind, ``disabled`` or ``paused``, that stands before a channel."""
+    return next((each for each in obstacles if each.kind == kind and each.name == channel), None)
+
+
+def find_repeated(tx: Connection, way: Way, *, topic: str, dedup_key: str | None, now: int) -> str | None:
+    """The message with the same ``dedup_key`` that was told on this channel not long ago; nothing is written."""
+    if dedup_key is None:
+        return None
+    return marks.find_mark(tx, "repeat", _repeat_key(way, topic, dedup_key), now=now)
+
+
+def _repeat_key(way: Way, topic: str, dedup_key: str) -> str:
+    return to_key(Labels(topic), ["topic"], way.channel, dedup_key)
+
+
 def _repeats(tx: Connection, way: Way, new: NewMessage, *, id_: str, now: int) -> str | None:
-    """The message with the same ``dedup_key`` that was told on this channel not long ago."""
+    """As ``find_repeated``; where there is none, this one is what later ones repeat."""
     if new.dedup_key is None:
         return None
-    key = to_key(Labels(new.topic), ["topic"], way.channel, new.dedup_key)
+    key = _repeat_key(way, new.topic, new.dedup_key)
     return marks.take_mark(tx, "repeat", key, until=now + way.route.repeat_window, message_id=id_, now=now)
 
 
-def _write(tx: Connection, plan: Plan, *, of: int, topic: str, now: int) -> None:
+def _write(tx: Connection, plan: Plan, *, of: int, topic: str, now: int) -> int:
     number = store.insert_delivery(
         tx,
         of=of,
@@ -191,6 +223,40 @@ def _write(tx: Connection, plan: Plan, *, of: int, topic: str, now: int) -> None
     )
     if plan.state == "pending":
         enqueue_delivery(tx, number, plan.way.channel, topic=topic, due_at=plan.due_at, now=now)
+    return number
+
+
+def _is_at_once(plan: Plan, now: int) -> bool:
+    return plan.state == "pending" and plan.due_at <= now and plan.group_key is None
+
+
+def _to_due(plan: Plan, number: int, of: StoredMessage, obstacles: Sequence[Obstacle]) -> Due:
+    channel = plan.way.channel
+    paused = find_obstacle(obstacles, "paused", channel)
+    until = None if paused is None else paused.ends_at
+    return Due(number, channel, "pending", 0, plan.due_at, of.created_at, None, of, None, until)
+
+
+def _to_stored(new: NewMessage, number: int, id_: str, routes: list[str], now: int) -> StoredMessage:
+    return StoredMessage(
+        number,
+        id_,
+        new.topic,
+        new.severity,
+        new.source,
+        new.app,
+        new.customer,
+        new.description,
+        new.metadata,
+        new.dedup_key,
+        routes,
+        now,
+    )
+
+
+def _hand_over(tx: Connection, handover: Handover, due: Sequence[Due]) -> None:
+    for each in due:
+        after_commit(tx, partial(handover.put, each))
 
 
 def enqueue_delivery(tx: Connection, number: int, channel: str, *, topic: str, due_at: int, now: int) -> None:

@@ -1,6 +1,6 @@
 """Messages, channels and silences over HTTP: what became of what came in by the doors."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import AwareDatetime
@@ -9,11 +9,9 @@ from signalbox.auth.principal import Principal
 from signalbox.auth.scopes import MANAGER, grants
 from signalbox.auth.security import Guard
 from signalbox.core.pagination import DEFAULT_LIMIT, MAX_LIMIT, next_link
-from signalbox.core.times import to_datetime, to_micros
-from signalbox.notifications import intake, listing, service, silences
-from signalbox.notifications.delivery import Deliverer
-from signalbox.notifications.listing import ChannelFigures, MessageFilter
-from signalbox.notifications.routing import Labels
+from signalbox.core.times import to_micros
+from signalbox.notifications import listing, service, silences
+from signalbox.notifications.listing import MessageFilter
 from signalbox.notifications.runtime import NotificationRuntime
 from signalbox.notifications.schemas import (
     NO_NUL,
@@ -21,6 +19,8 @@ from signalbox.notifications.schemas import (
     ChannelTestOut,
     MessageDetail,
     MessageOut,
+    PreviewIn,
+    PreviewOut,
     Retried,
     RetryIn,
     RouteTestIn,
@@ -98,9 +98,12 @@ def _messages(runtime: NotificationRuntime, guard: Guard) -> APIRouter:
     @router.post("/route-test", summary="Show the way of a message without sending it")
     async def route_test(body: RouteTestIn) -> RouteTestOut:
         """Which channels it would go to, by which routes, and what would keep it from them now."""
-        topic = intake.fold_topic(body.topic)
-        labels = Labels(topic, body.severity, body.app, body.customer, body.metadata)
-        return await db.read(service.test_route, labels, routing=runtime.routing, now=runtime.context.clock.now())
+        return await runtime.try_route(body)
+
+    @router.post("/preview", summary="Show a message as a channel would show it")
+    def preview(body: PreviewIn) -> PreviewOut:
+        """Its templates are run on the message; nothing is sent or kept."""
+        return runtime.preview(body)
 
     return router
 
@@ -153,54 +156,26 @@ def _actions(runtime: NotificationRuntime, guard: Guard) -> APIRouter:
 
 def _channels(runtime: NotificationRuntime, guard: Guard) -> APIRouter:
     router = APIRouter(prefix="/api/channels", tags=["notifications"])
-    context, manager = runtime.context, guard.require(MANAGER)
+    manager = guard.require(MANAGER)
 
     @router.get("", dependencies=[Depends(guard.require(READ))], summary="All channels")
     async def list_channels() -> list[ChannelOut]:
         """State, rate, last success and backlog of each channel, in the order of the settings."""
-        figures = await context.db.read(listing.channel_figures, list(runtime.channels))
-        now = context.clock.now()
-        return [_to_channel_out(each, figures[name], now) for name, each in runtime.channels.items()]
+        return await runtime.show_channels()
 
     @router.post("/{name}/test", summary="Send a test message")
     async def test_channel(
         request: Request, name: str, caller: Annotated[Principal, Depends(manager)]
     ) -> ChannelTestOut:
         """Now and once, past routes, rate and queue, even where the channel is disabled; needs the scope manager."""
-        id_, result = await runtime.test(name, actor=caller.actor)
-        made, hand = result.to_attempt(), _hand(request, caller, runtime)
-        sent = made.outcome == "sent"
-        await context.db.write(service.note_test, name, id_=id_, sent=sent, hand=hand)
-        seconds = made.micros / 1_000_000
-        return ChannelTestOut(
-            id=id_, sent=sent, status=made.status, excerpt=made.excerpt, error=made.error, seconds=seconds
-        )
+        return await runtime.test_channel(name, hand=_hand(request, caller, runtime))
 
     @router.post("/{name}/enable", status_code=204, summary="Send through a channel again")
     async def enable_channel(request: Request, name: str, caller: Annotated[Principal, Depends(manager)]) -> None:
         """That was disabled or is paused; what had died stays dead until it is tried again. Needs the scope manager."""
-        runtime.channel(name)
-        await context.db.write(service.enable_channel, name, hand=_hand(request, caller, runtime))
+        await runtime.enable_channel(name, hand=_hand(request, caller, runtime))
 
     return router
-
-
-def _to_channel_out(of: Deliverer, figures: ChannelFigures, now: int) -> ChannelOut:
-    paused = figures.paused_until if figures.paused_until and figures.paused_until > now else None
-    state: Literal["ok", "paused", "disabled"] = (
-        "disabled" if figures.disabled_reason is not None else "ok" if paused is None else "paused"
-    )
-    return ChannelOut(
-        name=of.channel.name,
-        kind=of.settings.kind,
-        state=state,
-        reason=figures.disabled_reason,
-        paused_until=None if paused is None else to_datetime(paused),
-        rate=None if of.channel.rate is None else str(of.channel.rate),
-        last_success=None if figures.last_success is None else to_datetime(figures.last_success),
-        backlog=figures.backlog,
-        dead=figures.dead,
-    )
 
 
 # -- silences ---------------------------------------------------------------------------------------------------------

@@ -192,6 +192,7 @@ class RouteTestIn(BaseModel):
     app: str | None = None
     customer: str | None = None
     metadata: dict[str, Any] = {}
+    dedup_key: Annotated[str | None, Field(min_length=1, max_length=MAX_KEY, pattern=NO_NUL)] = None
 
 
 class WayOut(BaseModel):
@@ -199,7 +200,9 @@ class WayOut(BaseModel):
 
     channel: str
     route: str
-    outcome: Literal["sent", "grouped", "held", "suppressed"]
+    outcome: Literal["sent", "grouped", "held", "suppressed", "disabled"] = Field(
+        description="disabled: the channel takes nothing until somebody enables it, and the delivery is dead at once"
+    )
     reason: str | None
 
 
@@ -209,6 +212,23 @@ class RouteTestOut(BaseModel):
     topic: str
     routes: list[str]
     ways: list[WayOut]
+
+
+class PreviewIn(RouteTestIn):
+    """A message that is shown as a channel would show it, and not sent."""
+
+    channel: Annotated[str, Field(max_length=300)]
+    description: Annotated[str, Field(min_length=1, max_length=64 * 1024, pattern=NO_NUL)]
+
+
+class PreviewOut(BaseModel):
+    """What the channel's templates make of a message. Everything in it is plain data: a page escapes it."""
+
+    channel: str
+    title: str = Field(description="One line of plain text")
+    text: str = Field(description="Plain text; the channel puts it into its own markup")
+    html: str | None = Field(description="Source of the HTML that a template made; what it puts in is escaped")
+    problem: str | None = Field(description="Why the channel would refuse it")
 
 
 class ChannelOut(BaseModel):

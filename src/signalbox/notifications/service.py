@@ -1,20 +1,42 @@
 """What people do with notifications besides looking at them: try again, try out, switch on. All of it audited."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final, Literal
 
 from sqlalchemy import Connection
 
 from signalbox.auth import audit
 from signalbox.core.times import to_rfc3339
-from signalbox.notifications import channel_states, marks, silences, store
+from signalbox.notifications import channel_states, hiding, store
+from signalbox.notifications.channel_settings import TemplateSettings
+from signalbox.notifications.channels import Channel
 from signalbox.notifications.errors import NothingToRetryError
-from signalbox.notifications.intake import choose_routes, enqueue_delivery
+from signalbox.notifications.intake import (
+    choose_routes,
+    enqueue_delivery,
+    find_obstacle,
+    find_repeated,
+    reroute,
+)
 from signalbox.notifications.listing import get_message, show_message
-from signalbox.notifications.routing import Labels, Routing, Way, quiet_until, to_key, to_ways
-from signalbox.notifications.schemas import MessageDetail, Retried, RetryIn, RouteTestOut, WayOut
+from signalbox.notifications.rendering import to_notice
+from signalbox.notifications.routing import Labels, Routing, Way, quiet_until, to_ways
+from signalbox.notifications.schemas import (
+    MessageDetail,
+    PreviewIn,
+    PreviewOut,
+    Retried,
+    RetryIn,
+    RouteTestOut,
+    StoredMessage,
+    WayOut,
+)
 from signalbox.notifications.store import Obstacle
 
 MAX_RETRIED = 1_000
+PREVIEWED: Final = "msg_preview"
+"""Id of a message that there is only to be looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,43 +86,86 @@ def note_test(tx: Connection, name: str, *, id_: str, sent: bool, hand: Hand) ->
     _audit(tx, "channel.test", f"channel:{name}", {"id": id_, "sent": sent}, hand)
 
 
-def test_route(tx: Connection, labels: Labels, *, routing: Routing, now: int) -> RouteTestOut:
+Outcome = Literal["sent", "grouped", "held", "suppressed", "disabled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A message that nobody has sent."""
+
+    labels: Labels
+    dedup_key: str | None = None
+
+
+def test_route(tx: Connection, trial: Trial, *, routing: Routing, now: int) -> RouteTestOut:
     """What would become of a message that came now; nothing is written.
 
     Raises:
         UnknownTopicError: no route takes it.
     """
+    labels = trial.labels
     routes = choose_routes(routing, labels)
     obstacles = store.find_obstacles(tx, now=now)
-    hidden = silences.find_reason(obstacles, labels) or _hidden(tx, labels, routing, now)
-    ways = [_to_way_out(way, labels, hidden, obstacles, now) for way in to_ways(routes)]
-    return RouteTestOut(topic=labels.topic, routes=[route.name for route in routes], ways=ways)
+    hidden = hiding.find_reason(tx, labels, obstacles=obstacles, routing=routing, now=now)
+    ways = reroute(to_ways(routes), obstacles, labels.topic, routing)
+    told = [_to_way_out(way, *_fate(tx, way, trial, hidden=hidden, obstacles=obstacles, now=now)) for way in ways]
+    return RouteTestOut(topic=labels.topic, routes=[route.name for route in routes], ways=told)
 
 
-def _hidden(tx: Connection, labels: Labels, routing: Routing, now: int) -> str | None:
-    for rule in routing.inhibitions:
-        if rule.target.fits(labels) and not rule.source.fits(labels):
-            by = marks.find_mark(tx, rule.scope, to_key(labels, rule.equal), now=now)
-            if by is not None:
-                return f"hidden by {by}"
-    return None
-
-
-def _to_way_out(way: Way, labels: Labels, hidden: str | None, obstacles: list[Obstacle], now: int) -> WayOut:
-    disabled = next((each for each in obstacles if each.kind == "disabled" and each.name == way.channel), None)
-    held = quiet_until(way.route.quiet, labels.severity, now)
-    told = WayOut(channel=way.channel, route=way.route.name, outcome="sent", reason=None)
+def _fate(
+    tx: Connection, way: Way, trial: Trial, *, hidden: str | None, obstacles: Sequence[Obstacle], now: int
+) -> tuple[Outcome, str | None]:
+    """What becomes of it there and why: the reasons against, in the order in which intake looks at them."""
     if hidden is not None:
-        return told.model_copy(update={"outcome": "suppressed", "reason": hidden})
+        return "suppressed", hidden
+    disabled = find_obstacle(obstacles, "disabled", way.channel)
     if disabled is not None:
-        reason = f"the channel is disabled: {disabled.detail}"
-        return told.model_copy(update={"outcome": "suppressed", "reason": reason})
+        return "disabled", f"the channel is disabled: {disabled.detail}"
+    of = find_repeated(tx, way, topic=trial.labels.topic, dedup_key=trial.dedup_key, now=now)
+    return _moment(way, trial, obstacles, now) if of is None else ("suppressed", f"repeats {of}")
+
+
+def _moment(way: Way, trial: Trial, obstacles: Sequence[Obstacle], now: int) -> tuple[Outcome, str | None]:
+    """When it is told, where nothing is against it."""
+    held = quiet_until(way.route.quiet, trial.labels.severity, now)
     if held is not None:
-        return told.model_copy(update={"outcome": "held", "reason": f"quiet hours until {to_rfc3339(held)}"})
+        return "held", f"quiet hours until {to_rfc3339(held)}"
     if (group := way.route.group) is not None:
-        reason = f"told of together by {', '.join(group.by)}, after {group.wait}"
-        return told.model_copy(update={"outcome": "grouped", "reason": reason})
-    return told
+        return "grouped", f"told of together by {', '.join(group.by)}, after {group.wait}"
+    paused = find_obstacle(obstacles, "paused", way.channel)
+    if paused is not None:
+        return "held", f"the provider asked to be left alone until {to_rfc3339(paused.ends_at)}"
+    return "sent", None
+
+
+def _to_way_out(way: Way, outcome: Outcome, reason: str | None) -> WayOut:
+    return WayOut(channel=way.channel, route=way.route.name, outcome=outcome, reason=reason)
+
+
+def preview(of: Channel, template: TemplateSettings, wanted: PreviewIn, *, topic: str, now: int) -> PreviewOut:
+    """A message as a channel's templates make it; nothing is sent or kept.
+
+    Raises:
+        RenderError: a template failed on it.
+    """
+    stored = StoredMessage(
+        0,
+        PREVIEWED,
+        topic,
+        wanted.severity,
+        "test",
+        wanted.app,
+        wanted.customer,
+        wanted.description,
+        wanted.metadata,
+        wanted.dedup_key,
+        [],
+        now,
+    )
+    notice = to_notice(stored, [], template)
+    longest, size = of.max_length, len(notice.text)
+    problem = None if longest is None or size <= longest else f"the text has {size} characters, it takes {longest}"
+    return PreviewOut(channel=of.name, title=notice.title, text=notice.text, html=notice.html, problem=problem)
 
 
 def _audit(tx: Connection, action: str, target: str, after: dict[str, object], hand: Hand) -> None:

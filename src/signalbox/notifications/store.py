@@ -49,10 +49,10 @@ class Due(NamedTuple):
 
 
 class Obstacle(NamedTuple):
-    """Something that may keep a message from a channel: a silence, or that the channel is disabled."""
+    """Something that may keep a message from a channel: a silence, or that the channel is disabled or paused."""
 
     kind: str
-    """``silence`` or ``disabled``."""
+    """``silence``, ``disabled`` or ``paused``."""
     name: str
     detail: str
     """The matcher of a silence as JSON; why the channel is disabled."""
@@ -79,7 +79,17 @@ _OBSTACLES = union_all(
         _s.disabled_at,
         literal(_NEVER, BigInteger),
     ).where(_s.disabled_at.is_not(None)),
+    select(
+        literal("paused"),
+        _s.name,
+        literal(""),
+        null().cast(String),
+        null().cast(String),
+        literal(0, BigInteger),
+        _s.paused_until,
+    ).where(_s.paused_until > bindparam("now")),
 )
+_FIND_OBSTACLES = Prepared(_OBSTACLES)
 _KEPT = "signalbox_notifications_obstacles"
 _encode = json.JSONEncoder(allow_nan=False).encode
 _MESSAGE = [column.name for column in _m if column is not _m.number]
@@ -100,19 +110,19 @@ _INSERT_DELIVERY = Prepared(insert(delivery).values({name: bindparam(name) for n
 
 
 def find_obstacles(tx: Connection, *, now: int) -> list[Obstacle]:
-    """The silences in force and the disabled channels.
+    """The silences in force, and the channels that are disabled or paused.
 
     They are read once in a transaction: it may be that of a group of hundreds of messages.
     """
     transaction, kept = tx.get_transaction(), tx.info.get(_KEPT)
     if kept is None or kept[0] is not transaction or transaction is None:
-        found = [Obstacle(*row) for row in tx.execute(_OBSTACLES, {"now": now})]
+        found = [Obstacle(*row) for row in _FIND_OBSTACLES.run(tx, {"now": now})]
         kept = tx.info[_KEPT] = (tx.get_transaction(), found)
     return [each for each in kept[1] if each.starts_at <= now < each.ends_at]
 
 
 def forget_obstacles(tx: Connection) -> None:
-    """To be called by whoever changes silences, or disables or enables a channel."""
+    """To be called by whoever changes silences, or what is known of a channel."""
     tx.info.pop(_KEPT, None)
 
 
@@ -238,10 +248,23 @@ def set_waiting(tx: Connection, number: int, *, due_at: int, attempts: int, reas
     tx.execute(update(delivery).where(_d.number == number).values(values))
 
 
+def set_suppressed(tx: Connection, number: int, *, reason: str, now: int) -> None:
+    """A delivery is not to be told, as was found out when its moment had come."""
+    values = {"state": "suppressed", "reason": reason, "ended_at": now}
+    tx.execute(update(delivery).where(_d.number == number).values(values))
+
+
 def set_dead(tx: Connection, number: int, *, attempts: int, reason: str, now: int) -> None:
     """A delivery is given up."""
     values = {"state": "dead", "attempts": attempts, "reason": reason, "ended_at": now}
     tx.execute(update(delivery).where(_d.number == number).values(values))
+
+
+def end_dead(tx: Connection, number: int, *, reason: str, now: int) -> None:
+    """A delivery is given up with all that it carries, whatever its attempts were."""
+    values = {"state": "dead", "reason": reason, "ended_at": now}
+    tx.execute(update(delivery).where(_d.number == number).values(values))
+    set_carried(tx, number, state="dead", reason=reason, now=now)
 
 
 # -- retry and sweep --------------------------------------------------------------------------------------------------

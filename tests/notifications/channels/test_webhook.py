@@ -55,7 +55,7 @@ async def test_with_two_secrets_the_receiver_may_have_either(app: ReceiverApp, u
     assert app.forged == 0
     with pytest.raises(ChannelError) as caught:
         await send(settings(url=url, secrets=[OLD]))
-    assert (app.forged, caught.value.status, caught.value.permanent) == (1, 401, True)
+    assert (app.forged, caught.value.status, caught.value.permanent) == (1, 401, False)
 
 
 async def test_headers_of_the_settings_are_sent(app: ReceiverApp, url: str) -> None:
@@ -135,3 +135,16 @@ async def test_the_budget_is_that_of_the_configured_host_only() -> None:
 
 def test_the_example_is_as_short_as_can_be() -> None:
     assert WebhookChannel.example("http://x").url == Secret("http://x/hooks/billing")
+
+
+@pytest.mark.parametrize(
+    ("status", "permanent", "disable"),
+    [(401, False, False), (403, False, False), (404, True, False), (410, True, True)],
+)
+async def test_only_gone_ends_an_endpoint_and_denied_access_may_pass(
+    app: ReceiverApp, url: str, status: int, *, permanent: bool, disable: bool
+) -> None:
+    app.always = Reply(status)
+    with pytest.raises(ChannelError) as caught:
+        await send(settings(url=url))
+    assert (caught.value.permanent, caught.value.disable, caught.value.status) == (permanent, disable, status)

@@ -1,15 +1,12 @@
 """One POST to a provider, bounded in time and size, and what its answer means where the provider does not say more."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import NamedTuple
 
 from signalbox.core.logging import MASK
-from signalbox.core.times import to_datetime
+from signalbox.core.retry_after import find_retry_after
 from signalbox.infra.http import Headers, HttpClientError, Request, Response, ResponseTimeoutError, Timeouts
 from signalbox.infra.http.recorded import RecordedClient
 from signalbox.notifications.channels import MAX_EXCERPT, ChannelError, Sent
@@ -17,13 +14,11 @@ from signalbox.notifications.channels.markup import one_line
 from signalbox.notifications.channels.targets import Target
 
 MAX_ANSWER = 64 * 1024
-MAX_RETRY_AFTER = 86_400.0
 MIN_SECRET = 6
 """Characters from which on a secret is sought in answers: shorter ones would mask ordinary words."""
 
 _CONNECT_TIMEOUT = 5.0
 _AGAIN = frozenset({408, 425, 429})
-_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
 class Answer(NamedTuple):
@@ -84,9 +79,9 @@ class Poster:
 
     async def _read(self, response: Response) -> Answer:
         body = await _beginning(response)
-        now = to_datetime(self.outbound.clock.now())
+        wait = find_retry_after(response.headers, now=self.outbound.clock.now())
         text = body[: 4 * MAX_EXCERPT].decode("utf-8", "replace")
-        return Answer(response.status, body, retry_after(response, now), self.mask(text))
+        return Answer(response.status, body, wait, self.mask(text))
 
 
 def sent(answer: Answer, *, provider_id: str | None = None) -> Sent:
@@ -124,19 +119,6 @@ def refusal(answer: Answer, message: str, *, permanent: bool = False, disable: b
         status=answer.status,
         excerpt=answer.excerpt,
     )
-
-
-def retry_after(response: Response, now: datetime) -> float | None:
-    """Seconds of a Retry-After header, a number or a date (RFC 9110, 10.2.3), at most a day; None without one."""
-    value = next((value for name, value in response.headers if name == b"retry-after"), b"").decode("latin-1").strip()
-    if _NUMBER.fullmatch(value):
-        return min(float(value), MAX_RETRY_AFTER)
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    return min(max((moment - now).total_seconds(), 0.0), MAX_RETRY_AFTER)
 
 
 async def _beginning(response: Response) -> bytes:

@@ -6,12 +6,13 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from signalbox.core.rates import Rate
+from signalbox.core.retry_after import LONGEST
 from signalbox.core.secrets import Secret
 from signalbox.core.times import MICROSECONDS
 from signalbox.infra.http import parse_origin
 from signalbox.notifications.channels import ChannelError, ChannelSettings, Equipment, Notice, Sent
 from signalbox.notifications.channels.markup import MAX_BYLINE, byline, clean, escape_html, heading, refuse_oversize
-from signalbox.notifications.channels.post import MAX_RETRY_AFTER, Answer, Poster, check_status, refusal, sent
+from signalbox.notifications.channels.post import Answer, Poster, check_status, refusal, sent
 from signalbox.notifications.channels.targets import parse_target
 
 MAX_MESSAGE = 4_096
@@ -125,4 +126,4 @@ def _result(answer: Answer) -> Sent:
 def _retry_after(said: dict[str, Any]) -> float | None:
     parameters = said.get("parameters")
     seconds = parameters.get("retry_after") if isinstance(parameters, dict) else None
-    return min(max(float(seconds), 0.0), MAX_RETRY_AFTER) if isinstance(seconds, int | float) else None
+    return min(max(float(seconds), 0.0), LONGEST) if isinstance(seconds, int | float) else None

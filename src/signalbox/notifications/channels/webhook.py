@@ -11,7 +11,7 @@ from signalbox.infra.http import Headers
 from signalbox.notifications.channels import ChannelError, ChannelSettings, Equipment, Notice, Sent
 from signalbox.notifications.channels.cloudevents import CONTENT_TYPE, to_event
 from signalbox.notifications.channels.markup import refuse_oversize
-from signalbox.notifications.channels.post import Poster, check_status, sent
+from signalbox.notifications.channels.post import Poster, check_status, refusal, sent
 from signalbox.notifications.channels.signatures import signature_headers, signing_key
 from signalbox.notifications.channels.targets import (
     SecretUrl,
@@ -29,6 +29,7 @@ _TAKEN = frozenset(
     {"host", "content-length", "content-type", "transfer-encoding", "connection", "upgrade"}
     | {"webhook-id", "webhook-timestamp", "webhook-signature"}
 )
+_DENIED = frozenset({401, 403})
 
 
 def _check_key(secret: Secret) -> Secret:
@@ -99,7 +100,8 @@ class WebhookChannel:
         """POST the notice as an event.
 
         Raises:
-            ChannelError: the answer was not one of 200 to 299; 410 says that the address is gone.
+            ChannelError: the answer was not one of 200 to 299; 410 says that the address is gone. 401 and 403 may pass:
+                receivers expect that whatever is no success is tried again, and only 410 ends an endpoint.
         """
         refuse_oversize(notice, MAX_TEXT)
         target, headers = await self._target(notice.metadata)
@@ -108,6 +110,8 @@ class WebhookChannel:
         signed = signature_headers(self._keys, webhook_id=notice.id, timestamp=now, body=body)
         kind = (b"content-type", CONTENT_TYPE.encode())
         answer = await self._post(target, body, headers=[kind, *signed, *headers])
+        if answer.status in _DENIED:
+            raise refusal(answer, f"the receiver denies access with {answer.status}: see its secrets and headers")
         check_status(answer)
         return sent(answer)
 
