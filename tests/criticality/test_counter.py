@@ -3,6 +3,7 @@ import sqlalchemy as sa
 from signalbox.criticality import store
 from signalbox.criticality.counter import AskCounter
 from signalbox.criticality.models import consumer
+from signalbox.criticality.schemas import NewConsumer
 from signalbox.criticality.service import consumers
 from signalbox.infra.clock.manual import ManualClock
 from signalbox.infra.context import Context
@@ -35,6 +36,30 @@ async def test_asks_are_counted_by_app_and_minute(context: Context, clock: Manua
     assert await asks(context, "a") == [3]
 
 
+async def test_who_asked_is_written_before_the_sums_of_minutes(context: Context) -> None:
+    counter = AskCounter(context)
+    counter.add(A)
+    await counter.flush(minutes=False)
+    assert (await requests(context), await asks(context)) == ({"a": 1}, [])
+    await counter.flush()
+    assert (await requests(context), await asks(context)) == ({"a": 1}, [1])
+
+
+async def test_who_waits_is_seen_without_asking_if_anybody_minds(context: Context, clock: ManualClock) -> None:
+    counter = AskCounter(context, present=lambda: [A, B, ("never-asked", "default")])
+    new = NewConsumer(app="a", interval="1s")
+    await context.db.write(consumers.register, new, actor="test", now=clock.now())
+    counter.add(B)
+    for _ in range(3):
+        clock.advance(2)
+        await counter.flush()
+    rows = await context.db.read(lambda tx: tx.execute(sa.select(consumer)).mappings().all())
+    seen = {row["app"]: (row["requests"], clock.now() - row["last_asked_at"], row["overdue_at"]) for row in rows}
+    assert seen["a"] == (0, 0, clock.now() + 1_000_000)
+    assert seen["b"] == (1, 4_000_000, None), "nobody minds: nothing is written"
+    assert await asks(context) == [1]
+
+
 async def test_processes_add_up(context: Context) -> None:
     counters = [AskCounter(context), AskCounter(context)]
     for counter in counters:
@@ -61,6 +86,7 @@ async def test_what_waits_is_written_at_the_end(context: Context) -> None:
     counter.add(A)
     await counter.close()
     assert await requests(context) == {"a": 1}
+    assert await asks(context) == [1]
 
 
 async def test_minutes_are_dropped_from_memory_once_written_and_swept_once_old(

@@ -100,6 +100,9 @@ async def test_who_says_since_when_is_told_again(world: World) -> None:
     assert (await app.get(hub))["revision"] == 1
     assert [(await app.get(hub, "?since=0")).get("revision") for _ in range(2)] == [1, 1]
     assert await app.get(hub, "?since=1") == {}
+    for path in ("?since=7", "?since=9223372036854775807&wait=5"):
+        assert (await app.get(hub, path))["revision"] == 1, "it comes from another database"
+    assert (await app.call(hub, If_None_Match='"7"')).value(b"etag") == b'"1"'
     assert await app.get(hub) == {}
     await app.report(hub, 3, B)
     assert (await app.get(hub, "?since=1"))["revision"] == 2
@@ -153,7 +156,7 @@ async def test_a_long_poll_hears_at_once_or_nothing_in_time(world: World) -> Non
 def _waiters(hub: RunningHub) -> Any:
     feature = next(each for each in hub.hub.features if each.name == "criticality")
     runtime: Any = feature.runtime
-    return runtime.waiters
+    return runtime.crowd
 
 
 async def test_a_stream_tells_each_change_and_goes_on_where_it_was(world: World) -> None:

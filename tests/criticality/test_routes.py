@@ -58,3 +58,33 @@ async def test_wrong_registrations_are_refused(world: World) -> None:
     for interval in ("0s", "5", "999999999d"):
         answer = await manager.call(hub, "/consumers", method="POST", body={"app": "a", "interval": interval})
         assert answer.status == 422, interval
+
+
+async def test_a_manager_sets_levels_by_hand(world: World) -> None:
+    hub = await world.hub()
+    app, manager = await world.app(hub, "a"), await world.app(hub, "m", "manager")
+    body = {"level": 4, "reason": "drill"}
+    assert (await app.call(hub, "/signals/default", method="POST", body=body)).status == 403
+    made = await manager.call(hub, "/signals/default", method="POST", body=body)
+    assert (made.status, json.loads(made.body)) == (200, {"revision": 1, "level": 4})
+    told = await app.get(hub)
+    assert (told["level"], told["set_by"], told["reason"]) == (4, "app:m", "drill")
+    for path, wrong in (("/signals/default", {"level": 9}), ("/signals/default", {}), ("/signals/x%00", body)):
+        assert (await manager.call(hub, path, method="POST", body=wrong)).status == 422, wrong
+    assert (await manager.call(hub, "/signals/NO", method="POST", body=body)).status == 400
+
+
+async def test_people_see_levels_over_time_and_who_asked(world: World) -> None:
+    hub = await world.hub()
+    app, reader = await world.app(hub, "a"), await world.app(hub, "r", "user")
+    await app.report(hub, 3, A)
+    await app.get(hub)
+    (step,) = await reader.get(hub, "/signals/default/steps")
+    assert (step["level"], step["set_by"]) == (3, "a")
+    assert await reader.get(hub, "/signals/default/steps?since=2020-01-01T00:00:00Z&until=2020-01-02T00:00:00Z") == []
+    async with asyncio.timeout(10):
+        while not (asks := await reader.get(hub, "/asks/apps?signal=default")):
+            await asyncio.sleep(0.05)
+    assert asks == [{"app": "a", "signal": "default", "asks": 1, "share": 1.0}]
+    for wrong in ("since=2026-01-01", "most=0", "since=2020-01-02T00:00:00Z&until=2020-01-01T00:00:00Z"):
+        assert (await reader.call(hub, f"/signals/default/steps?{wrong}")).status == 422, wrong

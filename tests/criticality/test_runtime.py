@@ -1,9 +1,15 @@
 import asyncio
+from dataclasses import replace
 
-from signalbox.criticality.runtime import CHANNEL, CriticalityRuntime
+import pytest
+
+from signalbox.criticality.runtime import CHANNEL, PATIENCE, CriticalityRuntime
+from signalbox.criticality.service.ask import claim
 from signalbox.criticality.service.report import Report, report
 from signalbox.infra.context import Context
 from tests.criticality.conftest import SETTINGS, START, silent, until
+from tests.support.databases import PostgresqlPlace
+from tests.support.wire import Wire
 
 A = ("a", "default")
 
@@ -47,12 +53,61 @@ async def test_without_the_database_only_what_is_known_to_be_nothing_is_answered
     assert not runtime.has_nothing_for(A)
 
 
-async def test_two_asks_wait_and_one_is_told(runtime: CriticalityRuntime) -> None:
-    with runtime.waiters.join("default") as waiter:
-        await put(runtime, 3)
-        assert await waiter.wait(10) == 1
-    found = await asyncio.gather(runtime.ask(A), runtime.ask(A))
-    assert sum(each is not None for each in found) == 1
+@pytest.mark.parametrize("place", ["postgresql"], indirect=True)
+async def test_memory_is_not_trusted_while_the_database_is_silent(place: PostgresqlPlace, context: Context) -> None:
+    wire = Wire(place)
+    async with wire.open() as behind:
+        database = behind.open()
+        runtime = CriticalityRuntime(replace(context, db=database), SETTINGS)
+        await runtime.open()
+        assert runtime.has_nothing_for(A)
+        wire.cut = True
+        await until(lambda: not runtime.is_fresh, within=PATIENCE + 1)
+        wire.cut = False
+        await until(lambda: runtime.has_nothing_for(A))
+        await runtime.close()
+    await database.close()
+
+
+async def test_of_two_asks_of_an_app_that_wait_one_is_told(runtime: CriticalityRuntime) -> None:
+    waiting = [asyncio.create_task(runtime.wait(A, None, seconds)) for seconds in (10, 0.5)]
+    other = asyncio.create_task(runtime.wait(("b", "default"), None, 10))
+    await until(lambda: len(runtime.crowd) == 3)
+    await put(runtime, 3)
+    found = await asyncio.gather(*waiting, other)
+    assert [each.revision for each in found if each is not None] == [1, 1]
+    assert found[2] is not None
+    assert len(runtime.crowd) == 0
+
+
+async def test_a_change_while_an_ask_is_under_way_is_not_missed(runtime: CriticalityRuntime) -> None:
+    for level in range(1, 6):
+        waiting = asyncio.create_task(runtime.wait(A, None, 10))
+        await asyncio.sleep(0)
+        await put(runtime, level)
+        found = await waiting
+        assert found is not None
+        assert found.current.level == level
+
+
+async def test_a_revision_that_was_never_given_is_answered_with_what_is_current(runtime: CriticalityRuntime) -> None:
+    """The client's database was restored from an older copy; it must not wait until that has caught up."""
+    assert await runtime.ask(A, since=7) is None
+    await put(runtime, 3)
+    for _ in range(2):
+        found = await runtime.wait(A, 7, 10)
+        assert found is not None
+        assert found.revision == 1
+    assert await runtime.ask(A, since=1) is None
+
+
+async def test_what_another_process_has_told_of_is_no_other_database(runtime: CriticalityRuntime) -> None:
+    """Memory here is behind, the client is not: the database decides."""
+    await put(runtime, 3)
+    await runtime.ask(A)
+    await put(runtime, 4, tell=False)
+    await runtime.context.db.write(claim, [A], now=START)
+    assert await runtime.ask(A, since=2) is None
 
 
 async def test_metrics_show_levels(runtime: CriticalityRuntime, context: Context) -> None:

@@ -1,6 +1,8 @@
 import json
 from typing import Any
 
+from signalbox.criticality import consumer_store
+from signalbox.criticality.runtime import CriticalityRuntime
 from tests.criticality.conftest import World
 from tests.support.hub import Answer, RunningHub
 
@@ -23,6 +25,21 @@ async def test_an_old_client_works_unchanged(world: World) -> None:
     told = {"current_status": 5, "status_change_id": 1, "Change_at": "2023-09-12T19:53:08Z"}
     answers = [json.loads((await call(hub, app=app)).body) for app in ("old", "old", "other", "producer")]
     assert answers == [told, {}, told, told]
+
+
+async def test_each_ask_is_counted_and_a_change_is_heard_between_quick_answers(world: World) -> None:
+    hub = await world.hub(criticality={"shared_tokens": [SHARED]})
+    for day, level in ((12, 5), (13, 4)):
+        body = {"current_status": level, "Change_at": f"2023-09-{day}T00:00:00Z"}
+        assert (await call(hub, app="p", body=body)).status == 200
+        answers = [json.loads((await call(hub)).body) for _ in range(4)]
+        assert [answer.get("current_status") for answer in answers] == [level, None, None, None]
+    runtime = next(each.runtime for each in hub.hub.features if each.name == "criticality")
+    assert isinstance(runtime, CriticalityRuntime)
+    await runtime.counter.flush()
+    found = await hub.hub.context.db.read(consumer_store.find_consumer, "old", "default")
+    assert found is not None
+    assert found.requests == 8
 
 
 async def test_tokens_of_the_hub_work_too(world: World) -> None:

@@ -10,6 +10,17 @@ def test_without_a_level_there_is_nothing_to_tell() -> None:
     assert View().has_nothing_for(("a", "s"))
 
 
+def test_only_of_a_level_somebody_was_told() -> None:
+    view = View()
+    assert not view.was_told(("a", "s")), "there may be no such signal"
+    view.apply(level(2))
+    assert not view.was_told(("a", "s"))
+    view.note_told(("a", "s"), 2)
+    assert view.was_told(("a", "s"))
+    view.apply(level(3))
+    assert not view.was_told(("a", "s"))
+
+
 def test_an_app_is_told_up_to_a_revision() -> None:
     view = View()
     assert view.apply(level(2))

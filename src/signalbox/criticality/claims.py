@@ -1,10 +1,11 @@
 """Claims of one process, in groups: while one is written, the next gathers."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from signalbox.criticality.models import Current
 from signalbox.criticality.service import ask
+from signalbox.criticality.service.ask import Claims
 from signalbox.criticality.store import Pair
 from signalbox.infra.context import Context
 
@@ -35,6 +36,14 @@ class Claimer:
             self._task = asyncio.create_task(self._run())
         return await future
 
+    async def claim_all(self, pairs: Sequence[Pair]) -> Claims:
+        """What their signals stand at, and which apps have not been told of it yet; in one statement.
+
+        Raises:
+            DatabaseUnavailableError: the database is away.
+        """
+        return await self._db.write(ask.claim, pairs, now=self._clock.now())
+
     async def close(self) -> None:
         """End once nobody waits."""
         if self._task is not None:
@@ -47,7 +56,7 @@ class Claimer:
             for pair in group:
                 del self._waiting[pair]
             try:
-                claims = await self._db.write(ask.claim, list(group), now=self._clock.now())
+                claims = await self.claim_all(list(group))
             except Exception as error:  # noqa: BLE001 - whatever it is, those who wait are to know
                 _fail(group.values(), error)
             else:

@@ -12,7 +12,7 @@ from signalbox.criticality.schemas import State
 
 
 class Asked(NamedTuple):
-    """How often an app asked since it was last written down, and when last."""
+    """How often an app asked since it was last written down, and when last; 0 times where it waits for a change."""
 
     app: str
     signal: str
@@ -41,17 +41,19 @@ _LATER = {"sqlite": "max", "postgresql": "GREATEST"}
 _NOTES = {
     dialect: text(
         "INSERT INTO criticality_consumer (app, signal, first_asked_at, last_asked_at, requests, muted)"  # noqa: S608 - our names
-        f" SELECT app, signal, at, at, requests, false FROM ({rows}) AS asked WHERE requests > 0 ORDER BY app, signal"
+        f" SELECT app, signal, at, at, requests, false FROM ({rows}) AS asked WHERE requests >= 0 ORDER BY app, signal"
         " ON CONFLICT (app, signal) DO UPDATE SET"
         " requests = criticality_consumer.requests + excluded.requests,"
         " first_asked_at = coalesce(criticality_consumer.first_asked_at, excluded.first_asked_at),"
         f" last_asked_at = {_LATER[dialect]}(coalesce(criticality_consumer.last_asked_at, 0), excluded.last_asked_at),"
         " overdue_at = CASE WHEN criticality_consumer.overdue_at IS NOT NULL THEN"
         f" {_LATER[dialect]}(criticality_consumer.overdue_at, excluded.last_asked_at + criticality_consumer.period) END"
+        " WHERE excluded.requests > 0 OR criticality_consumer.overdue_at IS NOT NULL"
     )
     for dialect, rows in _ROWS.items()
 }
-"""Who is not watched has no ``overdue_at``, and does not get one by asking."""
+"""Who is not watched has no ``overdue_at``, and does not get one by asking. Of those who ask nothing but are there only
+who is watched is written down."""
 
 _BEAT = {
     dialect: text(

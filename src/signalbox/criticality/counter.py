@@ -2,23 +2,28 @@
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 from prometheus_client.core import CounterMetricFamily, Metric
 
 from signalbox.core.errors import UnavailableError
-from signalbox.core.times import MINUTE
+from signalbox.core.times import MICROSECONDS, MINUTE
 from signalbox.criticality import store
 from signalbox.criticality.consumer_store import Asked
 from signalbox.criticality.service import silence
 from signalbox.criticality.store import Pair
 from signalbox.infra.context import Context
 
-INTERVAL = 1.0
-"""Seconds between two writings."""
+INTERVAL = 2.0
+"""Seconds between two writings of consumers; with what a write takes less than ``silence.LATENESS``."""
+MINUTES_EVERY = 3
+"""Sums of minutes are written with every third of them: nobody is told to be silent by them."""
+PRESENCE = MICROSECONDS
+"""How often at most it is written down that those who wait are there: with each writing of consumers."""
 AT_ONCE = 500
 """Consumers in one transaction: others wait meanwhile for some milliseconds."""
 MAX_PAIRS = 100_000
@@ -35,11 +40,14 @@ class AskCounter:
     An absent database costs counts at worst, never speed or memory.
     """
 
-    def __init__(self, context: Context, *, max_pairs: int = MAX_PAIRS) -> None:
+    def __init__(
+        self, context: Context, *, present: Callable[[], Iterable[Pair]] = tuple, max_pairs: int = MAX_PAIRS
+    ) -> None:
+        """``present``: who waits for a change at this moment; they count as seen without asking again."""
         self.dropped = 0
         """Asks that were not counted."""
         self._context, self._clock = context, context.clock
-        self._max_pairs = max_pairs
+        self._max_pairs, self._present, self._present_at = max_pairs, present, 0
         self._writer = random.SystemRandom().getrandbits(62)
         self._fresh: dict[Pair, int] = {}
         self._waiting: dict[Pair, Asked] = {}
@@ -72,12 +80,14 @@ class AskCounter:
             await asyncio.gather(self._task, return_exceptions=True)
             await self.flush()
 
-    async def flush(self) -> None:
-        """Write what waits now; what cannot be written waits on."""
+    async def flush(self, *, minutes: bool = True) -> None:
+        """Write what waits now, without ``minutes`` only who asked; what cannot be written waits on."""
         self._sum_up()
+        self._note_present()
         try:
             await self._write_consumers()
-            await self._write_minutes()
+            if minutes:
+                await self._write_minutes()
         except UnavailableError as error:
             self._report(failing=True, reason=str(error))
         else:
@@ -112,6 +122,15 @@ class AskCounter:
             oldest = next(iter(self._minutes))
             self._changed.pop(oldest, None)
             self.dropped += sum(self._minutes.pop(oldest).values())
+
+    def _note_present(self) -> None:
+        now = self._clock.now()
+        if now - self._present_at < PRESENCE:
+            return
+        self._present_at = now
+        for pair in self._present():
+            if pair not in self._waiting and len(self._waiting) < self._max_pairs:
+                self._waiting[pair] = Asked(*pair, 0, now)
 
     async def _write_consumers(self) -> None:
         now = self._clock.now()
@@ -152,10 +171,10 @@ class AskCounter:
             self._waiting[pair] = Asked(*pair, asked.requests + (newer.requests if newer else 0), last_at)
 
     async def _run(self) -> None:
-        while True:
+        for number in itertools.count(1):
             await asyncio.sleep(INTERVAL)
             try:
-                await self.flush()
+                await self.flush(minutes=number % MINUTES_EVERY == 0)
             except Exception:  # noqa: BLE001 - one failure must not end the counting for good
                 _log.exception("asks could not be written")
 

@@ -9,16 +9,16 @@ from signalbox.infra.jobs import Done, Job, Kind, Schedule, every
 
 WATCH = "criticality.watch"
 SPAN = 5 * MICROSECONDS
-"""How often it is looked; how late silence may be told of."""
+"""How often it is looked; silence may be told of so much and ``LATENESS`` too late."""
 
 
 def kinds(context: Context) -> dict[str, Kind]:
     """The jobs, by kind."""
 
     async def watch(_job: Job) -> Done:
-        return Done(then=partial(silence.check, now=context.clock.now()))
+        return Done(then=partial(silence.check, now=context.clock.now() - silence.LATENESS))
 
-    return {WATCH: Kind(watch, concurrency=1)}
+    return {WATCH: Kind(watch, concurrency=1, forgets=True)}
 
 
 def schedules() -> list[Schedule]:

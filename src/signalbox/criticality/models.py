@@ -10,6 +10,7 @@ from signalbox.infra.db.tables import BigId, Micros, calls, main
 
 _WATCHED = text("overdue_at IS NOT NULL AND silent_since IS NULL")
 _SILENT = text("silent_since IS NOT NULL")
+_RETIRED = text("retired_at IS NOT NULL")
 
 signal = Table(
     "criticality_signal",
@@ -72,6 +73,7 @@ consumer = Table(
     Index("uq_criticality_consumer_app_signal", "app", "signal", unique=True),
     Index("ix_criticality_consumer_overdue", "overdue_at", sqlite_where=_WATCHED, postgresql_where=_WATCHED),
     Index("ix_criticality_consumer_silent", "silent_since", sqlite_where=_SILENT, postgresql_where=_SILENT),
+    Index("ix_criticality_consumer_retired", "id", sqlite_where=_RETIRED, postgresql_where=_RETIRED),
     sqlite_autoincrement=True,
 )
 """Who asks, or is expected to."""
@@ -94,6 +96,7 @@ ask = Table(
     Column("signal", Text, primary_key=True),
     Column("writer", BigInteger, primary_key=True),
     Column("count", BigInteger, nullable=False),
+    Index("ix_criticality_ask_app_minute", "app", "minute"),
     sqlite_with_rowid=False,
 )
 """Asks of a minute, one row for each process (``writer``), which replaces its own row with newer sums."""

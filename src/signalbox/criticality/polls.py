@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from signalbox.auth.doors import Parameter, Poll, Ready
@@ -32,7 +33,7 @@ _JSON = (b"content-type", b"application/json")
 _NO_STORE = (b"cache-control", b"no-store")  # an answer is one app's, and its only one
 _EMPTY = b"{}"
 _NOTHING = [_JSON, (b"content-length", b"2"), _NO_STORE]
-_NOTHING_NEW = Ready(_NOTHING, _EMPTY)
+_NOTHING_NEW = Ready.of([_JSON, _NO_STORE], _EMPTY)
 _NOT_MODIFIED = 304
 
 _SINCE = Parameter("since", "query", "A revision that you have: what is newer is told again.", "integer")
@@ -78,16 +79,14 @@ class Asks:
             Poll(path=PATH + "/{signal}", summary="Ask for a change of a signal's level", **described),
         ]
 
-    def find_nothing(self, scope: Scope, principal: Principal) -> Ready | None:
+    def find_nothing(
+        self, headers: Mapping[bytes, bytes], parameters: Mapping[str, str], principal: Principal, _now: int
+    ) -> Ready | None:
         """``{}`` for a plain ask of an app that was told already, as nearly all are; None for every other."""
-        if scope["query_string"] or scope["method"] != "GET":
+        if b"if-none-match" in headers:
             return None
-        for header in scope["headers"]:
-            if header[0] == b"if-none-match":
-                return None
-        name = scope["path_params"].get("signal", DEFAULT_SIGNAL)
-        pair = (principal.app or consumer_name(principal), name)
-        if not self._runtime.has_nothing_for(pair) or name not in self._runtime.view.known:
+        pair = (principal.app or principal.actor, parameters.get("signal", DEFAULT_SIGNAL))
+        if not self._runtime.was_told(pair):
             return None
         self._add(pair)
         return _NOTHING_NEW
@@ -132,40 +131,26 @@ class Asks:
             known = self._runtime.view.known.get(pair[1])
             since = known.revision if anything and known is not None else newest
         self._add(pair)
-        found = await self._wait(pair, since, wait, receive)
+        found = await self._runtime.wait(pair, since, wait, receive=receive)
         if found is None and condition is not None and since:
             headers = [(b"etag", b'"%d"' % since), _NO_STORE]
             await answer(scope, send, status=_NOT_MODIFIED, headers=headers, body=b"")
         else:
             await _tell(scope, send, found)
 
-    async def _wait(self, pair: Pair, since: int | None, seconds: float, receive: Receive) -> Known | None:
-        """What is new to an app; None if nothing is for so many seconds."""
-        runtime, loop = self._runtime, asyncio.get_running_loop()
-        until = loop.time() + seconds
-        while True:
-            with runtime.waiters.join(pair[1]) as waiter:
-                found = await runtime.ask(pair, since=since)
-                left = until - loop.time()
-                if found is not None or left <= 0:
-                    return found
-                if await waiter.wait(left, receive=receive) is None:
-                    return None
-
     async def _feed(self, mailbox: Mailbox, pair: Pair, since: int | None) -> None:
         """Put what is new to a stream's reader into its mailbox, until it ends."""
         runtime = self._runtime
         try:
-            while not mailbox.closed:
-                self._add(pair)  # whose stream is open is not silent
-                with runtime.waiters.join(pair[1]) as waiter:
-                    found = await runtime.ask(pair, since=since)
-                    if found is None:
-                        since = since if since is not None else _revision(runtime.view.known.get(pair[1]))
-                        await waiter.wait(HEARTBEAT)
-                    else:
-                        since = found.revision
-                        mailbox.put(ServerSentEvent(found.body.decode(), name="change", id=str(since)))
+            self._add(pair)
+            found = await runtime.ask(pair, since=since)
+            while not mailbox.closed and not runtime.context.drain.begun:
+                if found is None:
+                    since = since if since is not None else _revision(runtime.view.known.get(pair[1]))
+                else:
+                    since = found.revision
+                    mailbox.put(ServerSentEvent(found.body.decode(), name="change", id=str(since)))
+                found = await runtime.wait(pair, since, HEARTBEAT)
         except SignalboxError as error:
             mailbox.close(f"{error}; come back with Last-Event-ID")
         except Exception:  # noqa: BLE001 - the reader comes back, and the log says why it had to

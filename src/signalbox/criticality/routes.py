@@ -3,17 +3,32 @@
 from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response, status
+from pydantic import AwareDatetime
 
 from signalbox.auth.principal import Principal
 from signalbox.auth.scopes import MANAGER, grants
 from signalbox.auth.security import Guard
 from signalbox.core.pagination import DEFAULT_LIMIT, MAX_LIMIT, Page, next_link
+from signalbox.core.times import DAY, to_micros
 from signalbox.criticality.errors import NotYourConsumerError
 from signalbox.criticality.parameters import consumer_name
 from signalbox.criticality.polls import PATH, READ
-from signalbox.criticality.schemas import AsksOut, ChangeOut, ConsumerOut, NewConsumer, SignalOut, State
-from signalbox.criticality.service import consumers
-from signalbox.criticality.settings import DEFAULT_SIGNAL
+from signalbox.criticality.schemas import (
+    AppAsksOut,
+    AsksOut,
+    ChangeOut,
+    ConsumerOut,
+    LevelByHand,
+    LevelSet,
+    NewConsumer,
+    SignalOut,
+    State,
+    Step,
+)
+from signalbox.criticality.service import consumers, override, overview
+from signalbox.criticality.service.overview import MOST_STEPS
+from signalbox.criticality.service.report import Announce, Report
+from signalbox.criticality.settings import DEFAULT_SIGNAL, CriticalitySettings
 from signalbox.infra.context import Context
 
 T = TypeVar("T")
@@ -23,6 +38,9 @@ AppInPath = Annotated[str, Path(pattern=r"^[^\x00]*$")]  # PostgreSQL takes no N
 App = Annotated[str | None, Query(max_length=100, pattern=r"^[^\x00]*$", description="Name of an app.")]
 AnyName = Annotated[str | None, Query(max_length=64, pattern=r"^[^\x00]*$", description="Name of a signal.")]
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT)]
+NameInPath = Annotated[str, Path(max_length=64, pattern=r"^[^\x00]*$", description="Name of a signal.")]
+Since = Annotated[AwareDatetime | None, Query(description="A moment with a zone; a day before the end without.")]
+Until = Annotated[AwareDatetime | None, Query(description="A moment with a zone; now without.")]
 Cursor = Annotated[str | None, Query(max_length=100, description="From the `Link` header of the page before.")]
 
 
@@ -72,11 +90,50 @@ def build_router(context: Context, guard: Guard) -> APIRouter:
         limit: Limit = DEFAULT_LIMIT,
         cursor: Cursor = None,
     ) -> list[ConsumerOut]:
-        """Who asks or is expected to, newest first, and what each was told of. Up to a second old."""
+        """Who asks or is expected to, newest first, and what each was told of. Up to two seconds old."""
         page = await context.db.read(
             consumers.list_consumers, name=signal, state=state, cursor=cursor, limit=limit, now=context.clock.now()
         )
         return _listed(page, request, response)
+
+    _add_overviews(router, context)
+    return router
+
+
+def _add_overviews(router: APIRouter, context: Context) -> None:
+    @router.get("/signals/{signal}/steps", summary="A level over time")
+    async def list_steps(
+        signal: NameInPath,
+        *,
+        since: Since = None,
+        until: Until = None,
+        most: Annotated[int, Query(ge=1, le=MOST_STEPS, description="Steps at the most, about.")] = 500,
+    ) -> list[Step]:
+        """What a signal stood at, oldest first: the last day, or from `since` to before `until`, by the hub's clock."""
+        start, end = _period(context, since, until)
+        return await context.db.read(overview.list_steps, signal, since=start, until=end, most=most)
+
+    @router.get("/asks/apps", summary="Who asked how often")
+    async def list_app_asks(
+        *, signal: AnyName = None, since: Since = None, until: Until = None, limit: Limit = DEFAULT_LIMIT
+    ) -> list[AppAsksOut]:
+        """Apps by how often they asked, most first: in the last day, or from `since` to before `until`."""
+        start, end = _period(context, since, until)
+        return await context.calls_db.read(overview.list_app_asks, name=signal, since=start, until=end, limit=limit)
+
+
+def build_level_router(context: Context, guard: Guard, settings: CriticalitySettings, announce: Announce) -> APIRouter:
+    """Levels set by hand, for managers."""
+    router = APIRouter(prefix=f"{PATH}/signals", tags=["criticality"])
+    manager = Depends(guard.require(MANAGER))
+
+    @router.post("/{signal}", summary="Set a level by hand")
+    async def set_level(signal: NameInPath, new: LevelByHand, caller: Annotated[Principal, manager]) -> LevelSet:
+        """Set a level as of now, whatever producers and rules say; it stays until a producer reports another."""
+        now = context.clock.now()
+        what = Report(signal, new.level, now, caller.actor, new.reason)
+        outcome = await context.db.write(override.set_level, what, settings=settings, announce=announce, now=now)
+        return LevelSet(revision=outcome.revision, level=outcome.current.level)
 
     return router
 
@@ -102,6 +159,12 @@ def build_consumer_router(context: Context, guard: Guard) -> APIRouter:
         await context.db.write(consumers.retire, app, signal, actor=caller.actor, now=context.clock.now())
 
     return router
+
+
+def _period(context: Context, since: AwareDatetime | None, until: AwareDatetime | None) -> tuple[int, int]:
+    """Microseconds UTC; without a beginning a day, without an end up to now."""
+    end = context.clock.now() if until is None else to_micros(until)
+    return (end - DAY if since is None else to_micros(since)), end
 
 
 def _check_whose(app: str, caller: Principal) -> None:

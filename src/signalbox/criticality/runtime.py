@@ -9,10 +9,11 @@ import msgspec
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from sqlalchemy import Connection
 
+from signalbox.core.asgi import Receive
 from signalbox.core.errors import UnavailableError
-from signalbox.core.waiters import Waiters
 from signalbox.criticality.claims import Claimer
 from signalbox.criticality.counter import AskCounter
+from signalbox.criticality.crowd import Crowd
 from signalbox.criticality.models import Current
 from signalbox.criticality.service import ask
 from signalbox.criticality.settings import CriticalitySettings
@@ -26,7 +27,7 @@ CHANNEL = "criticality"
 POLL = 0.5
 """Seconds between looks at the database, for what no broadcast tells: changes by commands, and messages that got lost."""
 PATIENCE = 3.0
-"""Seconds that such a look may take; then memory may be old, and the database is asked each time."""
+"""Seconds that each step of such a look may take; then memory may be old, and the database is asked each time."""
 
 _log = logging.getLogger(__name__)
 
@@ -38,14 +39,16 @@ class CriticalityRuntime:
         """``serves``: whether this process answers asks; one that only runs jobs speaks, and knows nothing itself."""
         self.context, self.settings = context, settings
         self.view = View()
-        self.counter = AskCounter(context)
-        self.waiters: Waiters[str, int] = Waiters(context.drain)
+        self._serves, self._claimer = serves, Claimer(context)
+        self.crowd = Crowd(context.drain, self._claimer.claim_all, self._known_of)
+        self.counter = AskCounter(context, present=self.crowd.pairs)
         self.streams = 0
         """Streams that are open."""
         self.is_fresh = False
         """Whether memory is known to be as new as the database, but for a moment."""
-        self._serves, self._claimer = serves, Claimer(context)
         self._told = 0
+        self._stamp: object = None
+        """Of the database at the last look; while it is the same, nothing has changed."""
         self._look = asyncio.Event()
         self._forget: Callable[[], None] = _nothing
         self._task: asyncio.Task[None] | None = None
@@ -67,6 +70,7 @@ class CriticalityRuntime:
         self._forget()
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
+        await self.crowd.close()
         await self._claimer.close()
         await self.counter.close()
 
@@ -76,30 +80,60 @@ class CriticalityRuntime:
         """Whether ``{}`` can be answered at once: no I/O, less than a microsecond."""
         return self.is_fresh and self.view.has_nothing_for(pair)
 
+    def was_told(self, pair: Pair) -> bool:
+        """Whether ``{}`` can be answered at once, about a signal that has a level."""
+        return self.is_fresh and self.view.was_told(pair)
+
     async def ask(self, pair: Pair, *, since: int | None = None) -> Known | None:
         """What to tell an app, whose ask is answered with it; None: nothing new.
 
-        With ``since``, the revision that the app says it has: whatever is newer, told before or not.
+        With ``since``, the revision that the app says it has: whatever is newer, told before or not. One that was never
+        given is of another database, as before a restore: the app is told what this one says.
 
         Raises:
             DatabaseUnavailableError: there may be something new, and the database is away.
         """
-        if self.is_fresh:
-            known = self.view.known.get(pair[1])
-            if known is None:
-                return None
-            if self.view.has_nothing_for(pair) if since is None else since >= known.revision:
-                return None
+        if self.is_fresh and self._has_all(pair, since):
+            return None
         current, won = await self._claimer.claim(pair)
         if current is None:
             return None
-        self._take(current)
+        known = self._known_of(current)
         self.view.note_told(pair, current.revision)
-        if not won and (since is None or since >= current.revision):
+        if not won and since in {None, current.revision}:
             return None
         self._told += 1
-        known = self.view.known.get(current.signal)  # a thousand who wait are told the same: it is encoded once
-        return known if known is not None and known.revision == current.revision else Known.of(current)
+        return known
+
+    async def wait(
+        self, pair: Pair, since: int | None, seconds: float, *, receive: Receive | None = None
+    ) -> Known | None:
+        """As ``ask``; where there is nothing new, what is within so many seconds. None too if the client leaves.
+
+        Raises:
+            TooManyWaitersError: as many wait already as may.
+            DatabaseUnavailableError: as ``ask``.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        while True:
+            found = await self.ask(pair, since=since)
+            left = until - loop.time()
+            if found is not None or left <= 0:
+                return found
+            if self._has_all(pair, since):  # nothing has come while we asked
+                found = await self.crowd.wait(pair, since, left, receive=receive)
+                if found is not None:
+                    self.view.note_told(pair, found.revision)
+                    self._told += 1
+                return found
+
+    def _has_all(self, pair: Pair, since: int | None) -> bool:
+        """Whether there is nothing for an app, as far as this process knows."""
+        known = self.view.known.get(pair[1])
+        if known is None:
+            return True
+        return self.view.has_nothing_for(pair) if since is None else since == known.revision
 
     # -- following ----------------------------------------------------------------------------------------------------
 
@@ -113,9 +147,7 @@ class CriticalityRuntime:
             async with asyncio.timeout(PATIENCE):
                 levels = await self.context.db.read(ask.read_levels)
         except (UnavailableError, TimeoutError) as error:
-            if self.is_fresh:
-                _log.warning("levels cannot be read; asks go to the database", extra={"reason": str(error)})
-            self.is_fresh = False
+            self._doubt(error)
             return
         for current in levels:
             self._take(current)
@@ -128,13 +160,19 @@ class CriticalityRuntime:
             levels.add_metric((name,), known.current.level)
         yield levels
         yield CounterMetricFamily("signalbox_criticality_told", "Asks answered with a change.", self._told)
-        yield GaugeMetricFamily("signalbox_criticality_waiting", "Asks that wait for a change.", len(self.waiters))
+        yield GaugeMetricFamily("signalbox_criticality_waiting", "Asks that wait for a change.", len(self.crowd))
         yield GaugeMetricFamily("signalbox_criticality_streams", "Streams that are open.", self.streams)
         yield from self.counter.collect()
 
     def _take(self, current: Current) -> None:
         if self.view.apply(current):
-            self.waiters.wake(current.signal, current.revision)
+            self.crowd.stir(current.signal)
+
+    def _known_of(self, current: Current) -> Known:
+        """Take a level that was read; a thousand who wait are told the same, so its answer is made once."""
+        self._take(current)
+        known = self.view.known[current.signal]
+        return known if known.revision == current.revision else Known.of(current)
 
     def _hear(self, message: str | None) -> None:
         """A change in some process; None: maybe many, which the next look finds."""
@@ -156,10 +194,29 @@ class CriticalityRuntime:
                     await self._look.wait()
             self._look.clear()
             try:
-                await self.synchronise()
+                await self._look_again()
             except Exception:  # noqa: BLE001 - whatever it was, the next look must come
                 _log.exception("levels cannot be read")
                 self.is_fresh = False
+
+    async def _look_again(self) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                stamp = await self.context.db.stamp()
+        except (UnavailableError, TimeoutError) as error:
+            self._doubt(error)
+            stamp = None
+        if self.is_fresh and stamp is not None and stamp == self._stamp:
+            return
+        await self.synchronise()
+        self._stamp = stamp
+
+    def _doubt(self, error: Exception) -> None:
+        """Memory may be old from now on, since the database cannot be asked."""
+        if self.is_fresh:
+            reason = str(error) or type(error).__name__
+            _log.warning("levels cannot be read; asks go to the database", extra={"reason": reason})
+        self.is_fresh = False
 
 
 def _nothing() -> None:

@@ -175,3 +175,42 @@ class AsksOut(BaseModel):
 
     minute: AwareDatetime
     asks: int
+
+
+class LevelByHand(BaseModel):
+    """``POST /api/criticality/signals/{signal}``: a manager sets a level, as of now."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    level: int
+    reason: Annotated[str, Field(max_length=LONGEST_REASON, pattern=r"^[^\x00]*$")] | None = None
+
+
+class LevelSet(BaseModel):
+    """What became of it."""
+
+    revision: int
+    level: int
+
+
+class Step(BaseModel):
+    """What a signal stood at from a moment on, until the next step."""
+
+    at: AwareDatetime
+    """When the hub heard of it; the first step may be older than the period."""
+    level: int
+    lowest: int
+    highest: int
+    """Extremes of what one step stands for, where a period has more changes than there are to be steps."""
+    set_by: str
+    reason: str | None
+
+
+class AppAsksOut(BaseModel):
+    """How often an app asked for a signal in a period."""
+
+    app: str
+    signal: str
+    asks: int
+    share: float
+    """Of all asks of the period, 0 to 1."""

@@ -6,7 +6,7 @@ They send the headers ``App-name`` and ``Token``: a token of the app, one for an
 
 import hashlib
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC
 from typing import Any
 
@@ -14,12 +14,12 @@ import msgspec
 from sqlalchemy import Connection
 
 from signalbox.auth.credentials import APP_HEADER, TOKEN_HEADER, named_app
-from signalbox.auth.doors import Accepted, Asked, Door, Headers, Parameter, Poll
+from signalbox.auth.doors import Accepted, Asked, Door, Headers, Parameter, Poll, Ready
 from signalbox.auth.errors import InvalidTokenError
 from signalbox.auth.principal import Principal
 from signalbox.auth.runtime import AuthRuntime
 from signalbox.core.asgi import Receive, Scope, Send, answer
-from signalbox.core.errors import Fault, UnprocessableError
+from signalbox.core.errors import Fault, SignalboxError, UnprocessableError
 from signalbox.core.secrets import Secret
 from signalbox.core.times import to_datetime, to_micros
 from signalbox.criticality.parameters import consumer_name, find_header
@@ -34,6 +34,9 @@ from signalbox.criticality.view import Known
 PATH = "/secapp/update"
 TIME = "%Y-%m-%dT%H:%M:%SZ"
 
+_JSON = (b"content-type", b"application/json")
+_NOTHING_NEW = Ready.of([_JSON], b"{}")
+
 _PARAMETERS = (
     Parameter(APP_HEADER, "header", "Name of the app.", required=True),
     Parameter(TOKEN_HEADER, "header", "Token of the app, or one that apps share.", required=True),
@@ -47,6 +50,7 @@ class Secapp:
     def __init__(self, runtime: CriticalityRuntime, auth: AuthRuntime) -> None:
         self._runtime, self._auth = runtime, auth
         self._shared = _digests(runtime.settings.shared_tokens)
+        self._shared_seen: set[bytes] = set()
 
     def poll(self) -> Poll:
         """The declaration of GET."""
@@ -54,6 +58,7 @@ class Secapp:
             path=PATH,
             scope=None,
             handle=self.ask,
+            at_once=self.find_nothing,
             summary="Ask for a change, as Secapp's clients do",
             answer=SecappNews,
             parameters=_PARAMETERS,
@@ -86,8 +91,32 @@ class Secapp:
             self._runtime.counter.add(pair)
             known = None if self._runtime.has_nothing_for(pair) else await self._runtime.ask(pair)
         body = b"{}" if known is None else msgspec.json.encode(_change(known))
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        headers = [_JSON, (b"content-length", b"%d" % len(body))]
         await answer(scope, send, status=200, headers=headers, body=body)
+
+    def find_nothing(
+        self, headers: Mapping[bytes, bytes], _parameters: Mapping[str, str], _caller: Principal, now: int
+    ) -> Ready | None:
+        """``{}`` for an app that was told already and whose token is remembered; None for every other."""
+        token, named = headers.get(b"token"), headers.get(b"app-name")
+        app = self._recall(token, named, now) if token and named else None
+        if app is None or not self._runtime.was_told((app, DEFAULT_SIGNAL)):
+            return None
+        self._runtime.counter.add((app, DEFAULT_SIGNAL))
+        return _NOTHING_NEW
+
+    def _recall(self, token: bytes, named: bytes, now: int) -> str | None:
+        """The app that asks, if ``_identify`` would have nothing to wait for; None also where it would raise."""
+        try:
+            app = named_app(named)
+            if token in self._shared_seen:
+                return app
+            principal = self._auth.recall({b"token": token, b"app-name": named}, at=now)
+        except SignalboxError:
+            return None
+        if principal is None or not self._auth.allows(principal, READ):
+            return None
+        return consumer_name(principal)
 
     async def prepare(self, asked: Asked) -> Report:
         """What is reported, and by whom."""
@@ -130,9 +159,12 @@ class Secapp:
         return consumer_name(principal)
 
     def _is_shared(self, token: bytes) -> bool:
-        """Compared in constant time, with each."""
+        """Compared in constant time, with each. What is shared is remembered, and known at once the next time."""
         digest = hashlib.sha256(token).digest()
-        return sum(hmac.compare_digest(digest, each) for each in self._shared) > 0
+        shared = sum(hmac.compare_digest(digest, each) for each in self._shared) > 0
+        if shared:
+            self._shared_seen.add(token)
+        return shared
 
 
 def _digests(tokens: Iterable[Secret]) -> list[bytes]:

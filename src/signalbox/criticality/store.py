@@ -120,8 +120,8 @@ def add_change(tx: Connection, new: Change) -> None:
     tx.execute(update(signal).where(signal.c.name == new.signal).values(values))
 
 
-def hold(tx: Connection, name: str, *, level: int, until: int) -> None:
-    """Keep reports below a level from becoming current until a moment."""
+def hold(tx: Connection, name: str, *, level: int | None, until: int | None) -> None:
+    """Keep reports below a level from becoming current until a moment; None: let them."""
     tx.execute(update(signal).where(signal.c.name == name).values(held_level=level, held_until=until))
 
 

@@ -53,6 +53,11 @@ class View:
         known = self.known.get(pair[1])
         return known is None or self._told.get(pair, 0) >= known.revision
 
+    def was_told(self, pair: Pair) -> bool:
+        """Whether its signal has a level, and the app was told of it."""
+        known = self.known.get(pair[1])
+        return known is not None and self._told.get(pair, 0) >= known.revision
+
     def note_told(self, pair: Pair, revision: int) -> None:
         """Remember that the database says that an app was told of a revision, or of a later one."""
         if revision <= self._told.get(pair, 0):

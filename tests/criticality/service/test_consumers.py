@@ -72,7 +72,7 @@ async def test_a_silent_consumer_is_not_back_because_something_else_is_expected_
     assert await database.write(silence.check, now=START + 8 * SECOND) == 0
     await asked(database, 9)
     assert await database.write(silence.check, now=START + 10 * SECOND) == 1, "it is back"
-    assert (await read(database, 39)).overdue, "by what is expected of it now"
+    assert (await read(database, 42)).overdue, "by what is expected of it now"
 
 
 @pytest.mark.parametrize("state", ["unseen", "seen", "muted", "retired", "silent"])

@@ -13,6 +13,7 @@ from signalbox.criticality.errors import UnknownConsumerError
 from signalbox.criticality.models import Change, Consumer, Current
 from signalbox.criticality.schemas import NEVER, AsksOut, ChangeOut, ConsumerOut, NewConsumer, SignalOut, State
 from signalbox.criticality.service.report import check_signal
+from signalbox.criticality.service.silence import LATENESS
 
 _UNITS = ((DAY, "d"), (HOUR, "h"), (MINUTE, "m"), (MICROSECONDS, "s"))
 
@@ -143,7 +144,7 @@ def _consumer_out(row: Consumer, current: Current | None, now: int) -> ConsumerO
         signal=row.signal,
         state=state_of(row),
         interval=None if row.period is None else to_span(row.period),
-        overdue=row.overdue_at is not None and row.overdue_at <= now,
+        overdue=row.overdue_at is not None and row.overdue_at <= now - LATENESS,
         requests=row.requests,
         first_asked_at=_moment(row.first_asked_at),
         last_asked_at=_moment(row.last_asked_at),

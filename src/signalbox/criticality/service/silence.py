@@ -18,6 +18,9 @@ GAP = 3 * BEAT
 OTHERS = BEAT + BEAT // 2
 """Age of the newest beat up to which a process that begins takes others to be serving."""
 
+LATENESS = 3 * MICROSECONDS
+"""By then each ask is written down: what is to be said of a moment is said so much later."""
+
 AT_ONCE = 500
 """Outages that one transaction tells of."""
 
@@ -37,7 +40,7 @@ def begin(tx: Connection, *, alone: bool, now: int) -> None:
 def check(tx: Connection, *, now: int) -> int:
     """Tell of consumers that fell silent, and of those that are back; how many they were, at most ``2 * AT_ONCE``.
 
-    While no process serves, nobody can ask, so nobody is silent; and once one does, each has its whole interval.
+    ``now`` is a moment of which all asks are known, ``LATENESS`` ago. While no process serves, nobody can ask, so nobody is silent; and once one does, each has its whole interval.
     """
     back = consumer_store.end_outages(tx, now=now, limit=AT_ONCE)
     for each in back:
