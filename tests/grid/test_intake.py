@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
@@ -15,20 +16,23 @@ from hypothesis import strategies as st
 
 from signalbox.core.errors import UnprocessableError
 from signalbox.core.times import DAY, to_micros
-from signalbox.grid import chunk_store, components, intake
+from signalbox.grid import blocks, chunk_store, components, folding, intake
+from signalbox.grid.block_store import SERIES
 from signalbox.grid.chunk_store import Span
 from signalbox.grid.errors import ComponentNotFoundError, DuplicateMeasurementError, RejectedBatchError
 from signalbox.grid.kinds import check
 from signalbox.grid.merging import Readings
-from signalbox.grid.models import chunk, rollup, tail
+from signalbox.grid.models import block, chunk, component, rollup, stale_block, tail
 from signalbox.grid.rollups import HOURS, QUARTERS, unpack
 from signalbox.grid.schemas import NewReading
-from signalbox.grid.series import MeasurementType, to_series
+from signalbox.grid.series import WIDTH, MeasurementType, to_series
 from tests.grid.conftest import LINE
 
 NOW = 1_767_225_600_000_000
 START = datetime(1969, 12, 30, tzinfo=UTC)
 """Days before 1970 have negative numbers."""
+
+SWITCH = {"component_type": "SWITCH", "substation": "North", "status": "OPEN"}
 
 Model = dict[tuple[int, int], float]
 
@@ -107,6 +111,40 @@ def check_sums(found: Any, values: list[float]) -> None:
         assert math.sqrt(m2 / n) == pytest.approx(deviation, rel=1e-9, abs=1e-9 * (high - low))
 
 
+def check_blocks(tx: sa.Connection) -> None:
+    """Each block is stale, or is what its rollups give anew."""
+    expected: dict[tuple[int, int, str, int], list[npt.NDArray[np.void]]] = {}
+    joined = rollup.join(chunk, sa.and_(chunk.c.series == rollup.c.series, chunk.c.day == rollup.c.day)).join(
+        component, component.c.id == rollup.c.series // WIDTH
+    )
+    stale = {tuple(row) for row in tx.execute(sa.select(stale_block))}
+    for row in tx.execute(sa.select(rollup, chunk.c.quarters, component.c.component_type).select_from(joined)):
+        if (row.day, row.series // SERIES) not in stale:
+            parts = np.concatenate([unpack([bytes(row.hours)], HOURS)[0], unpack([bytes(row.quarters)], QUARTERS)[0]])
+            expected.setdefault((row.day, row.series // SERIES, row.component_type, row.series % WIDTH), []).append(
+                parts
+            )
+    rows = tx.execute(sa.select(block)).all()
+    assert {tuple(row[:4]) for row in rows} == expected.keys()
+    for row in rows:
+        found = np.concatenate([unpack([bytes(row.hours)], HOURS)[0], unpack([bytes(row.quarters)], QUARTERS)[0]])
+        for place, part in enumerate(found):
+            check_merged(part, [each[place] for each in expected[tuple(row[:4])] if each[place]["n"]])
+
+
+def check_merged(found: Any, parts: list[Any]) -> None:
+    n = sum(int(part["n"]) for part in parts)
+    assert found["n"] == n
+    if n:
+        assert (found["min"], found["max"]) == (min(part["min"] for part in parts), max(part["max"] for part in parts))
+        mean = math.fsum(part["n"] * part["mean"] for part in parts) / n
+        scale = max(abs(found["min"]), abs(found["max"]))
+        assert found["mean"] == pytest.approx(mean, rel=1e-9, abs=1e-12 * scale)
+        m2 = math.fsum(part["m2"] + part["n"] * (part["mean"] - mean) ** 2 for part in parts)
+        spread = found["max"] - found["min"]
+        assert math.sqrt(found["m2"] / n) == pytest.approx(math.sqrt(m2 / n), rel=1e-9, abs=1e-9 * spread)
+
+
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("one"), st.integers(0, 1), st.integers(0, 4_000), st.floats(-1e6, 1e6)),
@@ -115,45 +153,89 @@ STEPS = st.lists(
             st.lists(st.tuples(st.integers(0, 1), st.integers(0, 4_000), st.floats(-1e6, 1e6)), max_size=30),
         ),
         st.tuples(st.just("fold"), st.integers(1, 20)),
+        st.tuples(
+            st.just("file"),
+            st.lists(st.tuples(st.integers(0, 1), st.floats(0, 4_000), st.floats(-1e6, 1e6)), max_size=60),
+        ),
+        st.tuples(st.just("build"), st.integers(1, 3)),
+        st.tuples(st.just("kind"), st.integers(0, 1), st.sampled_from(["LINE", "SWITCH"])),
         st.tuples(st.just("delete"), st.integers(0, 1)),
     ),
     max_size=12,
 )
 
 
+class History:
+    """What is done to readings, in the database and in a dictionary; each step checks what it is told."""
+
+    def __init__(self, tx: sa.Connection, made: list[int]) -> None:
+        self.tx, self.made, self.model = tx, made, Model()
+
+    def one(self, which: int, minutes: float, value: float) -> None:
+        row = reading(self.made[which], minutes, value)
+        if key(row) in self.model:
+            with pytest.raises(DuplicateMeasurementError):
+                intake.accept(self.tx, row, now=NOW)
+        else:
+            intake.accept(self.tx, row, now=NOW)
+            self.model[key(row)] = row.value
+
+    def many(self, given: list[tuple[int, float, float]]) -> None:
+        rows = [reading(self.made[which], minutes, value) for which, minutes, value in given]
+        statuses = [each.status for each in intake.accept_many(self.tx, rows, now=NOW).rows]
+        assert statuses == ["inserted" if fresh else "duplicate" for fresh in self._take(rows)]
+
+    def file(self, given: list[tuple[int, float, float]]) -> None:
+        """In any order, at times that are not on the minute, with repeats."""
+        rows = [reading(self.made[which], minutes, value) for which, minutes, value in given]
+        columns = np.array([key(row) for row in rows], np.int64).reshape(-1, 2)
+        new = Readings(columns[:, 0], columns[:, 1], np.array([row.value for row in rows]))
+        assert intake.insert(self.tx, new).tolist() == self._take(rows)
+
+    def fold(self, limit: int) -> None:
+        folding.fold_tail(self.tx, now=NOW, size=limit)
+
+    def build(self, limit: int) -> None:
+        blocks.build_blocks(self.tx, now=NOW, limit=limit)
+
+    def kind(self, which: int, name: str) -> None:
+        kind = SWITCH if name == "SWITCH" else LINE
+        components.replace(self.tx, self.made[which], check({**kind, "name": f"L{which}"}), by="test", now=NOW)
+
+    def delete(self, which: int) -> None:
+        chunk_store.delete_readings(self.tx, self.made[which])
+        self.model = {each: value for each, value in self.model.items() if each[0] // WIDTH != self.made[which]}
+
+    def check(self) -> None:
+        assert read_all(self.tx) == self.model
+        assert chunk_store.count_readings(self.tx) == len(self.model)
+        check_rollups(self.tx, self.model)
+        check_blocks(self.tx)
+
+    def _take(self, rows: list[NewReading]) -> list[bool]:
+        """Which of the rows are new; of those with the same key the first is."""
+        fresh = []
+        for row in rows:
+            fresh.append(key(row) not in self.model)
+            self.model.setdefault(key(row), row.value)
+        return fresh
+
+
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(steps=STEPS)
 def test_any_history_gives_what_a_dictionary_would(engine: sa.Engine, steps: list[Any]) -> None:
     with lines(engine) as (tx, made):
-        model: Model = {}
+        history = History(tx, made)
         for name, *rest in steps:
-            if name == "one":
-                row = reading(made[rest[0]], rest[1], rest[2])
-                if key(row) in model:
-                    with pytest.raises(DuplicateMeasurementError):
-                        intake.accept(tx, row, now=NOW)
-                else:
-                    intake.accept(tx, row, now=NOW)
-                    model[key(row)] = row.value
-            elif name == "many":
-                rows = [reading(made[which], *more) for which, *more in rest[0]]
-                statuses = [each.status for each in intake.accept_many(tx, rows, now=NOW).rows]
-                for row, status in zip(rows, statuses, strict=True):
-                    assert status == ("duplicate" if key(row) in model else "inserted")
-                    model.setdefault(key(row), row.value)
-            elif name == "fold":
-                intake.fold_tail(tx, limit=rest[0])
-            else:
-                chunk_store.delete_readings(tx, made[rest[0]])
-                model = {each: value for each, value in model.items() if each[0] // 8 != made[rest[0]]}
-        assert read_all(tx) == model
-        assert chunk_store.count_readings(tx) == len(model)
-        check_rollups(tx, model)
-        while intake.fold_tail(tx, limit=7):
+            getattr(history, name)(*rest)
+        history.check()
+        while folding.fold_tail(tx, now=NOW, size=7):
             pass
-        assert tx.execute(sa.select(sa.func.count()).select_from(tail)).scalar() == 0
-        assert read_all(tx) == model
-        check_rollups(tx, model)
+        while blocks.build_blocks(tx, now=NOW, limit=2):
+            pass
+        for table in (tail, stale_block):
+            assert tx.execute(sa.select(sa.func.count()).select_from(table)).scalar() == 0
+        history.check()
 
 
 def test_four_spellings_of_an_instant_are_one(engine: sa.Engine) -> None:
@@ -219,7 +301,7 @@ def test_writers_at_the_same_time_lose_nothing(engine: sa.Engine) -> None:
                     row = NewReading(number, 1.0, "POWER")
                     intake.accept(tx, row, now=NOW + 10**9 + (offset * 5 + round_) * 1_000_000)
                 with own.begin() as tx:
-                    intake.fold_tail(tx, limit=100)
+                    folding.fold_tail(tx, now=NOW + 10**12)
         except Exception as error:  # noqa: BLE001 - shown below
             errors.append(error)
 

@@ -33,7 +33,30 @@ def test_edges_need_what_tells_their_sides_apart() -> None:
         Run(BY_DAY, first + 1, first + 1),
         Run(BY_QUARTER, first + 2, first + 2),
     ]
-    assert calendar("2026-01-01T05:00:01", "2026-01-02").runs() == [Run(BY_READING, first, first)]
+    assert calendar("2026-01-01T05:00:01", "2026-01-02").runs() == [Run(BY_QUARTER, first, first)]
+
+
+def test_what_is_no_whole_quarter_is_at_the_edges() -> None:
+    made = calendar("2026-01-01T05:00:01", "2026-01-01T07:40")
+    assert made.inner == (at("2026-01-01T05:15"), at("2026-01-01T07:30"))
+    assert made.edges() == [(made.start, made.inner[0]), (made.inner[1], made.end)]
+    (run,) = made.runs()
+    day, hour = made.place_parts(run, 96)
+    assert np.flatnonzero(day[0] == 0).tolist() == list(range(21, 30))
+    assert (day.min(), hour[0, 21:30].tolist()) == (-1, [5, 5, 5, 6, 6, 6, 6, 7, 7])
+    whole = calendar("2026-01-01", "2026-01-02")
+    assert (whole.inner, whole.edges()) == ((whole.start, whole.end), [])
+
+
+def test_a_period_without_a_whole_quarter_is_all_edge() -> None:
+    for start, end in (("2026-01-01T23:55", "2026-01-02T00:05:01"), ("2026-01-01T05:01", "2026-01-01T05:14")):
+        made = calendar(start, end)
+        assert (made.runs(), made.edges()) == ([], [(made.start, made.end)])
+
+
+def test_midnights_within_a_quarter_need_readings() -> None:
+    made = calendar("1971-01-01", "1971-01-03", "Africa/Monrovia")  # 44 minutes and 30 seconds behind until 1972
+    assert {run.fineness for run in made.runs()} == {BY_READING}
 
 
 @pytest.mark.parametrize(

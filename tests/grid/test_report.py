@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from signalbox.core.times import HOUR, to_datetime, to_micros
-from signalbox.grid import chunk_store, components, intake, report
+from signalbox.grid import blocks, chunk_store, components, folding, intake, report
 from signalbox.grid.kinds import check
 from signalbox.grid.schemas import NewReading
 from tests.grid.conftest import LINE
@@ -91,10 +91,12 @@ def test_a_report_says_what_a_plain_calculation_says(engine: sa.Engine, data: An
         for each in rows[middle:]:
             intake.accept(tx, each, now=NOW)
         if data.draw(st.booleans()):
-            intake.fold_tail(tx, limit=20)
+            folding.fold_tail(tx, now=NOW + 10**15, size=20)
         if data.draw(st.booleans()):
             components.replace(tx, made[0], check({**SWITCH}), by="test", now=NOW)
             kinds[made[0]] = "SWITCH"
+        if data.draw(st.booleans()):
+            blocks.build_blocks(tx, now=NOW + 10**15, limit=data.draw(st.integers(1, 5)))
         zone = data.draw(st.sampled_from(ZONES))
         cuts = sorted(data.draw(st.lists(moment, min_size=2, max_size=4, unique=True)))
         for start, end in pairwise(cuts):

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from signalbox.auth import audit
+from signalbox.auth.audit import AuditFilter
 from signalbox.core.errors import UnprocessableError
 from signalbox.grid import reports
 from signalbox.grid.errors import ReportNotFoundError, ReportUnfinishedError
@@ -53,10 +55,10 @@ def test_a_report_is_made_anew_once_it_has_ended(engine: sa.Engine) -> None:
     with engine.connect() as tx:
         number = reports.order(tx, JANUARY, by="test", now=NOW).id
         with pytest.raises(ReportUnfinishedError):
-            reports.rerun(tx, number, now=NOW)
+            reports.rerun(tx, number, by="test", now=NOW)
         reports.fail(tx, number, "broken", run=1, now=NOW)
         assert reports.show(tx, number).error == "broken"
-        again = reports.rerun(tx, number, now=NOW)
+        again = reports.rerun(tx, number, by="test", now=NOW)
         assert (again.status, again.error, again.ended_at) == ("pending", None, None)
         reports.complete(tx, number, {"old": 1}, run=1, now=NOW)
         assert reports.show(tx, number).status == "pending", "a job of the first run is too late"
@@ -68,13 +70,29 @@ def test_a_report_is_made_anew_once_it_has_ended(engine: sa.Engine) -> None:
 def test_a_deleted_report_stays_away(engine: sa.Engine) -> None:
     with engine.connect() as tx:
         number = reports.order(tx, JANUARY, by="test", now=NOW).id
-        reports.delete(tx, number)
+        reports.delete(tx, number, by="user:eve", now=NOW, request_id="r1")
         reports.complete(tx, number, RESULT, run=1, now=NOW)
-        for use in (reports.show, reports.delete):
-            with pytest.raises(ReportNotFoundError):
-                use(tx, number)
         with pytest.raises(ReportNotFoundError):
-            reports.rerun(tx, number, now=NOW)
+            reports.show(tx, number)
+        with pytest.raises(ReportNotFoundError):
+            reports.delete(tx, number, by="test", now=NOW)
+        with pytest.raises(ReportNotFoundError):
+            reports.rerun(tx, number, by="test", now=NOW)
+
+
+def test_who_deletes_a_report_or_makes_it_anew_is_written_down(engine: sa.Engine) -> None:
+    with engine.connect() as tx:
+        number = reports.order(tx, JANUARY, by="test", now=NOW).id
+        reports.fail(tx, number, "broken", run=1, now=NOW)
+        reports.rerun(tx, number, by="user:anna", now=NOW, request_id="r1")
+        reports.delete(tx, number, by="user:eve", now=NOW, request_id="r2")
+        entries = audit.list_entries(tx, wanted=AuditFilter(target=f"report:{number}"), limit=5)
+        assert [(each.actor, each.action, each.request_id) for each in entries] == [
+            ("user:eve", "report.delete", "r2"),
+            ("user:anna", "report.rerun", "r1"),
+        ]
+        assert [each.before["status"] for each in entries if each.before] == ["pending", "failed"]
+        assert (entries[0].after, (entries[1].after or {})["run"]) == (None, 2)
 
 
 def test_a_report_whose_job_has_died_has_failed(engine: sa.Engine) -> None:

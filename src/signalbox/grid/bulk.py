@@ -1,8 +1,9 @@
 """Bringing files of readings in, in steps so short that nobody waits."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple, TextIO
 
@@ -10,14 +11,15 @@ import numpy as np
 from sqlalchemy import Connection
 
 from signalbox.grid import chunk_store, intake
-from signalbox.grid.merging import Marks, Readings, sort, split
+from signalbox.grid.merging import Marks, Readings, bucket_starts, sort, split
 from signalbox.grid.reading_files import Batch, Rejected, read_file
 from signalbox.grid.rollups import Index
 from signalbox.grid.series import WIDTH
 from signalbox.infra.db import Database
 
 STEP: Final = 150_000
-"""Readings in one transaction: well under 100 ms, so that other writers hardly notice."""
+"""Readings in one transaction. Of a file by series it took 23 ms on average on SQLite and at most 42; where each chunk that it
+touches has readings already, as of a file in order of time, several times as long."""
 
 
 class Taken(NamedTuple):
@@ -38,46 +40,69 @@ class Outcome:
     rejected: int = 0
 
 
-def insert_known(tx: Connection, piece: Readings) -> Taken:
-    """Insert those readings whose component there is; nobody deletes it meanwhile."""
+def insert_known(tx: Connection, piece: Readings, *, watched_at: int | None = None) -> Taken:
+    """Insert those of sorted readings whose component there is; nobody deletes it meanwhile.
+
+    Threshold rules are held against them where ``watched_at``, the present in microseconds UTC, is given.
+    """
+    insert = intake.insert if watched_at is None else partial(intake.insert_watched, now=watched_at)
     chunk_store.own(tx)
     component = piece.series // WIDTH
-    known = np.isin(component, list(chunk_store.find_known(tx, np.unique(component).tolist())))
+    wanted = set(component[bucket_starts(piece)].tolist())
+    there = chunk_store.find_known(tx, wanted)
+    if there == wanted:  # spares columns of millions their copies
+        return Taken(insert(tx, piece), np.zeros(len(component), dtype=np.bool_))
+    known = np.isin(component, list(there))
     inserted = np.zeros(len(known), dtype=np.bool_)
-    inserted[known] = intake.insert(tx, piece.take(known))
+    inserted[known] = insert(tx, piece.take(known))
     return Taken(inserted, ~known)
 
 
 async def import_file(
-    db: Database, path: Path, *, rejects: TextIO | None = None, told: Callable[[Outcome], None]
+    db: Database,
+    path: Path,
+    *,
+    rejects: TextIO | None = None,
+    watched_at: int | None = None,
+    told: Callable[[Outcome], None],
 ) -> Outcome:
     """Bring a file in; ``told`` hears after each step how it stands. Rows that are there already are counted.
 
     What is committed stays, so after a crash the same file is brought in again and completes what is missing.
-    Rejected rows go to ``rejects`` as CSV, with file, row and reason.
+    Rejected rows go to ``rejects`` as CSV, with file, row and reason. Threshold rules are held against the readings
+    where ``watched_at``, the present, is given: files are mostly about the past.
 
     Raises:
         BadFileError: it cannot be read.
         MissingExtraError: PyArrow is not installed.
     """
     outcome, batches = Outcome(), read_file(path)
-    while (batch := await asyncio.to_thread(next, batches, None)) is not None:
-        outcome.rows += batch.size
-        wrong = [*batch.rejected, *await _insert(db, batch, outcome)]
-        outcome.rejected += len(wrong)
-        if rejects is not None:
-            rejects.writelines(f"{_quoted(str(path))},{row},{_quoted(reason)}\n" for row, reason in sorted(wrong))
-        told(outcome)
+    following = _read_next(batches)
+    try:
+        while (batch := await following) is not None:
+            following = _read_next(batches)  # while this one is written: neither waits for the other's disk
+            outcome.rows += batch.size
+            wrong = [*batch.rejected, *await _insert(db, batch, outcome, watched_at)]
+            outcome.rejected += len(wrong)
+            if rejects is not None:
+                rejects.writelines(f"{_quoted(str(path))},{row},{_quoted(reason)}\n" for row, reason in sorted(wrong))
+            told(outcome)
+    finally:
+        await asyncio.gather(following, return_exceptions=True)
     return outcome
 
 
-async def _insert(db: Database, batch: Batch, outcome: Outcome) -> list[Rejected]:
+def _read_next(batches: Iterator[Batch]) -> asyncio.Task[Batch | None]:
+    return asyncio.create_task(asyncio.to_thread(next, batches, None))
+
+
+async def _insert(db: Database, batch: Batch, outcome: Outcome, watched_at: int | None) -> list[Rejected]:
     ordered, order = await asyncio.to_thread(sort, batch.readings)
     rows: Index = batch.rows if order is None else batch.rows[order]
     wrong: list[Rejected] = []
     first = 0
     for piece in split(ordered, size=STEP):
-        taken = await db.write(insert_known, piece)
+        taken = await db.write(insert_known, piece, watched_at=watched_at)
         outcome.inserted += int(taken.inserted.sum())
         outcome.duplicates += int((~taken.inserted & ~taken.unknown).sum())
         wrong += [

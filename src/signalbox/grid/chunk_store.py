@@ -9,18 +9,24 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from sqlalchemy import Connection, and_, bindparam, delete, exists, func, select, tuple_
+from sqlalchemy import Connection, Select, and_, bindparam, delete, exists, func, select, text, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
 
 from signalbox.core.times import DAY
+from signalbox.grid import block_store
 from signalbox.grid.chunks import Times, decode_chunk, encode_chunk
-from signalbox.grid.merging import Bucket, Readings, bucket_starts, buckets_at
+from signalbox.grid.errors import GridBusyError
+from signalbox.grid.merging import Bucket, Readings, bucket_starts, buckets_at, join
 from signalbox.grid.models import chunk, component, rollup, tail
 from signalbox.grid.rollups import roll_up_days
 from signalbox.grid.series import WIDTH
 from signalbox.infra.db.bulk import insert_rows
+from signalbox.infra.db.prepared import Prepared
 
 LOCK: Final = 0x5167_0007
+_SHARED: Final = "signalbox.grid.shared"
+"""Where a connection keeps the transaction that shared the lock."""
 
 AT_ONCE: Final = 400
 """Buckets in one statement."""
@@ -28,19 +34,24 @@ AT_ONCE: Final = 400
 _CHUNK_COLUMNS: Final = [column.name for column in chunk.c]
 _ROLLUP_COLUMNS: Final = [column.name for column in rollup.c]
 
-_ADDS: Final = {
-    dialect: insert(tail).on_conflict_do_nothing(index_elements=["series", "at"]).returning(tail.c.at)
-    for dialect, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
-}
-_HAS_COMPONENT: Final = select(component.c.id).where(component.c.id == bindparam("wanted"))
-_COVERING: Final = select(chunk.c.data).where(
-    chunk.c.series == bindparam("series"),
-    chunk.c.day == bindparam("day"),
-    chunk.c.first_at <= bindparam("at"),
-    chunk.c.last_at >= bindparam("at"),
+_TAIL_ROW: Final[dict[str, Any]] = {"series": bindparam("series"), "at": bindparam("at"), "value": text(":value")}
+"""SQLAlchemy would have its ``Double`` convert the value, which is a float anyway; so it is given without a type."""
+_ADD: Final = Prepared(
+    {
+        "sqlite": sqlite.insert(tail).values(_TAIL_ROW).on_conflict_do_nothing().returning(tail.c.at),
+        "postgresql": postgresql.insert(tail).values(_TAIL_ROW).on_conflict_do_nothing().returning(tail.c.at),
+    }
+)
+_HAS_COMPONENT: Final = Prepared(select(component.c.id).where(component.c.id == bindparam("wanted")))
+_COVERING: Final = Prepared(
+    select(chunk.c.data).where(
+        chunk.c.series == bindparam("series"),
+        chunk.c.day == bindparam("day"),
+        chunk.c.first_at <= bindparam("at"),
+        chunk.c.last_at >= bindparam("at"),
+    )
 )
 _TAIL: Final = select(tail.c.series, tail.c.at, tail.c.value)
-_FIRST_TAIL: Final = _TAIL.order_by(tail.c.series, tail.c.at).limit(bindparam("limit"))
 
 
 class Span(NamedTuple):
@@ -50,21 +61,45 @@ class Span(NamedTuple):
     end: int
 
 
+class Waiting(NamedTuple):
+    """A bucket with readings in the tail."""
+
+    bucket: Bucket
+    fresh: int
+    """How many there."""
+    stored: int
+    """How many in its chunk."""
+
+
 def share(tx: Connection) -> None:
     """Be among those who add single readings, until ``tx`` ends."""
     if tx.dialect.name == "postgresql":
         tx.exec_driver_sql("SELECT pg_advisory_xact_lock_shared(%s)", (LOCK,))
+        tx.info[_SHARED] = tx.get_transaction()
 
 
 def own(tx: Connection) -> None:
-    """Be the only one who changes readings, until ``tx`` ends."""
-    if tx.dialect.name == "postgresql":
+    """Be the only one who changes readings, until ``tx`` ends.
+
+    A batch of group commit may have had a single reading before. Two of those would wait for each other until PostgreSQL
+    ends one after a second, so none waits: its members are run again by themselves, at once.
+
+    Raises:
+        GridBusyError: ``tx`` is among those who add single readings, and another transaction is, or owns them.
+    """
+    if tx.dialect.name != "postgresql":
+        return
+    shared = tx.info.get(_SHARED)
+    if shared is None or shared is not tx.get_transaction():
         tx.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
+    elif not tx.exec_driver_sql("SELECT pg_try_advisory_xact_lock(%s)", (LOCK,)).scalar_one():
+        msg = "others change readings; try again"
+        raise GridBusyError(msg)
 
 
 def has_component(tx: Connection, number: int) -> bool:
     """Whether there is such a component."""
-    return tx.execute(_HAS_COMPONENT, {"wanted": number}).first() is not None
+    return bool(_HAS_COMPONENT.run(tx, {"wanted": number}))
 
 
 def find_known(tx: Connection, numbers: Iterable[int]) -> set[int]:
@@ -78,23 +113,28 @@ def find_known(tx: Connection, numbers: Iterable[int]) -> set[int]:
 
 def is_in_chunk(tx: Connection, series: int, at: int) -> bool:
     """Whether a chunk holds a reading of this instant."""
-    data = tx.execute(_COVERING, {"series": series, "day": at // DAY, "at": at}).scalar()
-    if data is None:
+    found = _COVERING.run(tx, {"series": series, "day": at // DAY, "at": at})
+    if not found:
         return False
-    times: Times = decode_chunk(bytes(data))[0]
+    times: Times = decode_chunk(bytes(found[0][0]))[0]
     place = int(np.searchsorted(times, at))
     return bool(times[place] == at)  # the chunk's last reading is not before it
 
 
 def add_to_tail(tx: Connection, series: int, at: int, value: float) -> bool:
     """Keep a single reading; False where the tail has one of this instant."""
-    row = {"series": series, "at": at, "value": value}
-    return tx.execute(_ADDS[tx.dialect.name], row).first() is not None
+    return bool(_ADD.run(tx, {"series": series, "at": at, "value": value}))
 
 
-def read_first_of_tail(tx: Connection, *, limit: int) -> Readings:
-    """At most ``limit`` readings of the tail, sorted by series and time."""
-    return to_readings(tx.execute(_FIRST_TAIL, {"limit": limit}).all())
+def count_tail(tx: Connection) -> list[Waiting]:
+    """How many readings of each bucket are in the tail."""
+    of_day = (tail.c.at % DAY + DAY) % DAY  # SQL rounds towards 1970
+    day = ((tail.c.at - of_day) // DAY).label("day")
+    counted = select(tail.c.series, day, func.count().label("count")).group_by(tail.c.series, day).subquery()
+    joined = counted.outerjoin(rollup, and_(rollup.c.series == counted.c.series, rollup.c.day == counted.c.day))
+    stored = func.coalesce(rollup.c.n, 0)
+    rows = tx.execute(select(counted.c.series, counted.c.day, counted.c.count, stored).select_from(joined))
+    return [Waiting(Bucket(series, found), count, there) for series, found, count, there in rows]
 
 
 def read_tail(tx: Connection, span: Span, *, series: Sequence[int] | None = None) -> Readings:
@@ -132,7 +172,7 @@ def read_chunks(tx: Connection, buckets: Sequence[Bucket]) -> list[Readings]:
     found = []
     for start in range(0, len(buckets), AT_ONCE):
         wanted = tuple_(chunk.c.series, chunk.c.day).in_([tuple(each) for each in buckets[start : start + AT_ONCE]])
-        found += [_to_part(row) for row in tx.execute(select(*columns).where(wanted))]
+        found += [_to_part(*row) for row in _fetch(tx, select(*columns).where(wanted))]
     return found
 
 
@@ -140,23 +180,29 @@ def read_series(tx: Connection, series: Sequence[int], span: Span) -> Readings |
     """Readings of the chunks of some series within ``span``; None where there are none."""
     wanted = and_(chunk.c.series.in_(series), chunk.c.first_at < span.end, chunk.c.last_at >= span.start)
     days = and_(chunk.c.day >= span.start // DAY, chunk.c.day <= (span.end - 1) // DAY)
-    rows = tx.execute(select(chunk.c.series, chunk.c.n, chunk.c.data).where(wanted, days))
-    return _within([_to_part(row) for row in rows], span)
+    rows = _fetch(tx, select(chunk.c.series, chunk.c.n, chunk.c.data).where(wanted, days))
+    return _within([_to_part(*row) for row in rows], span)
 
 
 def read_day(tx: Connection, day: int, span: Span) -> Readings | None:
     """Readings of all chunks of a day within ``span``; None where there are none."""
     joined = and_(chunk.c.series == rollup.c.series, chunk.c.day == rollup.c.day)
     query = select(chunk.c.series, chunk.c.n, chunk.c.data).select_from(rollup.join(chunk, joined))
-    return _within([_to_part(row) for row in tx.execute(query.where(rollup.c.day == day))], span)
+    wanted = and_(rollup.c.day == day, chunk.c.first_at < span.end, chunk.c.last_at >= span.start)
+    return _within([_to_part(*row) for row in _fetch(tx, query.where(wanted))], span)
 
 
-def write_chunks(tx: Connection, readings: Readings) -> None:
-    """Replace the chunks of all buckets of these readings, which are sorted and without repeats, and their rollups."""
+def write_chunks(tx: Connection, readings: Readings, *, replace: bool = True) -> None:
+    """Write the chunks of all buckets of these readings, which are sorted and without repeats, and their rollups.
+
+    They take the place of those that are there; without ``replace`` the caller knows that there are none.
+    """
     starts = bucket_starts(readings)
     buckets = buckets_at(readings, starts)
     rolled = roll_up_days(readings.at, readings.value, starts)
-    _delete_chunks(tx, buckets)
+    block_store.make_stale(tx, readings.series[starts], readings.at[starts] // DAY)
+    if replace:
+        _delete_chunks(tx, buckets)
     ends = [*starts[1:].tolist(), len(readings.at)]
     chunks: list[Sequence[Any]] = []
     for place, (begin, end) in enumerate(zip(starts.tolist(), ends, strict=True)):
@@ -174,6 +220,7 @@ def write_chunks(tx: Connection, readings: Readings) -> None:
 
 def delete_readings(tx: Connection, number: int) -> None:
     """Delete all readings of a component, with their rollups."""
+    block_store.make_component_stale(tx, number)
     for table in (chunk, rollup, tail):
         first = number * WIDTH
         tx.execute(delete(table).where(table.c.series >= first, table.c.series < first + WIDTH))
@@ -198,13 +245,31 @@ def _delete_chunks(tx: Connection, buckets: Sequence[Bucket]) -> None:
         tx.execute(delete(rollup).where(tuple_(rollup.c.series, rollup.c.day).in_(some)))
 
 
-def _to_part(row: Any) -> Readings:
-    at, value = decode_chunk(bytes(row.data))
-    return Readings(np.full(row.n, row.series, np.int64), at, value)
+def _fetch(tx: Connection, query: Select[tuple[int, int, bytes]]) -> Sequence[Any]:
+    """Rows with data. From PostgreSQL they come as bytes: as texts, as SQLAlchemy has them, they take twice as long."""
+    if tx.dialect.name != "postgresql":
+        return tx.execute(query).all()
+    compiled = query.compile(dialect=tx.dialect, compile_kwargs={"render_postcompile": True})
+    if not tx.in_transaction():
+        tx.begin()
+    driver: Any = tx.connection.driver_connection
+    dbapi: Any = tx.dialect.loaded_dbapi
+    try:
+        with driver.cursor(binary=True) as cursor:
+            rows: Sequence[Any] = cursor.execute(str(compiled), compiled.params).fetchall()
+    except dbapi.Error as error:  # a raw cursor's; callers know the errors of other statements
+        raise DBAPIError.instance(str(compiled), None, error, dbapi.Error, dialect=tx.dialect) from error
+    return rows
+
+
+def _to_part(series: int, count: int, data: bytes) -> Readings:
+    at, value = decode_chunk(bytes(data))
+    return Readings(np.full(count, series, np.int64), at, value)
 
 
 def _within(parts: list[Readings], span: Span) -> Readings | None:
+    """Those of each part, which is sorted by time, that are within ``span``."""
     if not parts:
         return None
-    found = Readings(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
-    return found.take((found.at >= span.start) & (found.at < span.end))
+    cuts = [np.searchsorted(part.at, span).tolist() for part in parts]
+    return join([part.take(slice(*cut)) for part, cut in zip(parts, cuts, strict=True)])

@@ -1,7 +1,7 @@
 """The grid on the command line."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal, TextIO
 
@@ -15,8 +15,10 @@ from signalbox.core.errors import SignalboxError
 from signalbox.grid.bulk import Outcome, import_file
 from signalbox.grid.component_files import import_all, parse_rows, read_all, to_csv
 from signalbox.grid.errors import BadFileError
+from signalbox.grid.plan_commands import build_rules, build_schedules
 from signalbox.grid.reading_files import count_rows
 from signalbox.grid.schemas import ImportedRow
+from signalbox.grid.settings import GridSettings
 from signalbox.infra.context import Context
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -28,15 +30,17 @@ class RejectedRowsError(SignalboxError):
     code = "rejected_rows"
 
 
-def build_commands(open_context: Opener) -> typer.Typer:
-    """The command group ``grid``; expected failures are raised as SignalboxError."""
-    group = typer.Typer(no_args_is_help=True, help="A power grid: components and measurements.")
+def build_commands(open_context: Opener, settings: Callable[[], GridSettings]) -> typer.Typer:
+    """The command group ``grid``; expected failures are raised as SignalboxError. ``settings`` reads those in force."""
+    group = typer.Typer(no_args_is_help=True, help="A power grid: components, measurements, rules and reports.")
     imports = typer.Typer(no_args_is_help=True, help="Bring files in, also beside a running server.")
     exports = typer.Typer(no_args_is_help=True, help="Write what is there.")
     _add_components(imports, exports, open_context)
     _add_measurements(imports, open_context)
     group.add_typer(imports, name="import")
     group.add_typer(exports, name="export")
+    group.add_typer(build_schedules(open_context, settings), name="schedules")
+    group.add_typer(build_rules(open_context, settings), name="rules")
     return group
 
 
@@ -89,6 +93,7 @@ def _add_measurements(imports: typer.Typer, open_context: Opener) -> None:
         rejects: Annotated[
             Path | None, typer.Option(help="Write rows that are not taken there, as CSV.", show_default=False)
         ] = None,
+        rules: Annotated[bool, typer.Option("--rules", help="Hold threshold rules against them, too.")] = False,
         as_json: Json = False,
     ) -> None:
         """Add readings. What is there already is counted, so a file may be brought in again after a crash.
@@ -99,7 +104,7 @@ def _add_measurements(imports: typer.Typer, open_context: Opener) -> None:
 
         async def work(context: Context) -> Outcome:
             with _writing(rejects) as target, _bar() as bar:
-                return await _import_all(context, files, target, bar)
+                return await _import_all(context, files, target, bar, rules=rules)
 
         total = run(open_context, work)
         if as_json:
@@ -111,7 +116,9 @@ def _add_measurements(imports: typer.Typer, open_context: Opener) -> None:
             raise RejectedRowsError(msg)
 
 
-async def _import_all(context: Context, files: list[Path], rejects: TextIO | None, bar: Progress) -> Outcome:
+async def _import_all(
+    context: Context, files: list[Path], rejects: TextIO | None, bar: Progress, *, rules: bool
+) -> Outcome:
     total = Outcome()
     for file in files:
         line = bar.add_task(file.name, total=count_rows(file), speed="")
@@ -119,7 +126,8 @@ async def _import_all(context: Context, files: list[Path], rejects: TextIO | Non
         def tell(outcome: Outcome, line: TaskID = line) -> None:
             bar.update(line, completed=outcome.rows, speed=_speed(bar, line, outcome.rows))
 
-        outcome = await import_file(context.db, file, rejects=rejects, told=tell)
+        watched_at = context.clock.now() if rules else None
+        outcome = await import_file(context.db, file, rejects=rejects, watched_at=watched_at, told=tell)
         bar.update(line, total=outcome.rows, completed=outcome.rows)
         for name, count in vars(outcome).items():
             setattr(total, name, getattr(total, name) + count)

@@ -7,11 +7,10 @@ from typing import Any, Final
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from signalbox.auth import audit
 from signalbox.core.errors import SignalboxError
 from signalbox.core.pagination import Page, decode_cursor, to_page
 from signalbox.core.times import to_datetime
-from signalbox.grid import chunk_store, store
+from signalbox.grid import chunk_store, rule_watch, rules, store, trail
 from signalbox.grid.errors import ComponentExistsError, ComponentNotFoundError
 from signalbox.grid.kinds import check
 from signalbox.grid.schemas import ComponentIn, ComponentOut, ImportedRow
@@ -30,7 +29,7 @@ def add(tx: Connection, new: ComponentIn, *, by: str, now: int, request_id: str 
     row = store.add_component(tx, {**_to_columns(new), "created_at": now, "updated_at": now})
     if row is None:
         raise _taken(new)
-    _audit(tx, "component.create", None, row, by=by, now=now, request_id=request_id)
+    trail.note(tx, "component.create", None, to_out(row), by=by, now=now, request_id=request_id)
     return to_out(row)
 
 
@@ -71,7 +70,10 @@ def replace(
     except IntegrityError:
         raise _taken(new) from None
     after = _get(tx, number)
-    _audit(tx, "component.change", before, after, by=by, now=now, request_id=request_id)
+    if after.component_type != before.component_type:
+        why = f"the component has become a {after.component_type}"
+        rule_watch.settle_component(tx, number, after.component_type, why=why, now=now)
+    trail.note(tx, "component.change", to_out(before), to_out(after), by=by, now=now, request_id=request_id)
     return to_out(after)
 
 
@@ -98,9 +100,10 @@ def delete(tx: Connection, number: int, *, by: str, now: int, request_id: str | 
     """
     chunk_store.own(tx)  # before looking: nobody adds a reading between
     before = _get(tx, number, lock=True)
+    rules.forget_component(tx, number, by=by, now=now, request_id=request_id)
     chunk_store.delete_readings(tx, number)
     store.delete_component(tx, number)
-    _audit(tx, "component.delete", before, None, by=by, now=now, request_id=request_id)
+    trail.note(tx, "component.delete", to_out(before), None, by=by, now=now, request_id=request_id)
 
 
 def import_rows(
@@ -189,26 +192,3 @@ def _to_columns(new: ComponentIn) -> dict[str, Any]:
 
 def _taken(new: ComponentIn) -> ComponentExistsError:
     return ComponentExistsError(f"there is a component {new.name!r} in {new.substation!r}, or one with this id")
-
-
-def _audit(
-    tx: Connection,
-    action: str,
-    before: ComponentRow | None,
-    after: ComponentRow | None,
-    *,
-    by: str,
-    now: int,
-    request_id: str | None,
-) -> None:
-    row = after or before
-    audit.record(
-        tx,
-        actor=by,
-        action=action,
-        target=f"component:{row.id if row else ''}",
-        before=None if before is None else to_out(before).model_dump(mode="json"),
-        after=None if after is None else to_out(after).model_dump(mode="json"),
-        at=now,
-        request_id=request_id,
-    )

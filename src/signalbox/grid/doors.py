@@ -1,37 +1,23 @@
-"""What is taken in durably (raw ASGI): one reading, many, and orders of reports."""
+"""What is taken in durably (raw ASGI): one reading, and orders of reports; ``batch_upload.py`` takes many."""
 
-import asyncio
 import json
 from typing import Any, Final, NoReturn
-from urllib.parse import parse_qs
 
 import msgspec
 from sqlalchemy import Connection
 
-from signalbox.auth.doors import Accepted, Asked, Door, Parameter
+from signalbox.auth.doors import Accepted, Asked, Door
 from signalbox.auth.principal import Principal
 from signalbox.core.errors import Fault, InvalidError, UnprocessableError
 from signalbox.grid import intake, reports
-from signalbox.grid.errors import BatchTooLongError
-from signalbox.grid.schemas import BatchResult, NewReading, NewReport, ReadingOut, ReportOut
+from signalbox.grid.schemas import NewReading, NewReport, ReadingOut, ReportOut
 
 PATH: Final = "/api/measurements"
 REPORTS: Final = "/api/reports"
 WRITE: Final = "grid:write"
 TAGS: Final = ("grid",)
 
-MAX_BATCH: Final = 32 * 1024 * 1024
-MOST_ROWS: Final = 50_000
-
 _READING: Final = msgspec.json.Decoder(NewReading)
-_RAWS: Final = msgspec.json.Decoder(list[msgspec.Raw])
-
-
-class Batch(msgspec.Struct):
-    """A batch, decoded; a text is why a row is no reading."""
-
-    rows: list[NewReading | str]
-    all_or_nothing: bool
 
 
 def doors() -> list[Door[Any]]:
@@ -49,21 +35,6 @@ def doors() -> list[Door[Any]]:
         responses={404: "There is no such component", 409: "It has a reading of this type at this time"},
         tags=TAGS,
     )
-    many: Door[Any] = Door(
-        method="POST",
-        path=f"{PATH}/batch",
-        scope=WRITE,
-        body=bytes,
-        prepare=_decode_many,
-        handle=_accept_many,
-        summary="Add many readings: a JSON array, or one JSON object a line; each row has its own result",
-        answer=BatchResult,
-        status=200,
-        idempotent=True,
-        parameters=[Parameter("all_or_nothing", "query", "Take every row, or none and answer 409.", "boolean")],
-        max_body=MAX_BATCH,
-        tags=TAGS,
-    )
     order = Door(
         method="POST",
         path=REPORTS,
@@ -76,7 +47,7 @@ def doors() -> list[Door[Any]]:
         idempotent=True,
         tags=TAGS,
     )
-    return [one, many, order]
+    return [one, order]
 
 
 async def _decode_one(asked: Asked) -> NewReading:
@@ -86,49 +57,13 @@ async def _decode_one(asked: Asked) -> NewReading:
         refuse(asked.body, error)
 
 
-async def _decode_many(asked: Asked) -> Batch:
-    wish = parse_qs(asked.query.decode("latin-1")).get("all_or_nothing", ["false"])[-1].lower()
-    if wish not in {"true", "false", "1", "0"}:
-        raise UnprocessableError([Fault("all_or_nothing", "is true or false")])
-    rows: list[NewReading | str] = []
-    for position, row in enumerate(split_rows(asked.body)):
-        rows.append(decode_row(row))
-        if position % 1000 == 999:  # noqa: PLR2004 - about a millisecond, then others have their turn
-            await asyncio.sleep(0)
-    return Batch(rows, wish in {"true", "1"})
-
-
 def _accept(tx: Connection, new: NewReading, _principal: Principal, now: int) -> Accepted:
     return Accepted(201, intake.accept(tx, new, now=now))
-
-
-def _accept_many(tx: Connection, batch: Batch, _principal: Principal, now: int) -> Accepted:
-    return Accepted(200, intake.accept_many(tx, batch.rows, all_or_nothing=batch.all_or_nothing, now=now))
 
 
 def _order(tx: Connection, new: NewReport, principal: Principal, now: int) -> Accepted:
     made = reports.order(tx, new, by=principal.actor, now=now)
     return Accepted(202, made, f"{REPORTS}/{made.id}")
-
-
-def split_rows(content: bytes) -> list[bytes]:
-    """The rows of a JSON array, or the lines of NDJSON; empty lines are left out.
-
-    Raises:
-        BatchTooLongError: there are over 50,000.
-        InvalidError: the array is not JSON.
-    """
-    if content.lstrip()[:1] == b"[":
-        try:
-            rows = [bytes(row) for row in _RAWS.decode(content)]
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            rows = _lenient_rows(content)
-    else:
-        rows = [line for line in content.splitlines() if line.strip()]
-    if len(rows) > MOST_ROWS:
-        msg = f"the batch has {len(rows)} rows; {MOST_ROWS} are allowed"
-        raise BatchTooLongError(msg)
-    return rows
 
 
 def decode_row(row: bytes) -> NewReading | str:
@@ -155,12 +90,3 @@ def refuse(content: bytes, error: Exception) -> NoReturn:
         msg = f"the body is not JSON: {error}"
         raise InvalidError(msg) from None
     raise UnprocessableError([Fault("value", "is a finite number")]) from None
-
-
-def _lenient_rows(content: bytes) -> list[bytes]:
-    """Rows of an array in which NaN or Infinity stand: those rows are rejected, not the batch."""
-    try:
-        return [json.dumps(row).encode() for row in json.loads(content)]
-    except (ValueError, RecursionError) as error:
-        msg = f"the body is neither a JSON array nor JSON objects, one a line: {error}"
-        raise InvalidError(msg) from None

@@ -1,6 +1,6 @@
 """What can go wrong with the grid."""
 
-from signalbox.core.errors import ConflictError, InvalidError, NotFoundError, SignalboxError
+from signalbox.core.errors import ConflictError, InvalidError, NotFoundError, SignalboxError, UnavailableError
 
 
 class ComponentNotFoundError(NotFoundError):
@@ -33,6 +33,12 @@ class BatchTooLongError(InvalidError):
     code = "batch_too_long"
 
 
+class BrokenBatchError(InvalidError):
+    """The body of a batch broke off, or is wrong from some row on; rows before were taken."""
+
+    code = "batch_broken"
+
+
 class BadFileError(InvalidError):
     """A file cannot be read as what it is said to be."""
 
@@ -55,6 +61,42 @@ class ReportUnfinishedError(ConflictError):
     """The report has not ended, so it has no result and cannot be begun anew."""
 
     code = "report_unfinished"
+
+
+class ScheduleNotFoundError(NotFoundError):
+    """There is no schedule of reports with this id."""
+
+    code = "report_schedule_not_found"
+
+
+class ScheduleExistsError(ConflictError):
+    """Another schedule has this name."""
+
+    code = "report_schedule_exists"
+
+
+class RuleNotFoundError(NotFoundError):
+    """There is no threshold rule with this id."""
+
+    code = "threshold_rule_not_found"
+
+
+class RuleExistsError(ConflictError):
+    """Another threshold rule has this name."""
+
+    code = "threshold_rule_exists"
+
+
+class TooManyKeptError(ConflictError):
+    """There are as many schedules or rules as the settings allow."""
+
+    code = "too_many_kept"
+
+
+class GridBusyError(UnavailableError):
+    """Others change readings, and this transaction, which has added some too, must not wait until it is alone."""
+
+    code = "grid_busy"
 
 
 class BrokenChunkError(SignalboxError):

@@ -1,4 +1,4 @@
-"""Taking readings in: one, many, and those of the tail into chunks."""
+"""Taking readings in: one, and many."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from signalbox.core.errors import Fault, UnprocessableError
 from signalbox.core.times import to_datetime, to_micros
-from signalbox.grid import chunk_store
+from signalbox.grid import chunk_store, rule_watch
 from signalbox.grid.errors import ComponentNotFoundError, DuplicateMeasurementError, RejectedBatchError
 from signalbox.grid.merging import Bucket, Marks, Readings, bucket_starts, buckets_at, join, repeats, sort
 from signalbox.grid.rollups import Index
@@ -30,9 +30,11 @@ def accept(tx: Connection, new: NewReading, *, now: int) -> ReadingOut:
         msg = f"there is no component {new.component_id}"
         raise ComponentNotFoundError(msg)
     at, series = _moment(new, now), to_series(new.component_id, new.measurement_type)
+    watched = rule_watch.look_at(tx, series, at, new.value, now=now)
     if chunk_store.is_in_chunk(tx, series, at) or not chunk_store.add_to_tail(tx, series, at, new.value):
         msg = f"component {new.component_id} has a reading of {new.measurement_type} at this time"
         raise DuplicateMeasurementError(msg)
+    rule_watch.watch(tx, watched, now=now)
     return ReadingOut(new.component_id, to_datetime(at), new.value, new.measurement_type)
 
 
@@ -58,10 +60,19 @@ def accept_many(
         else:
             results[place] = RowResult("rejected", reason)
     taken = [row for place in places if not isinstance(row := rows[place], str)]
-    for place, inserted in zip(places, insert(tx, _to_columns(taken, now)).tolist(), strict=True):
+    for place, inserted in zip(places, insert_watched(tx, _to_columns(taken, now), now=now).tolist(), strict=True):
         if not inserted:
             results[place] = RowResult("duplicate")
     return _summed(results, all_or_nothing=all_or_nothing)
+
+
+def insert_watched(tx: Connection, new: Readings, *, now: int) -> Marks:
+    """As ``insert``, and threshold rules are held against them."""
+    chunk_store.own(tx)  # before looking: nobody adds a reading between
+    watched = rule_watch.look_at_many(tx, new, now=now)
+    marks = insert(tx, new)
+    rule_watch.watch(tx, watched, now=now)
+    return marks
 
 
 def insert(tx: Connection, new: Readings) -> Marks:
@@ -81,24 +92,6 @@ def insert(tx: Connection, new: Readings) -> Marks:
     return unsorted
 
 
-def fold_tail(tx: Connection, *, limit: int) -> int:
-    """Move readings of the tail into chunks, about ``limit`` of them; how many it were. What reports say stays."""
-    chunk_store.own(tx)
-    waiting = chunk_store.read_first_of_tail(tx, limit=limit)
-    if not len(waiting.at):
-        return 0
-    starts = bucket_starts(waiting)
-    buckets = buckets_at(waiting, starts)
-    if len(waiting.at) == limit and len(buckets) > 1:  # the last bucket may go on
-        waiting, buckets = waiting.take(slice(0, int(starts[-1]))), buckets[:-1]
-    elif len(waiting.at) == limit:
-        waiting = join(chunk_store.tail_buckets(tx, buckets))
-    merged, _ = sort(join([*chunk_store.read_chunks(tx, buckets), waiting]))
-    chunk_store.write_chunks(tx, merged.take(~repeats(merged)))
-    chunk_store.clear_tail(tx, buckets)
-    return len(waiting.at)
-
-
 def why_not(row: NewReading) -> str | None:
     """Why a reading cannot be taken, whatever is there; None where it can."""
     if not -LARGEST_VALUE <= row.value <= LARGEST_VALUE:  # neither is NaN
@@ -115,7 +108,7 @@ def _merge(tx: Connection, new: Readings) -> Marks:
     in_tail = chunk_store.tail_buckets(tx, buckets)
     there = join([*chunk_store.read_chunks(tx, buckets), *in_tail])
     if not len(there.at):
-        chunk_store.write_chunks(tx, new)
+        chunk_store.write_chunks(tx, new, replace=False)
         return np.ones(len(new.at), dtype=np.bool_)
     merged, order = sort(join([there, new]))
     order = np.arange(len(merged.at)) if order is None else order

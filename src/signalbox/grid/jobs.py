@@ -1,4 +1,4 @@
-"""The job of the grid: makes a report."""
+"""The jobs of the grid: make a report, order those of schedules, hold new readings against threshold rules."""
 
 import asyncio
 import contextlib
@@ -10,13 +10,17 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection
 
 from signalbox.core.errors import UnavailableError
-from signalbox.core.times import MICROSECONDS
-from signalbox.grid import report, reports
+from signalbox.core.times import MICROSECONDS, MINUTE
+from signalbox.grid import report, report_schedules, reports, rule_watch
+from signalbox.grid.settings import GridSettings
 from signalbox.infra.context import Context
-from signalbox.infra.jobs import Backoff, Done, Fail, Job, Kind
+from signalbox.infra.jobs import Backoff, Done, Fail, Job, Kind, Schedule, every
 
 PACE: Final = 0.5
-"""Seconds between two looks at how much is done."""
+"""Seconds between two looks at how much of a report is done."""
+
+FOLLOWERS: Final = 1
+"""Jobs that hold readings against rules, of one process at once. Each is alone in the database, and takes what all noted."""
 
 _log = logging.getLogger(__name__)
 
@@ -24,8 +28,8 @@ _log = logging.getLogger(__name__)
 class ReportJob:
     """Makes reports. A worker that dies leaves nothing: another begins from the start, and one result is kept."""
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
+    def __init__(self, context: Context, *, pace: float = PACE) -> None:
+        self._context, self._pace = context, pace
 
     async def handle(self, job: Job) -> Done | Fail:
         """Make one report."""
@@ -71,7 +75,7 @@ class ReportJob:
     async def _follow(self, number: int, run: int, shares: list[float]) -> None:
         written = 0.0
         while True:
-            await asyncio.sleep(PACE)
+            await asyncio.sleep(self._pace)
             share = max(shares)
             del shares[:-1]
             if share > written:
@@ -79,7 +83,28 @@ class ReportJob:
                 await self._context.db.write(reports.note_progress, number, run=run, progress=share)
 
 
-def build_kinds(context: Context) -> Mapping[str, Kind]:
+def build_kinds(context: Context, settings: GridSettings) -> Mapping[str, Kind]:
     """How a worker runs the jobs of the grid."""
-    backoff = Backoff(MICROSECONDS, 60 * MICROSECONDS)
-    return {reports.KIND: Kind(ReportJob(context).handle, concurrency=2, backoff=backoff)}
+    db, clock = context.db, context.clock
+
+    async def order_due(_job: Job) -> Done:
+        while await db.write(report_schedules.order_due, catch_up=settings.schedule_catch_up, now=clock.now()):
+            pass
+        return Done()
+
+    async def follow(_job: Job) -> Done:
+        while await db.write(rule_watch.follow, now=clock.now()):
+            pass
+        return Done()
+
+    backoff = Backoff(MICROSECONDS, MINUTE)
+    return {
+        reports.KIND: Kind(ReportJob(context).handle, concurrency=settings.report_concurrency, backoff=backoff),
+        report_schedules.KIND: Kind(order_due, concurrency=1),
+        rule_watch.KIND: Kind(follow, concurrency=FOLLOWERS, backoff=backoff),
+    }
+
+
+def build_schedules() -> list[Schedule]:
+    """When it is looked for reports of schedules that are due; how late they may be."""
+    return [every("grid.schedules", report_schedules.KIND, MINUTE)]

@@ -42,8 +42,8 @@ def join(parts: list[Readings]) -> Readings:
 def sort(readings: Readings) -> tuple[Readings, Index | None]:
     """By series, then time; equal ones keep their order. The order taken; None where they were sorted."""
     series, at = readings.series, readings.at
-    step, later = np.diff(series), np.diff(at) >= 0
-    if bool(((step > 0) | ((step == 0) & later)).all()):
+    before, after = series[:-1], series[1:]
+    if bool(((after > before) | ((after == before) & (at[1:] >= at[:-1]))).all()):
         return readings, None
     order = np.lexsort((at, series))
     return readings.take(order), order
@@ -52,13 +52,15 @@ def sort(readings: Readings) -> tuple[Readings, Index | None]:
 def repeats(readings: Readings) -> Marks:
     """Of sorted readings, which have the series and time of the one before."""
     marks = np.zeros(len(readings.at), dtype=np.bool_)
-    marks[1:] = (np.diff(readings.series) == 0) & (np.diff(readings.at) == 0)
+    marks[1:] = (readings.at[1:] == readings.at[:-1]) & (readings.series[1:] == readings.series[:-1])
     return marks
 
 
 def bucket_starts(readings: Readings) -> Index:
     """Where the buckets of sorted readings begin."""
-    change = (np.diff(readings.series, prepend=-1) != 0) | (np.diff(readings.at // DAY, prepend=-(2**62)) != 0)
+    series, day = readings.series, readings.at // DAY
+    change = np.ones(len(day), dtype=np.bool_)
+    change[1:] = (day[1:] != day[:-1]) | (series[1:] != series[:-1])
     return np.flatnonzero(change)
 
 
@@ -69,12 +71,11 @@ def buckets_at(readings: Readings, starts: Index) -> list[Bucket]:
 
 
 def split(readings: Readings, *, size: int) -> Iterator[Readings]:
-    """Sorted readings in pieces of whole buckets, each of about ``size`` readings."""
-    starts = bucket_starts(readings)
+    """Sorted readings in pieces of whole buckets: as many as have at most ``size`` readings, or one that has more."""
+    bounds = np.append(bucket_starts(readings), len(readings.at))
     first = 0
-    while first < len(starts):
-        begin = int(starts[first])
-        following = max(first + 1, int(np.searchsorted(starts, begin + size, side="right")) - 1)
-        end = int(starts[following]) if following < len(starts) else len(readings.at)
-        yield readings.take(slice(begin, end))
+    while first < len(bounds) - 1:
+        begin = int(bounds[first])
+        following = max(first + 1, int(np.searchsorted(bounds, begin + size, side="right")) - 1)
+        yield readings.take(slice(begin, int(bounds[following])))
         first = following

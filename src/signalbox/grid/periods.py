@@ -18,6 +18,10 @@ BY_READING: Final = 3
 LONGEST: Final = 100 * 366 * DAY
 
 
+Stretch = tuple[int, int]
+"""Of time: its start and, not included, its end, microseconds UTC."""
+
+
 class Run(NamedTuple):
     """UTC days one after the other, both ends included, for which rollups of one fineness do."""
 
@@ -53,21 +57,47 @@ class Calendar:
         hour = (at - self.midnights[day]) // HOUR
         return np.where((at >= self.start) & (at < self.end), day, -1), hour
 
+    @property
+    def inner(self) -> Stretch:
+        """The whole quarters of an hour in the period; it ends where it begins if there are none."""
+        begin, end = -(-self.start // QUARTER) * QUARTER, self.end // QUARTER * QUARTER
+        return begin, max(begin, end)
+
+    def edges(self) -> list[Stretch]:
+        """What the period has besides, at its ends: less than half an hour, of which rollups say nothing."""
+        begin, end = self.inner
+        if begin == end:
+            return [(self.start, self.end)]
+        return [(first, last) for first, last in ((self.start, begin), (end, self.end)) if first < last]
+
+    def place_parts(self, run: Run, parts: int) -> tuple[Index, Index]:
+        """As ``place``, for equal parts of the days of a run: arrays of a row for each day; -1 outside of ``inner``."""
+        begins = run.first * DAY + np.arange((run.last - run.first + 1) * parts) * (DAY // parts)
+        day, hour = self.place(begins)
+        begin, end = self.inner
+        day[(begins < begin) | (begins >= end)] = -1
+        return day.reshape(-1, parts), hour.reshape(-1, parts)
+
     def runs(self) -> list[Run]:
-        """UTC days of the period by how fine a rollup they need.
+        """UTC days of ``inner`` by how fine a rollup they need.
 
         A day that lies within one day of the zone needs its sums only. Where a day of the zone begins within it, or
         the period does, hours are needed, or quarters, or the readings, as the moment lies. So that hours of the zone's
         day can be counted, its midnight must be full by the same measure.
         """
-        first, last = self.start // DAY, (self.end - 1) // DAY
+        start, end = self.inner
+        if start == end:
+            return []
+        first, last = start // DAY, (end - 1) // DAY
         fineness = np.zeros(last - first + 1, np.int64)
-        cuts = np.concatenate([self.midnights, [self.start, self.end]])
-        cuts = cuts[(cuts >= self.start) & (cuts <= self.end) & (cuts % DAY != 0)]
+        cuts = np.concatenate([self.midnights, [start, end]])
+        cuts = cuts[(cuts >= start) & (cuts <= end) & (cuts % DAY != 0)]
         np.maximum.at(fineness, cuts // DAY - first, np.maximum(_fineness(cuts), BY_HOUR))
-        for begin, end in zip(self.midnights[:-1].tolist(), self.midnights[1:].tolist(), strict=True):
-            touched = slice(max(begin // DAY - first, 0), max((end - 1) // DAY - first + 1, 0))
-            fineness[touched] = np.maximum(fineness[touched], int(_fineness(np.array([begin]))[0]))
+        by_midnight = _fineness(self.midnights[:-1])
+        for day in np.flatnonzero(by_midnight).tolist():
+            begin, until = self.midnights[day : day + 2].tolist()
+            touched = slice(max(begin // DAY - first, 0), max((until - 1) // DAY - first + 1, 0))
+            fineness[touched] = np.maximum(fineness[touched], by_midnight[day])
         edges = np.flatnonzero(np.diff(fineness, prepend=-1))
         ends = [*edges[1:].tolist(), len(fineness)]
         return [Run(int(fineness[a]), first + a, first + b - 1) for a, b in zip(edges.tolist(), ends, strict=True)]

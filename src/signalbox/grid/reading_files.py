@@ -79,7 +79,7 @@ def count_rows(path: Path) -> int | None:
 
 def _read_parquet(path: Path) -> Iterator[Batch]:
     pa = load_pyarrow()
-    with pa.parquet.ParquetFile(path) as file:
+    with pa.parquet.ParquetFile(path, pre_buffer=False) as file:  # else it keeps all that it has read of the file
         _check_columns(path, file.schema_arrow.names)
         zone = file.schema_arrow.field("timestamp").type
         if pa.types.is_timestamp(zone) and zone.tz is None:

@@ -1,13 +1,11 @@
 """Reports as files: CSV, Parquet, and one HTML page that needs nothing besides itself."""
 
-from collections.abc import Sequence
-from html import escape
 from typing import Any, Final
 
 from signalbox.grid.arrow import rows_to_parquet
 from signalbox.grid.component_files import to_csv
 from signalbox.grid.errors import ReportUnfinishedError
-from signalbox.grid.plots import draw
+from signalbox.grid.report_page import to_page
 from signalbox.grid.schemas import ReportDetail
 
 COLUMNS: Final = {
@@ -21,10 +19,6 @@ COLUMNS: Final = {
     "stddev": "double",
     "coverage": "double",
 }
-
-_STYLE: Final = """body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1f24}
-table{border-collapse:collapse;margin:1rem 0}td,th{padding:.2rem .8rem;border-bottom:1px solid #d5dae0;text-align:left}
-td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}h1{margin-bottom:0}.note{color:#57606a}svg{max-width:100%}"""
 
 
 def report_to_csv(report: ReportDetail) -> str:
@@ -53,35 +47,7 @@ def report_to_html(report: ReportDetail) -> str:
     Raises:
         ReportUnfinishedError: it has no result.
     """
-    result = _result(report)
-    title, made = escape(report.name or f"Report {report.id}"), result["provenance"]
-    note = f"{made['start']} to {made['end']}, days of {made['timezone']}; {made['readings']:,} readings; "
-    note += f"data version {made['data_version']}"
-    parts = [f"<h1>{title}</h1>", f'<p class="note">{escape(note)}</p>', "<h2>Components</h2>"]
-    parts += [_table(rows) for rows in result["summary"].values() if rows]
-    averages = result["daily_averages"]
-    for kind in dict.fromkeys(row["measurement_type"] for row in averages):
-        rows = [row for row in averages if row["measurement_type"] == kind]
-        parts += [f"<h2>{escape(kind.title())}</h2>", draw(rows), _table(rows)]
-    if not averages:
-        parts.append("<p>There are no readings in this period.</p>")
-    head = f'<meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
-    return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>\n{chr(10).join(parts)}\n</body></html>\n'
-
-
-def _table(rows: Sequence[dict[str, Any]]) -> str:
-    names = list(rows[0])
-    head = "".join(f"<th{_class(rows[0][name])}>{escape(name.replace('_', ' '))}</th>" for name in names)
-    lines = ["".join(f"<td{_class(row[name])}>{_cell(row[name])}</td>" for name in names) for row in rows]
-    return f"<table><tr>{head}</tr>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
-
-
-def _class(value: Any) -> str:
-    return "" if isinstance(value, str) else ' class="n"'
-
-
-def _cell(value: Any) -> str:
-    return f"{value:,.6g}" if isinstance(value, float) else escape(str(value))
+    return to_page(report, _result(report))
 
 
 def _result(report: ReportDetail) -> dict[str, Any]:

@@ -26,6 +26,7 @@ class ReportRow(NamedTuple):
     created_by: str
     created_at: int
     ended_at: int | None
+    schedule_id: int | None
     result: str | None
     """JSON; None in lists."""
 

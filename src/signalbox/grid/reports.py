@@ -5,12 +5,14 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from signalbox.auth import audit
 from signalbox.core.pagination import Page, decode_cursor, to_page
 from signalbox.core.times import to_datetime
 from signalbox.grid import report_store
 from signalbox.grid.errors import ReportNotFoundError, ReportUnfinishedError
 from signalbox.grid.periods import find_zone, parse_period
 from signalbox.grid.report_store import ReportRow
+from signalbox.grid.schedule_periods import Period
 from signalbox.grid.schemas import NewReport, ReportDetail, ReportOut, ReportStatus
 from signalbox.infra.events import Event, Severity, StoredEvent, publish
 from signalbox.infra.jobs import enqueue
@@ -26,19 +28,27 @@ def order(tx: Connection, new: NewReport, *, by: str, now: int) -> ReportOut:
     Raises:
         UnprocessableError: its period or its zone is none.
     """
-    start, end = parse_period(new.start_date, new.end_date, find_zone(new.timezone))
+    period = Period(*parse_period(new.start_date, new.end_date, find_zone(new.timezone)))
+    return order_period(tx, period, timezone=new.timezone, name=new.name, by=by, now=now)
+
+
+def order_period(
+    tx: Connection, period: Period, *, timezone: str, name: str | None, by: str, now: int, schedule: int | None = None
+) -> ReportOut:
+    """Have a report made of a period that is known to be one; ``schedule`` says which schedule wants it."""
     number = report_store.add_report(
         tx,
         {
-            "name": new.name,
-            "start_at": start,
-            "end_at": end,
-            "timezone": new.timezone,
+            "name": name,
+            "start_at": period.start,
+            "end_at": period.end,
+            "timezone": timezone,
             "status": "pending",
             "run": 1,
             "progress": 0.0,
             "created_by": by,
             "created_at": now,
+            "schedule_id": schedule,
         },
     )
     _enqueue(tx, number, 1, now)
@@ -69,17 +79,18 @@ def list_reports(
     return Page([to_out(row) for row in page.items], page.next_cursor)
 
 
-def delete(tx: Connection, number: int) -> None:
+def delete(tx: Connection, number: int, *, by: str, now: int, request_id: str | None = None) -> None:
     """Delete a report; if it is being made, nothing comes of that.
 
     Raises:
         ReportNotFoundError: there is none with this id.
     """
-    if not report_store.delete_report(tx, number):
-        raise _missing(number)
+    row = _get(tx, number, lock=True)
+    report_store.delete_report(tx, number)
+    _audit(tx, "report.delete", row, None, by=by, now=now, request_id=request_id)
 
 
-def rerun(tx: Connection, number: int, *, now: int) -> ReportOut:
+def rerun(tx: Connection, number: int, *, by: str, now: int, request_id: str | None = None) -> ReportOut:
     """Make a report anew, of what is measured by now.
 
     Raises:
@@ -92,7 +103,9 @@ def rerun(tx: Connection, number: int, *, now: int) -> ReportOut:
         raise ReportUnfinishedError(msg)
     report_store.restart_report(tx, number, run=row.run + 1)
     _enqueue(tx, number, row.run + 1, now)
-    return to_out(_get(tx, number))
+    after = _get(tx, number)
+    _audit(tx, "report.rerun", row, after, by=by, now=now, request_id=request_id)
+    return to_out(after)
 
 
 def begin(tx: Connection, number: int, *, run: int) -> ReportRow | None:
@@ -146,6 +159,7 @@ def _shown(row: ReportRow) -> dict[str, Any]:
         "created_by": row.created_by,
         "created_at": to_datetime(row.created_at),
         "ended_at": None if row.ended_at is None else to_datetime(row.ended_at),
+        "schedule_id": row.schedule_id,
     }
 
 
@@ -159,6 +173,23 @@ def _tell(tx: Connection, topic: str, number: int, run: int, now: int) -> None:
     data = {"report": number, "name": row.name, "created_by": row.created_by, "error": row.error}
     severity: Severity = "error" if topic == "report.failed" else "info"
     publish(tx, Event(topic, data, severity, dedup_key=f"{topic}/{number}/{run}"), now=now)
+
+
+def _audit(
+    tx: Connection,
+    action: str,
+    before: ReportRow,
+    after: ReportRow | None,
+    *,
+    by: str,
+    now: int,
+    request_id: str | None,
+) -> None:
+    said = [None if row is None else {**row._asdict(), "result": None} for row in (before, after)]
+    target = f"report:{before.id}"
+    audit.record(
+        tx, actor=by, action=action, target=target, before=said[0], after=said[1], at=now, request_id=request_id
+    )
 
 
 def _get(tx: Connection, number: int, *, lock: bool = False) -> ReportRow:

@@ -87,8 +87,8 @@ def merge_groups(parts: Sums, group: Index, size: int) -> Sums:
 
 def roll_up_days(at: Times, value: Values, starts: Index) -> DayRollups:
     """Rollups of readings that are sorted by time within each day; a day begins at each of ``starts``."""
-    which = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(at)))
-    quarter = which * QUARTERS + at % DAY // QUARTER
+    first = np.arange(len(starts)) * QUARTERS - at[starts] // DAY * QUARTERS  # of each day, less what came before it
+    quarter = at // QUARTER + np.repeat(first, np.diff(starts, append=len(at)))
     begins = np.flatnonzero(np.diff(quarter, prepend=-1))
     by_quarter, quarter = sum_readings(value, begins), quarter[begins]
     hour = quarter // (QUARTERS // HOURS)
@@ -99,8 +99,8 @@ def roll_up_days(at: Times, value: Values, starts: Index) -> DayRollups:
     return DayRollups(
         merge_neighbours(by_hour, begins),
         occupied,
-        _pack(by_hour, hour, len(starts), HOURS),
-        _pack(by_quarter, quarter, len(starts), QUARTERS),
+        pack(by_hour, hour, rows=len(starts), width=HOURS),
+        pack(by_quarter, quarter, rows=len(starts), width=QUARTERS),
     )
 
 
@@ -109,8 +109,9 @@ def unpack(rows: list[bytes], width: int) -> npt.NDArray[np.void]:
     return np.frombuffer(b"".join(rows), PART).reshape(len(rows), width)
 
 
-def _pack(parts: Sums, place: Index, days: int, width: int) -> list[bytes]:
-    packed = np.zeros(days * width, PART)
+def pack(parts: Sums, place: Index, *, rows: int, width: int) -> list[bytes]:
+    """What ``unpack`` reads: ``place`` says for each part where it goes, row by row; elsewhere are zeros."""
+    packed = np.zeros(rows * width, PART)
     for name, column in parts._asdict().items():
         packed[name][place] = column
     size, whole = width * PART.itemsize, packed.tobytes()

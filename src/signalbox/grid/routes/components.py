@@ -12,6 +12,7 @@ from signalbox.core.pagination import DEFAULT_LIMIT, MAX_LIMIT, next_link
 from signalbox.grid import components
 from signalbox.grid.component_files import import_all, parse_rows, read_all, to_csv
 from signalbox.grid.kinds import AnyComponent
+from signalbox.grid.routes.hand import to_hand
 from signalbox.grid.schemas import ComponentOut, ImportedRow
 from signalbox.grid.series import LARGEST_ID
 from signalbox.grid.store import ComponentFilter
@@ -89,15 +90,12 @@ def _add_reads(router: APIRouter, context: Context, guard: Guard) -> None:
 def _add_writes(router: APIRouter, context: Context, guard: Guard) -> None:
     writer = Depends(guard.require(WRITE))
 
-    def hand(request: Request, caller: Principal) -> dict[str, Any]:
-        return {"by": caller.actor, "now": context.clock.now(), "request_id": request.state.request_id}
-
     @router.post("", status_code=201, summary="Add a component")
     async def add(
         request: Request, response: Response, new: AnyComponent, caller: Annotated[Principal, writer]
     ) -> ComponentOut:
         """Add a component; name and substation together are unique."""
-        made = await context.db.write(components.add, new, **hand(request, caller))
+        made = await context.db.write(components.add, new, **to_hand(context, request, caller))
         response.headers["Location"] = f"{request.scope.get('root_path', '')}/api/components/{made.id}"
         return made
 
@@ -106,7 +104,7 @@ def _add_writes(router: APIRouter, context: Context, guard: Guard) -> None:
         request: Request, number: Number, new: AnyComponent, caller: Annotated[Principal, writer]
     ) -> ComponentOut:
         """Replace it by one of any kind; it keeps its id and its readings."""
-        return await context.db.write(components.replace, number, new, **hand(request, caller))
+        return await context.db.write(components.replace, number, new, **to_hand(context, request, caller))
 
     @router.patch("/{number}", summary="Change a component")
     async def change(
@@ -116,9 +114,9 @@ def _add_writes(router: APIRouter, context: Context, guard: Guard) -> None:
         caller: Annotated[Principal, writer],
     ) -> ComponentOut:
         """Change the fields that are given; null clears one."""
-        return await context.db.write(components.change, number, given, **hand(request, caller))
+        return await context.db.write(components.change, number, given, **to_hand(context, request, caller))
 
     @router.delete("/{number}", status_code=204, summary="Delete a component")
     async def delete(request: Request, number: Number, caller: Annotated[Principal, writer]) -> None:
         """Delete it with its readings; finished reports stay."""
-        await context.db.write(components.delete, number, **hand(request, caller))
+        await context.db.write(components.delete, number, **to_hand(context, request, caller))

@@ -8,12 +8,14 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.encoders import jsonable_encoder
 from fastapi.responses import JSONResponse
 
+from signalbox.auth.principal import Principal
 from signalbox.auth.security import Guard
 from signalbox.core.pagination import DEFAULT_LIMIT, MAX_LIMIT, next_link
 from signalbox.grid import reports
 from signalbox.grid.arrow import PARQUET
 from signalbox.grid.media import choose
 from signalbox.grid.report_files import report_to_csv, report_to_html, report_to_parquet
+from signalbox.grid.routes.hand import to_hand
 from signalbox.grid.schemas import ReportDetail, ReportOut, ReportStatus
 from signalbox.infra.context import Context
 
@@ -83,17 +85,17 @@ def _add_reads(router: APIRouter, context: Context, guard: Guard) -> None:
 
 
 def _add_writes(router: APIRouter, context: Context, guard: Guard) -> None:
-    writes = [Depends(guard.require("grid:write"))]
+    writer = Depends(guard.require("grid:write"))
 
-    @router.delete("/{number}", status_code=204, summary="Delete a report", dependencies=writes)
-    async def delete(number: Number) -> None:
+    @router.delete("/{number}", status_code=204, summary="Delete a report")
+    async def delete(request: Request, number: Number, caller: Annotated[Principal, writer]) -> None:
         """Delete it; if it is being made, nothing comes of that."""
-        await context.db.write(reports.delete, number)
+        await context.db.write(reports.delete, number, **to_hand(context, request, caller))
 
-    @router.post("/{number}/rerun", status_code=202, summary="Make a report anew", dependencies=writes)
-    async def rerun(number: Number) -> ReportOut:
+    @router.post("/{number}/rerun", status_code=202, summary="Make a report anew")
+    async def rerun(request: Request, number: Number, caller: Annotated[Principal, writer]) -> ReportOut:
         """Make a report that has ended anew, of what is measured by now."""
-        return await context.db.write(reports.rerun, number, now=context.clock.now())
+        return await context.db.write(reports.rerun, number, **to_hand(context, request, caller))
 
 
 async def _wait(context: Context, request: Request, number: int, seconds: float) -> ReportDetail:

@@ -1,0 +1,93 @@
+"""What a page about the grid shows: substations with their components, and one component with its lines."""
+
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from signalbox.core.times import to_datetime
+from signalbox.grid import components, readings, rule_store, rules
+from signalbox.grid.downsample import Method
+from signalbox.grid.errors import ComponentNotFoundError
+from signalbox.grid.readings import Wanted
+from signalbox.grid.rule_store import ComponentName
+from signalbox.grid.schemas import ComponentOut, Crossing, ReadingOut
+from signalbox.grid.series import MEASUREMENT_TYPES, MeasurementType, to_series
+
+
+class Substation(NamedTuple):
+    """A substation with what is in it."""
+
+    name: str
+    components: list[ComponentName]
+    """By type, then name."""
+    raised: set[int]
+    """Ids of those that are beyond the bound of a rule."""
+
+
+class Line(NamedTuple):
+    """What a component measured of one type, as plots take it: columns of the same length, oldest first."""
+
+    measurement_type: MeasurementType
+    at: list[float]
+    """Seconds since 1970 UTC."""
+    value: list[float]
+
+
+class ComponentView(NamedTuple):
+    """A component and how it does."""
+
+    component: ComponentOut
+    newest: list[ReadingOut]
+    """The newest reading of each type that it measures."""
+    crossings: list[Crossing]
+    """Bounds that it is beyond, longest first."""
+
+
+def list_substations(tx: Connection, *, limit: int = 1_000) -> list[Substation]:
+    """Substations by name, with at most ``limit`` components altogether."""
+    raised = {state.component_id for state in rule_store.find_raised(tx)}
+    found: dict[str, list[ComponentName]] = {}
+    for each in rule_store.list_names(tx, limit=limit):
+        found.setdefault(each.substation, []).append(each)
+    return [Substation(name, members, raised & {each.id for each in members}) for name, members in found.items()]
+
+
+def show_component(tx: Connection, number: int) -> ComponentView:
+    """One component.
+
+    Raises:
+        ComponentNotFoundError: there is none with this id.
+    """
+    shown = components.show(tx, number)
+    newest = [_newest(tx, number, kind) for kind in MEASUREMENT_TYPES]
+    crossings = rules.list_crossings(tx, component=number, limit=len(MEASUREMENT_TYPES) * 100)
+    return ComponentView(shown, [each for each in newest if each is not None], crossings)
+
+
+def read_lines(
+    tx: Connection, number: int, *, since: int, until: int, points: int, method: Method = "lttb"
+) -> list[Line]:
+    """A line of at most ``points`` points for each type that a component measured in [since, until), microseconds UTC.
+
+    Raises:
+        ComponentNotFoundError: there is none with this id.
+        UnprocessableError: the period has more readings than 5,000,000.
+    """
+    if number not in rule_store.find_names(tx, [number]):
+        msg = f"there is no component {number}"
+        raise ComponentNotFoundError(msg)
+    lines = []
+    for kind in MEASUREMENT_TYPES:
+        wanted = Wanted(number, kind, since, until)
+        if found := readings.read_line(tx, wanted, points=points, method=method):
+            lines.append(Line(kind, [each.timestamp.timestamp() for each in found], [each.value for each in found]))
+    return lines
+
+
+def _newest(tx: Connection, number: int, kind: MeasurementType) -> ReadingOut | None:
+    series = to_series(number, kind)
+    at = rule_store.find_newest(tx, series)
+    if at is None:
+        return None
+    found = rule_store.read_last(tx, series, at, count=1)
+    return ReadingOut(number, to_datetime(at), float(found.value[0]), kind)
