@@ -36,3 +36,14 @@ async def test_a_version_that_is_deleted_is_not_read_in_part(context: Context, t
         await context.db.read(answers.read_items, searcher, [0])
     with pytest.raises(VersionGoneError):
         await context.db.read(answers.thread, searcher, 10)
+
+
+async def test_a_page_comes_with_what_may_narrow_it(context: Context, tmp_path: Path) -> None:
+    await import_folder(context, write(tmp_path / "d"))
+    searcher = await context.db.read(load)
+    found = await context.db.read(answers.with_facets, searcher, Filter(tags=("competition",)), number=1, size=2)
+    assert ([each.id for each in found.page.conversations], found.page.total) == ([6, 3], 3)
+    assert [(each.name, each.count) for each in found.companies] == [("Microsoft", 2), ("Zebra", 1)]
+    assert [(each.name, each.count) for each in found.tags] == [("Competition", 3), ("orientation", 1)]
+    fewer = await context.db.read(answers.with_facets, searcher, Filter(), number=1, size=1, facets=1)
+    assert (len(fewer.companies), len(fewer.tags)) == (1, 1)

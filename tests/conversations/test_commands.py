@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from signalbox.sandbox.interviews import Size, make_rows, write_dataset
+from signalbox.sandbox.interviews import Size, make_dataset
 from tests.conversations.conftest import PATH, write
 from tests.support.processes import SIGNALBOX, ask, run, serving, started, until
 
@@ -41,7 +41,7 @@ def test_failures_have_their_exit_code_and_reason(tmp_path: Path) -> None:
 @pytest.mark.timeout(180)  # several processes on whatever machine
 def test_a_server_sees_it_soon_and_a_killed_import_leaves_the_old_version(tmp_path: Path) -> None:
     large = tmp_path / "large"
-    write_dataset(large, make_rows(Size(30_000)))
+    make_dataset(large, Size(300_000))
     folder = write(tmp_path / "data")
     with serving(folder=tmp_path) as server:
         made = run("tokens", "create", "--app", "a", "--scope", "conversations:read", folder=tmp_path)

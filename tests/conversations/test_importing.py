@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from signalbox.conversations import importing, store
+from signalbox.conversations import importing, store, words
 from signalbox.conversations.dataset import open_dataset
 from signalbox.conversations.errors import CorruptPartError, ImportNotFoundError
 from signalbox.conversations.filters import Filter
-from signalbox.conversations.importing import FEWEST, MOST, Importer, Pace
+from signalbox.conversations.importing import ROWS, Importer, Pace
 from signalbox.conversations.models import StoredImport
+from signalbox.conversations.packing import Packed
 from signalbox.conversations.runtime import load
-from signalbox.infra.clock.manual import ManualClock
 from signalbox.infra.context import Context
 from signalbox.infra.events import find_events
 from tests.conversations.conftest import import_folder, made, talk, write
@@ -57,7 +57,7 @@ async def test_another_data_set_takes_the_place_of_the_first(context: Context, f
     assert replaced is not None
     assert (replaced.state, await context.db.read(store.current_import)) == ("replaced", second.id)
     assert len(await found(context)) == 8
-    assert await context.db.read(store.find_words, second.id, ["answer"]) != []
+    assert await context.db.read(words.find, second.id, ["answer"]) != []
 
 
 async def test_a_corrupt_part_leaves_what_was_live(context: Context, folder: Path, tmp_path: Path) -> None:
@@ -97,10 +97,10 @@ async def test_nothing_is_seen_before_the_end_and_a_second_attempt_begins_anew(c
 
 async def test_words_are_taken_up_to_the_end(context: Context, folder: Path) -> None:
     done = await import_folder(context, folder, words=False)
-    assert await context.db.read(store.find_words, done.id, ["rivals"]) == []
+    assert await context.db.read(words.find, done.id, ["rivals"]) == []
     assert await context.db.write(importing.take_up_some, 5, 4) == 4
     assert [await context.db.write(importing.take_up_some, 5, 6) for _ in range(3)] == [6, 1, 0]
-    assert await context.db.read(store.find_words, done.id, ["rivals", "many"]) == [2]
+    assert await context.db.read(words.find, done.id, ["rivals", "many"]) == [2]
 
 
 async def test_failures_are_written_down_and_told(context: Context) -> None:
@@ -118,13 +118,26 @@ async def test_an_import_without_its_row_is_refused(context: Context, folder: Pa
         await Importer(context, 99).run(dataset)
 
 
-def test_the_pace_follows_the_time_that_rows_took(clock: ManualClock) -> None:
-    pace = Pace()
+def test_the_pace_follows_the_time_that_rows_took() -> None:
+    pace = Pace(ROWS)
     for _ in range(20):
-        pace.adjust(pace.rows / 50_000)
-    assert 1_900 <= pace.rows <= 2_100
-    pace.adjust(60)
-    assert pace.rows == FEWEST
+        pace.adjust(pace.amount, pace.amount / 50_000)
+    assert 1_900 <= pace.amount <= 2_100
+    pace.adjust(pace.amount, 60)
+    assert pace.amount == ROWS[0]
     for _ in range(20):
-        pace.adjust(0)
-    assert pace.rows == MOST
+        pace.adjust(pace.amount, 0)
+    assert pace.amount == ROWS[1]
+
+
+async def test_upkeep_takes_up_words_that_an_importer_left(context: Context, folder: Path) -> None:
+    done = await import_folder(context, folder, words=False)
+    steps = [await context.db.write(importing.tidy_words, 5, 4) for _ in range(4)]
+    assert steps == [4, 4, 3, 0]
+    assert await context.db.read(words.find, done.id, ["rivals", "many"]) == [2]
+
+
+def test_transactions_take_about_so_many_bytes_and_one_block_at_least() -> None:
+    blocks = [Packed(at, 1, bytes(size)) for at, size in enumerate((10, 10, 50, 10, 5))]
+    assert [[each.first for each in some] for some in importing.slices(blocks, 20)] == [[0, 1], [2], [3, 4]]
+    assert list(importing.slices([], 20)) == []

@@ -32,7 +32,7 @@ async def test_it_can_be_run_again_until_it_is_done(context: Context, tmp_path: 
 
     def begin(tx: object) -> None:
         store.change_import(tx, number, state="loading", rows_done=3, now=1)  # type: ignore[arg-type]
-        store.add_items(tx, [(number << 32 | 2, None, "left by an attempt", None, None, None)])  # type: ignore[arg-type]
+        store.add_blocks(tx, number, [(0, b"left by an attempt")])  # type: ignore[arg-type]
 
     await context.db.write(begin)
     assert await run(job(number)) == Done()

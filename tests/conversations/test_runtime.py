@@ -2,17 +2,23 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import Connection
 
+from signalbox.conversations import store
 from signalbox.conversations.runtime import ConversationRuntime, Kept, KeptCodec, load
 from signalbox.conversations.searching import Searcher
 from signalbox.conversations.settings import ConversationSettings
 from signalbox.infra.cache.memory import MemoryCache
 from signalbox.infra.context import Context
 from tests.conversations.conftest import IDS, PATH, Desk, import_folder, made, talk, write
+from tests.support.caches import redis_cache, redis_url
+from tests.support.databases import Place
+from tests.support.hub import running_hub, settings_at
 
 
 @pytest.fixture
@@ -78,6 +84,54 @@ async def test_a_new_import_takes_the_place_of_kept_answers(desk: Desk, tmp_path
     after = await desk.call(PATH, If_None_Match=(before.value(b"etag") or b"").decode())
     assert after.status == 200
     assert 70 in await desk.ids()
+
+
+async def test_processes_share_answers_in_redis_and_compute_each_once(context: Context, tmp_path: Path) -> None:
+    calls: list[int] = []
+
+    def compute(_tx: Connection, of: Searcher) -> Kept:
+        calls.append(of.version)
+        return Kept(b"x" * 5_000, 5)
+
+    async with AsyncExitStack() as stack:
+        cache = await stack.enter_async_context(redis_cache(KeptCodec(), context.clock))
+        first, second = (ConversationRuntime(context, ConversationSettings(), cache) for _ in range(2))
+        await import_folder(context, write(tmp_path / "d"))
+        searcher = await first.searcher()
+        found = await asyncio.gather(*(first.answer(b"a", searcher, compute) for _ in range(50)))
+        assert (set(found), len(calls)) == ({Kept(b"x" * 5_000, 5)}, 1)
+        assert await second.answer(b"a", await second.searcher(), compute) == found[0]
+        assert len(calls) == 1, "the other process finds it in Redis"
+
+
+async def test_searches_with_redis_follow_the_version(place: Place, tmp_path: Path) -> None:
+    async with running_hub(settings_at(place, cache={"redis_url": redis_url()})) as hub:
+        desk = Desk(hub, (await hub.token("manager")).text)
+        rows = made()
+        rows.conversation[2]["answer"] = uuid4().hex  # others keep answers in the same Redis
+        await desk.load(write(tmp_path / "d", rows))
+        search = f"{PATH}?company=microsoft&detail=true"
+        first = [await desk.call(search) for _ in range(3)]
+        assert {each.status for each in first} == {200}
+        assert len({each.body for each in first}) == 1
+        rows.conversation.append(talk(70, 4))
+        await desk.load(write(tmp_path / "e", rows))
+        after = await desk.call(search, If_None_Match=(first[0].value(b"etag") or b"").decode())
+        assert after.status == 200
+        assert after.body != first[0].body
+
+
+async def test_another_data_set_under_the_same_number_has_other_keys(context: Context, tmp_path: Path) -> None:
+    await import_folder(context, write(tmp_path / "d"))
+    before = await context.db.read(load)
+
+    def replace(tx: Connection) -> None:
+        store.change_import(tx, before.version, fingerprint="0" * 64, now=1)
+
+    await context.db.write(replace)
+    after = await context.db.read(load)
+    assert (after.version, len(before.stamp)) == (before.version, 12)
+    assert after.stamp != before.stamp, "a database that was made anew would find answers of the former in Redis"
 
 
 def test_answers_come_back_from_bytes() -> None:

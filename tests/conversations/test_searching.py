@@ -43,7 +43,7 @@ def rows(draw: st.DrawFn) -> tuple[Drafts, list[dict[str, int]]]:
         tag_ids=np.array([1, 2, 3]),
         keys=np.array([item["key"] for item in items], dtype=np.int64),
         kinds=np.array([item["kind"] for item in items], dtype=np.int8),
-        numbers=np.arange(len(items)),
+        numbers=np.arange(len(items), dtype=np.int32),
         companies=np.array([item["owner"] for item in items], dtype=np.int64),
         transcripts=np.array([item["script"] for item in items], dtype=np.int64),
         sequences=np.array([float(-item["key"]) for item in items]),

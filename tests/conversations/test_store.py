@@ -1,6 +1,11 @@
 from pathlib import Path
 
+import numpy as np
+from sqlalchemy import Connection
+
 from signalbox.conversations import models, store
+from signalbox.conversations.blocks import ROWS, Texts, encode
+from signalbox.conversations.models import item_id
 from signalbox.infra.context import Context
 from tests.conversations.conftest import import_folder, write
 
@@ -14,13 +19,6 @@ async def test_imports_are_listed_newest_first(context: Context) -> None:
     assert [each.source for each in found] == ["b", "a"]
     assert await context.db.read(store.find_import, 99) is None
     assert await context.db.read(store.current_import) == 0
-
-
-async def test_words_are_found_whole_and_in_any_case(context: Context, tmp_path: Path) -> None:
-    done = await import_folder(context, write(tmp_path / "d"))
-    for words, expected in ((["drop", "students"], [4]), (["student"], []), (["many"], [2]), (["cora"], [])):
-        assert await context.db.read(store.find_words, done.id, words) == expected
-    assert await context.db.read(store.find_words, done.id + 1, ["many"]) == []
 
 
 async def test_uploads_are_kept_in_pieces(context: Context) -> None:
@@ -38,4 +36,21 @@ async def test_names_and_arrays_stand_by_rank(context: Context, tmp_path: Path) 
     await context.db.write(store.add_piece, 99, "a", 1, b"b")
     await context.db.write(store.add_piece, 99, "a", 0, b"a")
     assert await context.db.read(store.read_arrays, 99) == {"a": b"ab"}
-    assert await context.db.read(store.read_items, []) == {}
+    assert await context.db.read(store.read_contents, done.id, []) == {}
+
+
+async def test_contents_are_read_by_number_as_far_as_they_are_there(context: Context) -> None:
+    def add(tx: Connection) -> None:
+        store.add_blocks(tx, 7, [(0, block(ROWS, "a")), (ROWS, block(3, "b"))])
+
+    await context.db.write(add)
+    found = await context.db.read(store.read_contents, 7, [ROWS + 2, 0, 5, 9 * ROWS])
+    assert {number: each.question for number, each in found.items()} == {ROWS + 2: "b2", 0: "a0", 5: "a5"}
+    words = await context.db.read(store.read_words, 7, first=ROWS - 1, count=3)
+    assert words == [(item_id(7, ROWS - 1), f"a{ROWS - 1}"), (item_id(7, ROWS), "b0"), (item_id(7, ROWS + 1), "b1")]
+
+
+def block(rows: int, name: str) -> bytes:
+    texts = [f"{name}{row}".encode() for row in range(rows)]
+    lengths = np.array([len(each) for each in texts], dtype=np.int32)
+    return encode(np.arange(rows, dtype=np.float64), [Texts(lengths, b"".join(texts)), None, None, None])

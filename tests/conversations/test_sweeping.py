@@ -3,12 +3,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from signalbox.conversations import models, store
+from signalbox.conversations import models, store, words
+from signalbox.conversations.blocks import ROWS
 from signalbox.conversations.sweeping import KEPT_REPLACED, KEPT_UNTOUCHED, sweep_some
 from signalbox.infra.context import Context
 from tests.conversations.conftest import import_folder, made, talk, write
 
-TABLES = (models.item, models.company, models.tag, models.transcript, models.index, models.upload)
+TABLES = (models.block, models.company, models.tag, models.transcript, models.index, models.upload)
 
 
 def counts(tx: sa.Connection) -> dict[str, int]:
@@ -30,8 +31,8 @@ async def test_a_replaced_version_goes_and_the_live_one_stays(context: Context, 
     assert await context.db.read(counts) != alone, "somebody may still read it"
     await sweep(context, KEPT_REPLACED + 1)
     assert await context.db.read(counts) == alone
-    assert await context.db.read(store.find_words, first.id, ["rivals"]) == []
-    assert await context.db.read(store.find_words, second.id, ["rivals"]) == [2]
+    assert await context.db.read(words.find, first.id, ["rivals"]) == []
+    assert await context.db.read(words.find, second.id, ["rivals"]) == [2]
     assert await context.db.write(sweep_some, context.clock.now() + KEPT_REPLACED + 2, 3) == 0
 
 
@@ -42,7 +43,7 @@ async def test_what_a_dead_import_left_goes(context: Context, tmp_path: Path) ->
     def leave(tx: sa.Connection) -> int:
         values: dict[str, Any] = {"source": "x", "actor": "a", "forced": False, "state": "loading"}
         number = store.add_import(tx, **values, now=context.clock.now())
-        store.add_items(tx, [(models.item_id(number, at), 1.0, None, None, None, "x") for at in range(8)])
+        store.add_blocks(tx, number, [(at * ROWS, b"x") for at in range(8)])
         store.add_upload(tx, number, 0, b"x")
         return number
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from signalbox.conversations import store
+from signalbox.sandbox.interviews import Size, make_dataset
 from tests.conversations.conftest import PATH, Desk, made, talk, write
 from tests.conversations.test_dataset import pack
 from tests.support.databases import Place
@@ -79,3 +80,16 @@ async def test_only_managers_may(desk: Desk) -> None:
     other = Desk(desk.hub, (await desk.hub.token("conversations:read")).text)
     assert (await other.call(IMPORTS, method="POST", body=b"PK")).status == 403
     assert (await other.get(f"{IMPORTS}/1"))["state"] == "live"
+
+
+async def test_progress_is_seen_while_it_is_imported(empty_desk: Desk, tmp_path: Path) -> None:
+    make_dataset(tmp_path / "d", Size(60_000))
+    answer = await empty_desk.call(IMPORTS, method="POST", body=pack(tmp_path / "d", tmp_path / "d.zip").read_bytes())
+    place, seen = (answer.value(b"location") or b"").decode(), list[tuple[int, int]]()
+    async with asyncio.timeout(60):
+        while not seen or seen[-1][1] < 75_000:
+            found = await empty_desk.get(place)
+            seen.append((found["rows_done"], found["texts_done"]))
+            await asyncio.sleep(0.01)
+    assert seen == sorted(seen)
+    assert any(0 < rows < 75_000 for rows, _ in seen) or any(0 < texts < 75_000 for _, texts in seen)

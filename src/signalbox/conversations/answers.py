@@ -6,12 +6,12 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from sqlalchemy import Connection
 
-from signalbox.conversations import models, store
+from signalbox.conversations import models, store, words
 from signalbox.conversations.arrays import UNPUBLISHED
+from signalbox.conversations.blocks import Content
 from signalbox.conversations.errors import ConversationNotFoundError, TextsUnreadyError, VersionGoneError
 from signalbox.conversations.filters import Filter
 from signalbox.conversations.linking import MONOLOGUE
-from signalbox.conversations.models import item_id
 from signalbox.conversations.schemas import (
     KINDS,
     CountOut,
@@ -50,14 +50,14 @@ def search(tx: Connection, searcher: Searcher, wanted: Filter) -> Ints:
     return searcher.find(wanted, _find_words(tx, searcher.version, wanted.words))
 
 
-def _find_words(tx: Connection, version: int, words: Sequence[str]) -> list[int]:
+def _find_words(tx: Connection, version: int, wanted: Sequence[str]) -> list[int]:
     of = store.find_import(tx, version)
-    if of is None or not words:
+    if of is None or not wanted:
         return []
     if of.texts_done < of.rows_total:
         msg = f"the words of {of.texts_done:,} of {of.rows_total:,} rows are findable so far"
         raise TextsUnreadyError(msg, retry_after=5.0)
-    return store.find_words(tx, version, words)
+    return words.find(tx, version, wanted)
 
 
 def page(searcher: Searcher, found: Ints, *, number: int, size: int, wanted: Filter) -> PageOut:
@@ -71,6 +71,33 @@ def detail_page(tx: Connection, searcher: Searcher, found: Ints, *, number: int,
     """One page with all that is known."""
     some = found[(number - 1) * size : number * size].tolist()
     return DetailPageOut(read_items(tx, searcher, some), len(found), number, size)
+
+
+class Found(NamedTuple):
+    """A page of a search, and what may be chosen to narrow it: how much of it each company and each tag has."""
+
+    page: DetailPageOut
+    companies: list[CountOut]
+    tags: list[CountOut]
+
+
+def with_facets(
+    tx: Connection, searcher: Searcher, wanted: Filter, *, number: int, size: int, facets: int = 20
+) -> Found:
+    """One page with all that is known, and at most so many ``facets`` of each sort, those with most first.
+
+    Raises:
+        TextsUnreadyError: as ``search``.
+    """
+    places, arrays = search(tx, searcher, wanted), searcher.arrays
+    companies = _most(searcher.count_companies(places), arrays.company_ids, searcher.company_names, facets)
+    tagged = _most(searcher.count_tags(places), arrays.tag_ids, searcher.tag_names, facets)
+    return Found(detail_page(tx, searcher, places, number=number, size=size), companies, tagged)
+
+
+def _most(counts: Ints, ids: Ints, names: Sequence[str], limit: int) -> list[CountOut]:
+    order = [at for at in np.lexsort((ids, -counts)).tolist() if counts[at]]
+    return [CountOut(int(ids[at]), names[at], int(counts[at])) for at in order[:limit]]
 
 
 def one(tx: Connection, searcher: Searcher, key: int, kind: int) -> OneOut:
@@ -170,19 +197,19 @@ def read_items(tx: Connection, searcher: Searcher, places: Sequence[int]) -> lis
     found: list[ItemOut] = []
     for first in range(0, len(places), BATCH):
         some = places[first : first + BATCH]
-        ids = [item_id(searcher.version, number) for number in searcher.arrays.numbers[some].tolist()]
-        rows = store.read_items(tx, ids)
-        if len(rows) < len(ids):
+        numbers = searcher.arrays.numbers[some].tolist()
+        contents = store.read_contents(tx, searcher.version, numbers)
+        if len(contents) < len(numbers):
             raise VersionGoneError
         tagged = searcher.arrays.tags_of(some)
         found += [
-            _to_item(searcher, place, rows[number], codes)
-            for place, number, codes in zip(some, ids, tagged, strict=True)
+            _to_item(searcher, place, contents[number], codes)
+            for place, number, codes in zip(some, numbers, tagged, strict=True)
         ]
     return found
 
 
-def _to_item(searcher: Searcher, place: int, row: Any, tagged: Sequence[int]) -> ItemOut:
+def _to_item(searcher: Searcher, place: int, content: Content, tagged: Sequence[int]) -> ItemOut:
     arrays = searcher.arrays
     transcript = int(arrays.transcripts[place])
     linked = transcript < len(arrays.transcript_ids)
@@ -194,11 +221,11 @@ def _to_item(searcher: Searcher, place: int, row: Any, tagged: Sequence[int]) ->
         company_id=company_id,
         transcript_id=int(arrays.transcript_ids[transcript]) if linked else None,
         published=_published(searcher, transcript) if linked else None,
-        sequence=row.sequence,
-        question=row.question,
-        answer=row.answer,
-        speaker=row.speaker,
-        content=row.content,
+        sequence=content.sequence,
+        question=content.question,
+        answer=content.answer,
+        speaker=content.speaker,
+        content=content.content,
         tags=[searcher.tag_names[code] for code in tagged],
     )
 

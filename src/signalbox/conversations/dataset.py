@@ -1,23 +1,21 @@
 """Where the files of a data set are: folders as Spark writes them, or a zip file of such folders."""
 
 import hashlib
-import stat
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import IO, Final
+from typing import Final
 
+from signalbox.conversations.archives import unpack
 from signalbox.conversations.errors import InvalidDatasetError, UnfinishedDatasetError
 
 FOLDERS: Final = ("company", "tag", "transcript", "conversation", "monologue")
 SUCCESS: Final = "_SUCCESS"
 FORMAT: Final = b"1"
 """Part of every fingerprint: to be changed when the same files are to be imported otherwise than before."""
-
-_BLOCK = 1024**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,42 +60,11 @@ def open_dataset(path: Path, *, forced: bool = False, max_unpacked: int | None =
         msg = f"{path.name} is neither a folder nor a zip file" if path.exists() else f"{path} does not exist"
         raise InvalidDatasetError(msg)
     with TemporaryDirectory(prefix="signalbox-import-") as folder:
-        yield _to_dataset(_unpack(path, Path(folder), max_unpacked), forced=forced)
+        yield _to_dataset(unpack(path, Path(folder), wanted=_is_wanted, max_bytes=max_unpacked), forced=forced)
 
 
 def _relative(root: Path, file: Path) -> PurePosixPath:
     return PurePosixPath(file.relative_to(root).as_posix())
-
-
-def _unpack(path: Path, folder: Path, most: int | None) -> dict[PurePosixPath, Path]:
-    """Unpack what may belong to a data set; files get names of ours, so none can lead out of the folder."""
-    files: dict[PurePosixPath, Path] = {}
-    left = most
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for number, member in enumerate(archive.infolist()):
-                name = PurePosixPath(member.filename)
-                if member.is_dir() or stat.S_ISLNK(member.external_attr >> 16) or not _is_wanted(name):
-                    continue
-                target = files[name] = folder / str(number)
-                with archive.open(member) as source, target.open("wb") as unpacked:
-                    left = _copy(source, unpacked, left)
-    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, EOFError) as error:
-        msg = f"the zip file cannot be read: {error}"
-        raise InvalidDatasetError(msg) from error
-    return files
-
-
-def _copy(source: IO[bytes], target: IO[bytes], left: int | None) -> int | None:
-    """Copy while no more than ``left`` bytes come; what is left after."""
-    while block := source.read(_BLOCK):
-        if left is not None:
-            left -= len(block)
-            if left < 0:
-                msg = "the zip file unpacks to more than is allowed (conversations.max_unpacked)"
-                raise InvalidDatasetError(msg)
-        target.write(block)
-    return left
 
 
 def _is_wanted(name: PurePosixPath) -> bool:

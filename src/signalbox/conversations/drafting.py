@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -23,9 +23,12 @@ from signalbox.conversations.linking import (
 )
 from signalbox.conversations.parts import Numbers, Table, read_whole
 from signalbox.conversations.schemas import KINDS, Report
-from signalbox.conversations.vectors import Bools, Codes, Floats, Ints
+from signalbox.conversations.vectors import Bools, Codes, Floats, Int32, Ints
 
 Texts = list[str | None]
+
+PIECE: Final = 500_000
+"""Rows that are looked up at a time, for the sake of memory."""
 
 
 class Named(NamedTuple):
@@ -52,17 +55,29 @@ class Transcripts(NamedTuple):
     ledger: Ledger
 
 
+class Columns(NamedTuple):
+    """Rows of one kind as files have them, but for texts."""
+
+    ids: Numbers
+    sequences: Floats
+    tags: Numbers
+    transcripts: Numbers
+    companies: Numbers
+    speakers: Int32
+    ledger: Ledger
+
+
 class Items(NamedTuple):
     """Rows of one kind that were taken."""
 
     keys: Ints
-    rows: Ints
-    """Of each its row among all of its kind."""
-    transcripts: Codes
-    companies: Codes
+    taken: Bools
+    """Of all rows of the kind."""
+    transcripts: Int32
+    companies: Int32
     sequences: Floats
-    speakers: Codes
-    tag_of: tuple[Ints, Codes]
+    speakers: Int32
+    tag_of: tuple[Int32, Int32]
     ledger: Ledger
 
 
@@ -105,14 +120,11 @@ def draft(dataset: Dataset) -> Draft:
         )
         for kind, name in enumerate(KINDS)
     ]
-    rows = [len(kind.ledger) for kind in kinds]
-    taken = np.zeros(sum(rows), dtype=np.bool_)
-    for kind, before in zip(kinds, (0, rows[0]), strict=True):
-        taken[kind.rows + before] = True
+    taken = np.concatenate([kind.taken for kind in kinds])
     ledgers = (companies.ledger, tags.ledger, transcripts.ledger, *(kind.ledger for kind in kinds))
     report: Report = {"files": [file for ledger in ledgers for file in ledger.files()], "notes": notes}
     drafts = _to_drafts(companies, tags, transcripts, kinds, list(speakers))
-    return Draft(drafts, companies, tags, transcripts, sum(rows), taken, report)
+    return Draft(drafts, companies, tags, transcripts, len(taken), taken, report)
 
 
 def _to_drafts(
@@ -129,14 +141,14 @@ def _to_drafts(
         tag_ids=tags.ids,
         keys=np.concatenate((first.keys, second.keys)),
         kinds=np.repeat(np.array([CONVERSATION, MONOLOGUE], dtype=np.int8), [len(first.keys), len(second.keys)]),
-        numbers=np.concatenate((first.rows, second.rows + len(first.ledger))),
+        numbers=np.flatnonzero(np.concatenate((first.taken, second.taken))).astype(np.int32),
         companies=np.concatenate((first.companies, second.companies)),
         transcripts=np.concatenate((first.transcripts, second.transcripts)),
         sequences=np.concatenate((first.sequences, second.sequences)),
         speakers=np.concatenate((first.speakers, second.speakers)),
         speaker_names=speakers,
         tag_of=(
-            np.concatenate((first.tag_of[0], second.tag_of[0] + len(first.keys))),
+            np.concatenate((first.tag_of[0], second.tag_of[0] + np.int32(len(first.keys)))),
             np.concatenate((first.tag_of[1], second.tag_of[1])),
         ),
     )
@@ -244,49 +256,71 @@ def _read_items(
     speakers: dict[str, int],
     notes: list[str],
 ) -> Items:
+    name, read = KINDS[kind], _read_columns(parts, kind, speakers)
+    repeats, again = find_repeats(read.ids.values, read.ids.known)
+    read.ledger.reject(~read.ids.known, f"id_{name} is no whole number")
+    read.ledger.reject(again, f"id_{name} stands there twice")
+    runs = number_runs(read.sequences, repeats)
+    linked = _link(kind, runs, explicit=read.transcripts, transcripts=transcripts, ledger=read.ledger, notes=notes)
+    kept = ~read.ledger.rejected() & ~repeats
+    return Items(
+        read.ids.values[kept],
+        kept,
+        linked[kept],
+        _companies(read.companies, linked, companies=companies, transcripts=transcripts)[kept],
+        read.sequences[kept],
+        read.speakers[kept],
+        _tags(name, read, repeats, kept, tags=tags, notes=notes),
+        read.ledger,
+    )
+
+
+def _read_columns(parts: Sequence[Part], kind: int, speakers: dict[str, int]) -> Columns:
+    """What files say, of all parts; they themselves are let go."""
     name = KINDS[kind]
     key, sequence = f"id_{name}", f"sequence_{name}"
     columns = [key, sequence, "id_tag", "id_transcript", "id_company", *(["speaker"] if kind == MONOLOGUE else [])]
     tables = [read_whole(part, columns, required=[key]) for part in parts]
-    ids, ledger, sequences = _numbers(tables, key), _ledger(tables), _floats(tables, sequence)
-    repeats, again = find_repeats(ids.values, ids.known)
-    ledger.reject(~ids.known, f"{key} is no whole number")
-    ledger.reject(again, f"{key} stands there twice")
-    linked = _link(
-        kind,
-        number_runs(sequences, repeats),
-        explicit=_numbers(tables, "id_transcript"),
-        transcripts=transcripts,
-        ledger=ledger,
-        notes=notes,
+    return Columns(
+        ids=_numbers(tables, key),
+        sequences=_floats(tables, sequence),
+        tags=_numbers(tables, "id_tag"),
+        transcripts=_numbers(tables, "id_transcript"),
+        companies=_numbers(tables, "id_company"),
+        speakers=_speakers(tables, speakers),
+        ledger=_ledger(tables),
     )
-    kept = ~ledger.rejected() & ~repeats
-    explicit = find_codes(companies, _numbers(tables, "id_company"))
-    owners = np.where(explicit == NONE, np.append(transcripts.companies, NONE)[linked], explicit)
-    named = _numbers(tables, "id_tag")
-    codes = find_codes(tags, named)
-    _note(notes, int((named.known & (codes == NONE)).sum()), f"rows of {name} name a tag that there is not")
-    tagged = np.flatnonzero((codes != NONE) & ~ledger.rejected())
-    places = np.cumsum(kept) - 1
-    return Items(
-        ids.values[kept],
-        np.flatnonzero(kept),
-        linked[kept],
-        owners[kept],
-        sequences[kept],
-        _speakers(tables, speakers)[kept],
-        (places[chain_starts(repeats)[tagged]], codes[tagged]),
-        ledger,
-    )
+
+
+def _companies(explicit: Numbers, linked: Int32, *, companies: Ints, transcripts: Transcripts) -> Int32:
+    """The company of each row: the one that it names, else that of its transcript."""
+    owners = np.append(transcripts.companies, NONE).astype(np.int32)[linked]
+    if not explicit.known.any():
+        return owners
+    named = find_codes(companies, explicit)
+    return np.where(named == NONE, owners, named)
+
+
+def _tags(
+    name: str, read: Columns, repeats: Bools, kept: Bools, *, tags: Ints, notes: list[str]
+) -> tuple[Int32, Int32]:
+    """Pairs of an item and its tag."""
+    codes = find_codes(tags, read.tags)
+    _note(notes, int((read.tags.known & (codes == NONE)).sum()), f"rows of {name} name a tag that there is not")
+    tagged = np.flatnonzero((codes != NONE) & ~read.ledger.rejected())
+    places = np.cumsum(kept, dtype=np.int32) - np.int32(1)
+    return places[chain_starts(repeats)[tagged]], codes[tagged]
 
 
 def _link(
-    kind: int, runs: Codes, *, explicit: Numbers, transcripts: Transcripts, ledger: Ledger, notes: list[str]
-) -> Codes:
+    kind: int, runs: Int32, *, explicit: Numbers, transcripts: Transcripts, ledger: Ledger, notes: list[str]
+) -> Int32:
     """The transcript of each row: the one that it names, else that of its run."""
     slots = transcripts.slots[kind]
     by_order, count = link_runs(runs, slots)
-    linked = np.where(explicit.known, find_codes(transcripts.ids, explicit), by_order)
+    linked = by_order
+    if explicit.known.any():
+        linked = np.where(explicit.known, find_codes(transcripts.ids, explicit), by_order)
     ledger.unlink(explicit.known & (linked == NONE), "id_transcript names no transcript")
     if count != len(slots) and not explicit.known.all():
         name = KINDS[kind]
@@ -300,27 +334,32 @@ def _link(
     return linked
 
 
-def find_codes(ids: Ints, wanted: Numbers) -> Codes:
+def find_codes(ids: Ints, wanted: Numbers) -> Int32:
     """For each wanted id its place in ``ids``, NONE where it is not among them."""
-    if not len(ids) or not wanted.known.any():
-        return np.full(len(wanted.values), NONE)
-    order = np.argsort(ids, kind="stable")
-    near = order[np.minimum(np.searchsorted(ids, wanted.values, sorter=order), len(ids) - 1)]
-    return np.where(wanted.known & (ids[near] == wanted.values), near, NONE)
+    found = np.full(len(wanted.values), NONE, dtype=np.int32)
+    if not len(ids):
+        return found
+    order = np.argsort(ids, kind="stable").astype(np.int32)
+    for first in range(0, len(found), PIECE):
+        some = slice(first, first + PIECE)
+        values = wanted.values[some]
+        near = order[np.minimum(np.searchsorted(ids, values, sorter=order), len(ids) - 1)]
+        found[some] = np.where(wanted.known[some] & (ids[near] == values), near, NONE)
+    return found
 
 
-def _speakers(tables: Sequence[Table], known: dict[str, int]) -> Codes:
+def _speakers(tables: Sequence[Table], known: dict[str, int]) -> Int32:
     """The code of each row's speaker; new ones are added to ``known``."""
-    found: list[Codes] = [np.zeros(0, dtype=np.int64)]
+    found: list[Int32] = [np.zeros(0, dtype=np.int32)]
     for table in tables:
         if "speaker" not in table.columns:
-            found.append(np.full(table.rows, NONE))
+            found.append(np.full(table.rows, NONE, dtype=np.int32))
             continue
         encoded = table.encoded("speaker")
         codes = [
             NONE if text is None or not text.strip() else known.setdefault(text, len(known)) for text in encoded.texts
         ]
-        found.append(np.append(np.array(codes, dtype=np.int64), NONE)[encoded.codes])
+        found.append(np.append(np.array(codes, dtype=np.int32), np.int32(NONE))[encoded.codes])
     return np.concatenate(found)
 
 

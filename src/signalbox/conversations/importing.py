@@ -1,50 +1,60 @@
 """Imports a data set as a new version, in small transactions; one more makes it the version that readers see.
 
-Until then nothing of it is seen, and what a killed import leaves behind is swept. The words of texts, which take longer
-than all the rest, are taken up after that.
+Until then nothing of it is seen, and what a killed import leaves behind is swept. The words of texts, which take as long as
+all the rest, are taken up after that.
 """
 
 import asyncio
 import json
 from collections.abc import Callable, Iterator, Sequence
-from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, Table
 
-from signalbox.conversations import arrays, models, store
+from signalbox.conversations import arrays, models, store, words
 from signalbox.conversations.dataset import Dataset
 from signalbox.conversations.errors import ImportNotFoundError, MissingExtraError
-from signalbox.conversations.models import StoredImport, item_id
-from signalbox.conversations.schemas import KINDS, summarize
+from signalbox.conversations.models import StoredImport
+from signalbox.conversations.schemas import summarize
+from signalbox.conversations.vectors import Bools
 from signalbox.infra.context import Context
 from signalbox.infra.events import Event, publish
 
 if TYPE_CHECKING:
     from signalbox.conversations.drafting import Draft
+    from signalbox.conversations.packing import Packed
 
 CHANNEL: Final = "conversations"
 """Where processes are told that another version is live."""
 
 GOAL: Final = 0.04
 """Seconds that one transaction should take: others wait for it on SQLite."""
-FEWEST: Final = 100
-MOST: Final = 10_000
+ROWS: Final = (100, 8_192)
+"""Rows of names or words that one transaction takes, at least and at most."""
+BYTES: Final = (64 * 1024, 8 * 1024**2)
+"""The same of blocks."""
+PAGES: Final = (16, 256)
+"""Pages of words that one transaction merges, at least and at most."""
+UPKEEP_PAGES: Final = 64
+MERGE_EVERY: Final = 16
+"""Transactions after which their words are merged: each further one makes searches slower, and a merge of many at once
+begins each of its steps by opening all of them."""
 
 Tell = Callable[[StoredImport], None]
 """Hears how far an import is."""
 
 
 class Pace:
-    """How many rows one transaction takes, so that it takes about ``GOAL`` seconds."""
+    """How much one transaction takes, so that it takes about ``GOAL`` seconds. ``bounds``: at least and at most."""
 
-    def __init__(self, rows: int = 1_000) -> None:
-        self.rows = rows
+    def __init__(self, bounds: tuple[int, int]) -> None:
+        self._least, self._most = bounds
+        self.amount = min(self._most, self._least * 16)
 
-    def adjust(self, seconds: float) -> None:
-        """Take into account how long so many rows took."""
-        wanted = int(self.rows * GOAL / max(seconds, 0.001))
-        self.rows = max(FEWEST, min(MOST, wanted, self.rows * 2))
+    def adjust(self, amount: int, seconds: float) -> None:
+        """Take into account how long so much took."""
+        wanted = int(amount * GOAL / max(seconds, 0.001))
+        self.amount = max(self._least, min(self._most, wanted, self.amount * 2))
 
 
 class Importer:
@@ -53,7 +63,6 @@ class Importer:
     def __init__(self, context: Context, number: int, *, tell: Tell = lambda _: None) -> None:
         self._context, self._number, self._tell = context, number, tell
         self._now = context.clock.now
-        self._pace, self._done = Pace(), 0
 
     async def run(self, dataset: Dataset) -> StoredImport:
         """Import and make live; the import as it stands then. The same files as those that are live change nothing.
@@ -69,28 +78,32 @@ class Importer:
             return await self._told()
         found = await asyncio.to_thread(draft, dataset)
         await self._change(rows_total=found.rows, fingerprint=fingerprint)
-        made = await asyncio.to_thread(arrays.sort, found.drafts)
-        await self._add_index(found, made)
-        await self._add_items(dataset, found)
-        report = json.dumps(found.report)
-        await self._write(_go_live, self._number, report, found.rows, self._context, now=self._now())
+        await self._add_index(found, await asyncio.to_thread(arrays.sort, found.drafts))
+        rows, taken, report = found.rows, found.taken, json.dumps(found.report)
+        del found  # most of the memory that an import takes
+        await self._add_blocks(dataset, taken)
+        await self._write(_go_live, self._number, report, rows, self._context, now=self._now())
         return await self._told()
 
     async def take_up_words(self) -> None:
         """Make the words of what is live findable, to the end."""
-        pace = Pace()
-        while True:
-            began = self._context.clock.monotonic()
-            if not await self._write(take_up_some, self._now(), pace.rows):
-                return
-            pace.adjust(self._context.clock.monotonic() - began)
+        pace, steps = Pace(ROWS), 0
+        while await self._in_turns(pace, take_up_some, self._now(), pace.amount):
             await self._told()
+            steps += 1
+            if steps % MERGE_EVERY == 0:
+                await self._merge_words()
+
+    async def _merge_words(self) -> None:
+        pace = Pace(PAGES)
+        while await self._in_turns(pace, words.merge, pace.amount):
+            pass
 
     async def _clear(self) -> None:
         """Delete what an earlier attempt has left."""
         while True:
             of = await self._told()
-            if not await self._write(store.sweep_import, of, limit=MOST // 4, keep_upload=True):
+            if not await self._write(store.sweep_import, of, limit=ROWS[1] // 4, keep_upload=True):
                 break
         await self._change(state="loading", rows_done=0, texts_done=0)
 
@@ -102,30 +115,42 @@ class Importer:
         await self._add_named(models.company, ("name", "logo"), companies)
         await self._add_named(models.tag, ("name",), [(name,) for name in tags.names])
         await self._add_named(models.transcript, ("title", "length", "published"), transcripts)
-        for name, data in arrays.to_bytes(made.arrays).items():
+        for name, data in arrays.to_bytes(made.arrays):
             for piece in range(max(1, -(-len(data) // store.PIECE))):
                 part = data[piece * store.PIECE : (piece + 1) * store.PIECE]
                 await self._write(store.add_piece, self._number, name, piece, part)
 
     async def _add_named(self, table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
-        first = 0
+        first, pace = 0, Pace(ROWS)
         while first < len(rows):
-            some = rows[first : first + self._pace.rows]
+            some = rows[first : first + pace.amount]
             ranked = [(self._number, rank, *row) for rank, row in enumerate(some, first)]
-            await self._timed(store.add_named, table, columns, ranked)
+            await self._timed(pace, len(some), store.add_named, table, columns, ranked)
             first += len(some)
 
-    async def _add_items(self, dataset: Dataset, found: "Draft") -> None:
-        batches = _batches(dataset, found, self._number, self._pace)
-        while (batch := await asyncio.to_thread(next, batches, None)) is not None:
-            rows, self._done = batch
-            await self._timed(_add_items, self._number, rows, self._done, now=self._now())
+    async def _add_blocks(self, dataset: Dataset, taken: Bools) -> None:
+        from signalbox.conversations.packing import pack  # noqa: PLC0415 - needs PyArrow, an extra, slow to import
+
+        pieces, pace = pack(dataset, taken), Pace(BYTES)
+        while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+            for some in slices(piece, pace.amount):
+                size = sum(len(each.data) for each in some)
+                await self._timed(pace, size, _add_blocks, self._number, some, now=self._now())
             await self._told()
 
-    async def _timed(self, fn: Callable[..., Any], *args: Any, **more: Any) -> None:
+    async def _timed(self, pace: Pace, amount: int, fn: Callable[..., Any], *args: Any, **more: Any) -> Any:
         began = self._context.clock.monotonic()
-        await self._write(fn, *args, **more)
-        self._pace.adjust(self._context.clock.monotonic() - began)
+        found = await self._write(fn, *args, **more)
+        pace.adjust(amount, self._context.clock.monotonic() - began)
+        return found
+
+    async def _in_turns(self, pace: Pace, fn: Callable[..., Any], *args: Any) -> Any:
+        """Leave the lock as long as it was held: another process asks for it now and then, and else finds it taken."""
+        began = self._context.clock.monotonic()
+        found = await self._timed(pace, pace.amount, fn, *args)
+        if self._context.db.dialect == "sqlite":
+            await asyncio.sleep(self._context.clock.monotonic() - began)
+        return found
 
     async def _write(self, fn: Callable[..., Any], *args: Any, **more: Any) -> Any:
         return await self._context.db.write(fn, *args, **more)
@@ -153,9 +178,16 @@ def take_up_some(tx: Connection, now: int, limit: int) -> int:
     if of is None:
         return 0
     count = min(limit, of.rows_total - of.texts_done)
-    store.take_up_words(tx, of.id, first=of.texts_done, count=count)
+    words.take_up(tx, store.read_words(tx, of.id, first=of.texts_done, count=count))
     store.change_import(tx, of.id, texts_done=of.texts_done + count, now=now)
     return count
+
+
+def tidy_words(tx: Connection, now: int, limit: int) -> int:
+    """What ``take_up_words`` does, in steps, where nobody waits for it; how much that was, 0 once all is done."""
+    count = take_up_some(tx, now, limit)
+    merged = words.merge(tx, UPKEEP_PAGES)
+    return count or int(merged)
 
 
 def _load_draft() -> "Callable[[Dataset], Draft]":
@@ -175,9 +207,9 @@ def _is_known(tx: Connection, number: int, fingerprint: str, *, now: int) -> boo
     return True
 
 
-def _add_items(tx: Connection, number: int, rows: Sequence[Sequence[Any]], done: int, *, now: int) -> None:
-    store.add_items(tx, rows)
-    store.change_import(tx, number, rows_done=done, now=now)
+def _add_blocks(tx: Connection, number: int, blocks: "Sequence[Packed]", *, now: int) -> None:
+    store.add_blocks(tx, number, [(each.first, each.data) for each in blocks])
+    store.change_import(tx, number, rows_done=blocks[-1].first + blocks[-1].rows, now=now)
 
 
 def _go_live(tx: Connection, number: int, report: str, rows: int, context: Context, *, now: int) -> None:
@@ -188,43 +220,15 @@ def _go_live(tx: Connection, number: int, report: str, rows: int, context: Conte
     context.broadcast.publish(tx, CHANNEL, str(number))
 
 
-_COLUMNS: Final = {
-    "conversation": ("sequence_conversation", "question", "answer", None, None),
-    "monologue": ("sequence_monologue", None, None, "speaker", "content"),
-}
-
-
-def _batches(dataset: Dataset, found: "Draft", number: int, pace: Pace) -> Iterator[tuple[list[tuple[Any, ...]], int]]:
-    """Rows of items, and how many rows of files have been read with them."""
-    from signalbox.conversations.parts import read_batches  # noqa: PLC0415 - as above
-
-    done = 0
-    for kind in KINDS:
-        columns = _COLUMNS[kind]
-        for part in dataset.parts[kind]:
-            for table in read_batches(part, [name for name in columns if name], rows=MOST):
-                sequences = table.floats(columns[0]).tolist()
-                texts = [repeat(None) if name is None else table.texts(name) for name in columns[1:]]
-                ids = range(item_id(number, done), item_id(number, done + table.rows))
-                taken = found.taken[done : done + table.rows].tolist()
-                rows = [
-                    row
-                    for row, is_taken in zip(zip(ids, _known(sequences), *texts, strict=False), taken, strict=True)
-                    if is_taken
-                ]
-                for first, some in _slices(rows, pace):
-                    yield some, done + min(first + len(some), table.rows)
-                done += table.rows
-
-
-def _known(values: list[float]) -> list[float | None]:
-    """NaN stands for nothing."""
-    return [value if value == value else None for value in values]  # noqa: PLR0124 - which NaN is not
-
-
-def _slices(rows: list[tuple[Any, ...]], pace: Pace) -> Iterator[tuple[int, list[tuple[Any, ...]]]]:
-    first = 0
-    while first < len(rows):
-        some = rows[first : first + pace.rows]
-        yield first, some
-        first += len(some)
+def slices(blocks: "Sequence[Packed]", most: int) -> "Iterator[list[Packed]]":
+    """Blocks of about so many bytes together, one at least."""
+    some: list[Packed] = []
+    size = 0
+    for each in blocks:
+        if some and size + len(each.data) > most:
+            yield some
+            some, size = [], 0
+        some.append(each)
+        size += len(each.data)
+    if some:
+        yield some

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from signalbox.conversations.vectors import Bools, Codes, Floats, Ints
+from signalbox.conversations.vectors import Bools, Codes, Floats, Int32, Ints
 
 NONE: Final = -1
 """Belongs to nothing."""
@@ -39,18 +39,19 @@ def find_repeats(keys: Ints, known: Bools) -> tuple[Bools, Bools]:
     return repeats, again[chain_starts(repeats)] if len(keys) else again
 
 
-def chain_starts(repeats: Bools) -> Codes:
+def chain_starts(repeats: Bools) -> Int32:
     """For each row the one whose id it repeats, itself where it repeats none."""
-    positions = np.arange(len(repeats))
-    return np.maximum.accumulate(np.where(repeats, 0, positions))
+    positions = np.arange(len(repeats), dtype=np.int32)
+    positions[repeats] = 0
+    return np.maximum.accumulate(positions)
 
 
-def number_runs(sequences: Floats, repeats: Bools) -> Codes:
+def number_runs(sequences: Floats, repeats: Bools) -> Int32:
     """For each row the number of its run, from 0 on; NONE before the first."""
-    return np.cumsum((sequences == 1) & ~repeats) - 1
+    return np.cumsum((sequences == 1) & ~repeats, dtype=np.int32) - np.int32(1)
 
 
-def link_runs(runs: Codes, slots: Codes) -> tuple[Codes, int]:
+def link_runs(runs: Int32, slots: Codes) -> tuple[Int32, int]:
     """For each row the transcript of its run, and how many runs there are.
 
     ``slots`` are the transcripts of one type in the order of the files, NONE for one that was rejected. Unless there are
@@ -58,8 +59,8 @@ def link_runs(runs: Codes, slots: Codes) -> tuple[Codes, int]:
     """
     count = int(runs.max(initial=NONE)) + 1
     if count != len(slots):
-        return np.full(len(runs), NONE), count
-    return np.where(runs == NONE, NONE, np.append(slots, NONE)[runs]), count
+        return np.full(len(runs), NONE, dtype=np.int32), count
+    return np.append(slots, NONE).astype(np.int32)[runs], count  # NONE is the last from behind
 
 
 def number_blocks(types: Codes) -> Codes:

@@ -1,9 +1,9 @@
 """The tables of conversations, and the row of an import as a plain value. Times are microseconds UTC.
 
 Each import is a version of the data set; what it brought carries its number. Items are numbered in the order of the
-files, and ``import << 32 | number`` is their id, so that those of one import are a range of the primary key. All
-searching is done by arrays in ``conversation_index`` (see ``arrays.py``) but that of words, which the databases do: SQLite in
-an FTS5 table, PostgreSQL in a table with a ``tsvector``, both called ``conversation_text`` and known to SQL alone.
+files, and ``import << 32 | number`` is their id, so that those of one import are a range. All searching is done by arrays
+in ``conversation_index`` (see ``arrays.py``) but that of words, which the databases do: SQLite in an FTS5 table,
+PostgreSQL in a table with a ``tsvector``, both called ``conversation_text`` and known to SQL alone.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,6 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
-    Float,
     Index,
     Integer,
     LargeBinary,
@@ -98,17 +97,13 @@ transcript = Table(
     Column("published", Text),  # as the data has it
 )
 
-item = Table(
-    "conversation_item",
+block = Table(
+    "conversation_block",
     main,
-    Column("id", BigId, primary_key=True, autoincrement=False),
-    Column("sequence", Float),
-    Column("question", Text),
-    Column("answer", Text),
-    Column("speaker", Text),
-    Column("content", Text),
+    Column("id", BigId, primary_key=True, autoincrement=False),  # of the first item
+    Column("data", LargeBinary, nullable=False),  # see blocks.py
 )
-"""Conversations and monologues."""
+"""What stands in conversations and monologues, ``blocks.ROWS`` of them each."""
 
 NUMBER_BITS = 32
 

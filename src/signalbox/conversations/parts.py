@@ -58,16 +58,25 @@ class Table(NamedTuple):
             column = pc.if_else(pc.match_substring_regex(column, _NUMBER), pc.utf8_trim_whitespace(column), None)
         return np.asarray(pc.cast(column, pa.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)
 
-    def texts(self, name: str) -> list[str | None]:
-        """A column of texts, without the NUL that PostgreSQL refuses."""
-        column = self.columns.get(name)
-        if column is None:
-            return [None] * self.rows
-        if not _is_text(column.type):
-            column = pc.cast(column, pa.string())
-        if pc.any(pc.match_substring(column, "\0")).as_py():
+    def strings(self, name: str) -> Any:
+        """A column of texts as pyarrow has it, without the NUL that PostgreSQL refuses.
+
+        Raises:
+            CorruptPartError: a text is not UTF-8.
+        """
+        if name not in self.columns:
+            return pa.nulls(self.rows, pa.string())
+        column = self.columns[name]
+        if column.type != pa.string():
+            column = checked(self.part, lambda: pc.cast(column, pa.string()))
+        checked(self.part, lambda: column.validate(full=True))
+        if _may_have_nul(column):
             column = pc.replace_substring(column, "\0", "\ufffd")
-        found: list[str | None] = column.to_pylist()
+        return column
+
+    def texts(self, name: str) -> list[str | None]:
+        """A column of texts; see ``strings``."""
+        found: list[str | None] = self.strings(name).to_pylist()
         return found
 
     def encoded(self, name: str) -> Encoded:
@@ -133,6 +142,13 @@ def _wanted(part: Part, file: Any, columns: Sequence[str], required: Sequence[st
         msg = f"{part.name} has no column {' and no column '.join(missing)}"
         raise InvalidDatasetError(msg)
     return [name for name in columns if name in there]
+
+
+def _may_have_nul(column: Any) -> bool:
+    """Whether the bytes of texts hold a 0, be it in rows beside those of the column; searching each row takes much longer."""
+    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    data = [chunk.buffers()[2] for chunk in chunks]
+    return any(each is not None and each.size and not np.frombuffer(each, np.uint8).min() for each in data)
 
 
 def _is_text(kind: Any) -> bool:

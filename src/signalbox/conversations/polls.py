@@ -112,7 +112,7 @@ class Searches:
 
     async def _serve(self, scope: Scope, send: Send, question: Question) -> None:
         searcher = await self._runtime.searcher()
-        digest = f"{searcher.version}-{question.digest()}".encode()
+        digest = f"{searcher.version}-{searcher.stamp}-{question.digest()}".encode()
         etag = b'"' + digest + b'"'
         if _matches(scope["headers"], etag):
             await answer(scope, send, status=304, headers=[(b"etag", etag), _FRESH], body=b"")

@@ -20,6 +20,8 @@ from signalbox.infra.context import Context
 
 LOOK: Final = 0.5
 """Seconds between two looks for another version: of those by commands on SQLite nothing else tells."""
+STAMP: Final = 12
+"""Digits of the fingerprint of a version's files that its answers carry in their keys."""
 KEPT: Final = 86_400.0
 """Seconds that an answer is kept; another version has other keys."""
 
@@ -126,8 +128,10 @@ class ConversationRuntime:
 def load(tx: Connection) -> Searcher:
     """The live version, with its arrays."""
     version = store.current_import(tx)
-    if not version:
+    of = store.find_import(tx, version)
+    if of is None:
         return nothing()
     companies = store.read_names(tx, version, models.company)
     tags = store.read_names(tx, version, models.tag)
-    return Searcher(version, from_bytes(store.read_arrays(tx, version)), companies, tags)
+    arrays = from_bytes(store.read_arrays(tx, version))
+    return Searcher(version, arrays, companies, tags, stamp=(of.fingerprint or "")[:STAMP])

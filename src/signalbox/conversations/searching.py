@@ -24,6 +24,8 @@ class Searcher:
     arrays: Arrays
     company_names: Sequence[str]
     tag_names: Sequence[str]
+    stamp: str = ""
+    """Tells its content from that of any other version, be it of another database with a number of its own."""
     company_starts: Ints = field(init=False)
     """C + 1 places of items: where those of each company begin."""
     _tags: Mapping[str, list[int]] = field(init=False)

@@ -1,17 +1,19 @@
-"""All queries of conversations: imports, what they brought, words."""
+"""All queries of conversations but those of words: imports, and what they brought."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select, text, update
+from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select, update
 
+from signalbox.conversations import words
+from signalbox.conversations.blocks import ROWS, Block, Content
 from signalbox.conversations.models import (
     NUMBER_BITS,
     StoredImport,
+    block,
     company,
     imports,
     index,
-    item,
     item_id,
     tag,
     to_import,
@@ -26,41 +28,13 @@ _i = imports.c
 PIECE: Final = 1024**2
 """Bytes in one row of what is kept in pieces."""
 
-ITEM_COLUMNS: Final = ("id", "sequence", "question", "answer", "speaker", "content")
-
 _CURRENT = select(_i.id).where(_i.state == "live")
 _FIND = select(imports).where(_i.id == bindparam("number"))
 _PROGRESS = update(imports).where(_i.id == bindparam("number"))
 _PIECES = select(index.c.name, index.c.data).where(index.c.import_id == bindparam("number"))
 _UPLOADED = select(upload.c.data).where(upload.c.import_id == bindparam("number"), upload.c.piece == bindparam("piece"))
-_ITEMS = select(item).where(item.c.id.in_(bindparam("ids", expanding=True)))
-
-_WORDS = "coalesce(question, '') || ' ' || coalesce(answer, '') || ' ' || coalesce(content, '')"
-_RANGE = "id BETWEEN :low AND :high"
-_LONGEST: Final = 200_000
-"""Characters of a text whose words PostgreSQL takes up; a tsvector holds 1 MB at most."""
-_TAKE_UP: Final = {
-    "sqlite": text(
-        f"INSERT INTO conversation_text (rowid, words) SELECT id, {_WORDS} FROM conversation_item WHERE {_RANGE}"  # noqa: S608 - our words
-    ),
-    "postgresql": text(
-        f"INSERT INTO conversation_text SELECT id, to_tsvector('simple', left({_WORDS}, {_LONGEST})) "  # noqa: S608 - as above
-        f"FROM conversation_item WHERE {_RANGE}"
-    ),
-}
-_GIVE_UP: Final = {
-    "sqlite": text(
-        f"INSERT INTO conversation_text (conversation_text, rowid, words) SELECT 'delete', id, {_WORDS} "  # noqa: S608 - as above
-        f"FROM conversation_item WHERE {_RANGE}"
-    ),
-    "postgresql": text(f"DELETE FROM conversation_text WHERE {_RANGE}"),  # noqa: S608 - as above
-}
-_SEARCH: Final = {
-    "sqlite": text("SELECT rowid FROM conversation_text WHERE words MATCH :words AND rowid BETWEEN :low AND :high"),
-    "postgresql": text(
-        f"SELECT id FROM conversation_text WHERE words @@ plainto_tsquery('simple', :words) AND {_RANGE}"  # noqa: S608 - as above
-    ),
-}
+_BLOCKS = select(block).where(block.c.id.in_(bindparam("ids", expanding=True)))
+_SOME_BLOCKS = select(block).where(block.c.id.between(bindparam("low"), bindparam("high"))).order_by(block.c.id)
 
 
 # -- imports ----------------------------------------------------------------------------------------------------------
@@ -118,9 +92,9 @@ def next_unread(tx: Connection) -> StoredImport | None:
 # -- what an import brings --------------------------------------------------------------------------------------------
 
 
-def add_items(tx: Connection, rows: Sequence[Sequence[Any]]) -> None:
-    """Insert items, in the order of ``ITEM_COLUMNS``."""
-    insert_rows(tx, item, ITEM_COLUMNS, rows)
+def add_blocks(tx: Connection, number: int, blocks: Sequence[tuple[int, bytes]]) -> None:
+    """Insert blocks, each with the number of its first item."""
+    insert_rows(tx, block, ("id", "data"), [(item_id(number, first), data) for first, data in blocks])
 
 
 def add_named(tx: Connection, table: Table, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -153,9 +127,24 @@ def read_ranked(tx: Connection, number: int, table: Table, ranks: Sequence[int])
     return {row.rank: row for row in tx.execute(query)}
 
 
-def read_items(tx: Connection, ids: Sequence[int]) -> dict[int, Any]:
-    """Items by id; few at a time."""
-    return {row.id: row for row in tx.execute(_ITEMS, {"ids": list(ids)})} if ids else {}
+def read_contents(tx: Connection, number: int, items: Sequence[int]) -> dict[int, Content]:
+    """What stands in items, by their numbers, as far as it is there; few at a time."""
+    wanted = sorted({item_id(number, each - each % ROWS) for each in items})
+    found = {row.id: Block(row.data) for row in tx.execute(_BLOCKS, {"ids": wanted})} if wanted else {}
+    ids = {each: item_id(number, each - each % ROWS) for each in items}
+    return {each: found[ids[each]].content(each % ROWS) for each in items if ids[each] in found}
+
+
+def read_words(tx: Connection, number: int, *, first: int, count: int) -> list[tuple[int, str]]:
+    """Ids and words of so many items from a number on; those without words are left out."""
+    low, high = _range(number, first, count)
+    rows = tx.execute(_SOME_BLOCKS, {"low": low - first % ROWS, "high": high})
+    return [
+        (each, said)
+        for begin, data in rows
+        for each, said in enumerate(Block(data).words(), begin)
+        if said and low <= each <= high
+    ]
 
 
 def add_upload(tx: Connection, number: int, piece: int, data: bytes) -> None:
@@ -175,37 +164,14 @@ def delete_upload(tx: Connection, number: int, *, limit: int) -> int:
     return tx.execute(delete(upload).where(upload.c.import_id == number, upload.c.piece.in_(some))).rowcount
 
 
-# -- words ------------------------------------------------------------------------------------------------------------
-
-
-def take_up_words(tx: Connection, number: int, *, first: int, count: int) -> None:
-    """Make the words of so many items findable."""
-    tx.execute(_TAKE_UP[tx.dialect.name], _bounds(number, first, count))
-
-
-def find_words(tx: Connection, number: int, words: Iterable[str]) -> list[int]:
-    """Numbers of the items of an import that have all of some words; these are letters, digits and ``_`` only."""
-    joined = " ".join(words if tx.dialect.name == "postgresql" else (f'"{word}"' for word in words))
-    bounds = _bounds(number, 0, 1 << NUMBER_BITS)
-    found = tx.execute(_SEARCH[tx.dialect.name], {**bounds, "words": joined}).scalars()
-    return [each - bounds["low"] for each in found]
-
-
-def _bounds(number: int, first: int, count: int) -> dict[str, int]:
-    low = item_id(number, first)
-    return {"low": low, "high": low + count - 1}
-
-
 # -- what nobody needs any more ---------------------------------------------------------------------------------------
 
 
 def sweep_import(tx: Connection, of: StoredImport, *, limit: int, keep_upload: bool = False) -> int:
     """Delete some of what an import brought; how much that was, 0 once nothing is left."""
-    bounds = _bounds(of.id, 0, 1 << NUMBER_BITS)
-    last = tx.execute(select(func.max(item.c.id)).where(item.c.id.between(bounds["low"], bounds["high"])))
-    newest: int | None = last.scalar()
+    newest = tx.execute(select(func.max(block.c.id)).where(block.c.id.between(*_range(of.id)))).scalar()
     if newest is not None:
-        return _sweep_items(tx, of, newest, limit)
+        return _sweep_blocks(tx, of, newest - item_id(of.id, 0), limit)
     for table in (*(() if keep_upload else (upload,)), index, company, tag, transcript):
         keys = list(table.primary_key)
         some = select(*keys).where(table.c.import_id == of.id).limit(8 if table in {upload, index} else limit)
@@ -216,14 +182,18 @@ def sweep_import(tx: Connection, of: StoredImport, *, limit: int, keep_upload: b
     return 0
 
 
-def _sweep_items(tx: Connection, of: StoredImport, newest: int, limit: int) -> int:
-    """The last ones first, so that what is left goes on from number 0."""
-    first = max(0, newest - item_id(of.id, 0) + 1 - limit)
-    readable = min(of.texts_done, newest - item_id(of.id, 0) + 1)
-    if readable > first:
-        tx.execute(_GIVE_UP[tx.dialect.name], _bounds(of.id, first, readable - first))
+def _sweep_blocks(tx: Connection, of: StoredImport, newest: int, limit: int) -> int:
+    """The last ones first, so that what is left goes on from number 0; ``newest`` is where the last block begins."""
+    first = max(0, newest - max(0, limit // ROWS - 1) * ROWS)
+    if of.texts_done > first:
+        words.give_up(tx, read_words(tx, of.id, first=first, count=of.texts_done - first))
         tx.execute(_PROGRESS.values(texts_done=first), {"number": of.id})
-    return tx.execute(delete(item).where(item.c.id.between(item_id(of.id, first), newest))).rowcount
+    return tx.execute(delete(block).where(block.c.id.between(item_id(of.id, first), item_id(of.id, newest)))).rowcount
+
+
+def _range(number: int, first: int = 0, count: int = 1 << NUMBER_BITS) -> tuple[int, int]:
+    low = item_id(number, first)
+    return low, low + count - 1
 
 
 def _delete_rows(tx: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -1,6 +1,7 @@
 """``POST /api/conversations/imports``: a zip file, kept in pieces in the database until a job imports it."""
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Connection
@@ -34,6 +35,60 @@ class BrokenUploadError(InvalidDatasetError):
     code = "broken_upload"
 
 
+class Intake:
+    """One zip file on its way into the database, for whoever receives it: ``begin``, ``add`` as often as there is some, ``end``.
+
+    Where one of them raises, ``fail`` is to be called.
+    """
+
+    def __init__(self, context: Context, settings: ConversationSettings) -> None:
+        self._context, self._settings = context, settings
+        self._waiting, self._size, self._piece = bytearray(), 0, 0
+        self.number = 0
+        """Of the import, from ``begin`` on."""
+
+    async def begin(self, actor: str, *, forced: bool) -> None:
+        """Write down that there will be an import."""
+        self.number = await self._write(_begin, actor, forced=forced)
+
+    async def add(self, data: bytes, *, more: bool = True) -> None:
+        """Take some bytes; ``more``: there may be others.
+
+        Raises:
+            TooLargeError: there are too many.
+            InvalidDatasetError: they are no zip file.
+        """
+        self._waiting += data
+        self._size += len(data)
+        self._check(more=more)
+        while len(self._waiting) >= store.PIECE or (self._waiting and not more):
+            piece = bytes(self._waiting[: store.PIECE])
+            await self._context.db.write(store.add_upload, self.number, self._piece, piece)
+            del self._waiting[: store.PIECE]
+            self._piece += 1
+
+    async def end(self) -> None:
+        """Have it imported."""
+        await self.add(b"", more=False)
+        await self._write(jobs.enqueue, self.number)
+
+    async def fail(self, reason: str) -> None:
+        """Write down that nothing will come of it."""
+        await self._write(importing.fail, self.number, reason)
+
+    async def _write(self, fn: Callable[..., Any], *args: Any, **more: Any) -> Any:
+        return await self._context.db.write(fn, *args, **more, now=self._context.clock.now())
+
+    def _check(self, *, more: bool) -> None:
+        if self._size > self._settings.max_upload:
+            msg = f"the file is larger than {self._settings.max_upload} bytes (conversations.max_upload)"
+            raise TooLargeError(msg)
+        known = len(self._waiting) >= len(_START) or not more
+        if self._piece == 0 and known and not self._waiting.startswith(_START):
+            msg = "the body is no zip file; send the file itself, as with curl --data-binary @data.zip"
+            raise InvalidDatasetError(msg)
+
+
 class Uploads:
     """Takes zip files."""
 
@@ -58,41 +113,29 @@ class Uploads:
     async def take(self, scope: Scope, receive: Receive, send: Send, principal: Principal) -> None:
         """Store the file, then answer 202 with the place to look at."""
         forced = to_flag(parse_query(scope["query_string"], ("force",)), "force")
-        number = await self._context.db.write(_begin, principal.actor, forced=forced, now=self._context.clock.now())
+        intake = Intake(self._context, self._settings)
+        await intake.begin(principal.actor, forced=forced)
         try:
-            await self._store(number, receive)
+            await _receive(intake, receive)
         except SignalboxError as error:
-            await self._context.db.write(importing.fail, number, str(error), now=self._context.clock.now())
+            await intake.fail(str(error))
             raise
-        await self._context.db.write(jobs.enqueue, number, now=self._context.clock.now())
-        body = msgspec.json.encode(Accepted(number, "queued"))
-        place = f"{scope.get('root_path', '')}{PATH}/imports/{number}".encode("latin-1")
+        body = msgspec.json.encode(Accepted(intake.number, "queued"))
+        place = f"{scope.get('root_path', '')}{PATH}/imports/{intake.number}".encode("latin-1")
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), (b"location", place)]
         await answer(scope, send, status=202, headers=headers, body=body)
 
-    async def _store(self, number: int, receive: Receive) -> None:
-        waiting, size, piece, more = bytearray(), 0, 0, True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                msg = "the client left before its file was whole"
-                raise BrokenUploadError(msg)
-            waiting += message.get("body", b"")
-            size += len(message.get("body", b""))
-            more = message.get("more_body", False)
-            self._check(size, waiting, piece, more=more)
-            while len(waiting) >= store.PIECE or (waiting and not more):
-                await self._context.db.write(store.add_upload, number, piece, bytes(waiting[: store.PIECE]))
-                del waiting[: store.PIECE]
-                piece += 1
 
-    def _check(self, size: int, waiting: bytearray, piece: int, *, more: bool) -> None:
-        if size > self._settings.max_upload:
-            msg = f"the file is larger than {self._settings.max_upload} bytes (conversations.max_upload)"
-            raise TooLargeError(msg)
-        if piece == 0 and (len(waiting) >= len(_START) or not more) and not waiting.startswith(_START):
-            msg = "the body is no zip file; send the file itself, as with curl --data-binary @data.zip"
-            raise InvalidDatasetError(msg)
+async def _receive(intake: Intake, receive: Receive) -> None:
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            msg = "the client left before its file was whole"
+            raise BrokenUploadError(msg)
+        more = message.get("more_body", False)
+        await intake.add(message.get("body", b""))
+    await intake.end()
 
 
 def _begin(tx: Connection, actor: str, *, forced: bool, now: int) -> int:
