@@ -1,0 +1,1 @@
+"""The console: web pages over the features' services, rendered by the server. It holds no queries."""

@@ -1,0 +1,103 @@
+from datetime import UTC, datetime
+
+from signalbox.console.pages.overview import to_series
+from signalbox.core.times import MINUTE
+from signalbox.gateway.schemas import Point, Series, Summary, Totals
+from signalbox.infra.jobs import NewJob, enqueue_many
+from tests.console.conftest import SignedIn
+from tests.support.databases import Place
+from tests.support.hub import running_hub, settings_at
+
+START = 1_800_000_000 - 1_800_000_000 % 60
+
+
+def totals(calls: int) -> Totals:
+    values = dict.fromkeys(Totals.model_fields)
+    return Totals.model_validate(
+        {**values, "calls": calls, "succeeded": calls, "request_bytes": 0, "response_bytes": 0}
+    )
+
+
+def point(minute: int, calls: int) -> Point:
+    return Point(start=datetime.fromtimestamp(START + 60 * minute, UTC), totals=totals(calls))
+
+
+def summary(**series: list[Point]) -> Summary:
+    found = [Series(name=name.lstrip("_"), points=points) for name, points in series.items()]
+    at = datetime.fromtimestamp(START, UTC)
+    return Summary(since=at, until=at, step="minute", by="status", totals=totals(0), series=found)
+
+
+def test_calls_are_drawn_by_class_of_their_status() -> None:
+    drawn = to_series(
+        summary(_200=[point(0, 60)], _302=[point(0, 60)], _404=[point(2, 30)], _503=[point(0, 6)]),
+        now=(START + 180) * 1_000_000,
+    )
+    assert drawn["times"] == [START, START + 60, START + 120, START + 180]
+    lines = {each["label"]: each["values"] for each in drawn["series"]}
+    assert lines == {"2xx and 3xx": [2, 0, 0, 0], "4xx": [0, 0, 0.5, 0], "5xx": [0.1, 0, 0, 0]}
+
+
+def test_a_minute_that_has_not_ended_counts_for_what_it_has_had() -> None:
+    drawn = to_series(summary(_200=[point(0, 60), point(1, 10)]), now=START * 1_000_000 + MINUTE + 10_000_000)
+    assert drawn["series"][0]["values"] == [1, 1]
+
+
+def test_without_calls_nothing_is_drawn() -> None:
+    drawn = to_series(summary(), now=START * 1_000_000)
+    assert drawn["times"] == []
+    assert "No call" in drawn["empty"]
+
+
+async def test_an_empty_hub_says_so(signed_in: SignedIn) -> None:
+    text = await (await signed_in("user")).text()
+    assert "Nothing has failed" in text
+    assert "No producer has reported a level yet." in text
+    assert "no upstream is set up" in text
+
+
+async def test_parts_are_asked_for_one_by_one(signed_in: SignedIn) -> None:
+    somebody = await signed_in("user")
+    for name in ("figures", "parts", "criticality", "failures"):
+        part = await somebody.text(f"/overview/{name}", htmx=True)
+        assert "<html" not in part
+        assert f'id="{name}"' in part
+    assert (await somebody.json("/overview/traffic.json"))["times"] == []
+
+
+async def test_calls_and_jobs_are_counted(signed_in: SignedIn) -> None:
+    somebody = await signed_in("user")
+    context = somebody.hub.hub.context
+    later = context.clock.now() + 60 * MINUTE
+    new = [NewJob("tasks.submit", {"n": number}, due_at=later) for number in range(3)]
+    await context.db.write(enqueue_many, new, now=context.clock.now())
+    for _ in range(2):
+        await somebody.hub.ask(b"/nobody-serves-this")
+    await somebody.hub.flush()
+    text = await somebody.text("/overview/figures", htmx=True)
+    assert "<dd>3</dd>" in text
+    series = await somebody.json("/overview/traffic.json")
+    assert sum(series["series"][1]["values"]) > 0
+
+
+async def test_what_outsiders_write_stays_text(signed_in: SignedIn) -> None:
+    somebody = await signed_in("user")
+    context = somebody.hub.hub.context
+    await somebody.hub.ask(b"/%3Cimg%20src=x%20onerror=alert(1)%3E")
+    await context.db.write(
+        enqueue_many, [NewJob("tasks.submit", {}, key="<script>alert(1)</script>")], now=context.clock.now()
+    )
+    await somebody.hub.flush()
+    text = await somebody.text()
+    assert "<img" not in text
+    assert "<script>alert" not in text
+
+
+async def test_the_page_is_the_same_on_postgresql(postgresql_place: Place) -> None:
+    from tests.console.conftest import Visitor, add_user
+
+    async with running_hub(settings_at(postgresql_place)) as running:
+        await add_user(running, "user", "user")
+        somebody = Visitor(running)
+        await somebody.sign_in("user")
+        assert "the last full minute" in await somebody.text()
