@@ -73,7 +73,9 @@ def told(scope: Scope, body: bytes) -> tuple[int, Headers, list[bytes]]:
 @asynccontextmanager
 async def opened(app: AsgiApp = app) -> AsyncIterator[tuple[Client, HttpProtocol]]:
     """A connection to the application: its client, and the protocol at its other end."""
-    config = uvicorn.Config(app, ws="none", lifespan="off", interface="asgi3", log_config=None, access_log=False)
+    config = uvicorn.Config(
+        app, ws="none", lifespan="off", interface="asgi3", log_config=None, access_log=False, proxy_headers=False
+    )
     config.load()
     made: list[HttpProtocol] = []
     state, listener, loop = ServerState(), listen("127.0.0.1", 0), asyncio.get_running_loop()

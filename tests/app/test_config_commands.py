@@ -5,7 +5,6 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from signalbox.app.cli import build_cli
-from signalbox.app.config_commands import flatten
 from signalbox.app.invocation import Invocation
 from signalbox.core.errors import SettingsError
 
@@ -17,6 +16,11 @@ token_lifetime = "1h"
 [[gateway.upstreams]]
 name = "shop"
 url = "http://shop.test/api"
+[[tasks.providers]]
+name = "netlab"
+kind = "http-json"
+list_url = "https://api.test/tasks?code=hunter2"
+headers = { X-From = "hunter2" }
 """
 
 
@@ -32,19 +36,6 @@ def invoke(*words: str, **variables: str) -> Result:
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result
-
-
-@pytest.mark.parametrize(
-    ("value", "flat"),
-    [
-        ({"a": 1, "b": {"c": "x", "d": {"e": True}}}, [("a", 1), ("b.c", "x"), ("b.d.e", True)]),
-        ({"a": [1, 2], "b": []}, [("a", [1, 2]), ("b", [])]),
-        ({"a": [{"b": 1}, {"b": 2}]}, [("a[0].b", 1), ("a[1].b", 2)]),
-        ({"a": None}, []),
-    ],
-)
-def test_nested_settings_are_flattened(value: object, flat: list[tuple[str, object]]) -> None:
-    assert flatten(value) == flat
 
 
 def test_show_masks_secrets_and_nothing_else(folder: Path) -> None:

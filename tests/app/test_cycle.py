@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from signalbox.app.cycle import JOINED
-from signalbox.core.asgi import Receive, Scope, Send
+from signalbox.core.asgi import Receive, Scope, Send, Turn
 from tests.app.answering import ask, opened
 from tests.support.hub import Client, request
 
@@ -179,3 +179,58 @@ async def test_an_answer_to_a_request_that_asks_to_close_survives_its_unread_bod
     answer = await client.answer()
     assert (answer.status, answer.value(b"connection")) == (413, b"close")
     assert await client.ended()
+
+
+class Begun:
+    """An application that answers without a task: as the path says, or by a task, or not at all."""
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
+        await send({"type": "http.response.body", "body": b"task"})
+
+    def begin(self, scope: Scope, turn: Turn) -> bool:
+        path: str = scope["path"]
+        if path == "/fails":
+            raise ValueError(path)
+        if path == "/task":
+            turn.run(self)
+        elif path != "/declined":
+            headers = [(b"x-bad", b"a\r\nset-cookie: b")] if path == "/split" else [(b"content-length", b"5")]
+            asyncio.get_running_loop().call_later(0.01, turn.answer, 200, headers, b"begun")
+        return path != "/declined"
+
+
+async def test_an_application_may_answer_without_a_task() -> None:
+    async with opened(Begun()) as (client, _):
+        for target, body in ((b"/", b"begun"), (b"/task", b"task"), (b"/declined", b"task")):
+            assert (await ask(client, target)).body == body
+        await client.send(request(b"/") + request(b"/task") + request(b"/"))
+        assert [(await client.answer()).body for _ in range(3)] == [b"begun", b"task", b"begun"]
+        assert (await ask(client, b"/", method=b"HEAD")).whole
+
+
+@pytest.mark.parametrize("target", [b"/fails", b"/split"])
+async def test_what_fails_without_a_task_says_500_and_is_logged(
+    target: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with opened(Begun()) as (client, _):
+        answer = await ask(client, target)
+        assert (answer.status, answer.body) == (500, b"Internal Server Error")
+        assert await client.ended()
+    assert "a request failed" in caplog.text
+
+
+async def test_a_client_that_takes_nothing_gets_no_more_answers_without_a_task() -> None:
+    class Large(Begun):
+        answered = 0
+
+        def begin(self, scope: Scope, turn: Turn) -> bool:
+            self.answered += 1
+            turn.answer(200, [(b"content-length", b"1000000")], b"x" * 1_000_000)
+            return True
+
+    app = Large()
+    async with opened(app) as (client, _):
+        await client.send(request(b"/") * 200)
+        await asyncio.sleep(0.2)
+        assert app.answered < 20

@@ -15,7 +15,7 @@ async def test_the_demo_knows_everybody_around_it(tmp_path: Path) -> None:
             assert hub.settings.port == 8123
             assert [each.name for each in settings.tasks.providers] == ["checks"]
             assert {each.name for each in settings.notifications.channels} == {"sales-chat", "pricing-mail", "on-call"}
-            assert len(hub.features) == len(FEATURES)
+            assert len(hub.features) == len(FEATURES) + 1, "the console sees all others, and comes last"
 
 
 async def test_the_user_s_environment_has_no_part_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

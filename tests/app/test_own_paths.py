@@ -115,3 +115,12 @@ def test_what_is_found_is_what_trying_each_template_finds(known: list[tuple[str,
             expected |= {"GET", "HEAD"} if method == "GET" else {method}
     found = OwnPaths([(template, [method]) for template, method in known]).find(path.encode())
     assert (found.methods if found else set()) == expected
+
+
+def test_beginnings_are_of_raw_applications_that_are_wanted() -> None:
+    one, other = App("one"), App("other")
+    paths = OwnPaths(
+        [("/a/{id}", ["GET"]), ("/a", ["GET"]), ("/b", ["GET"]), ("/c", ["GET"])],
+        {("GET", "/a/{id}"): one, ("GET", "/a"): one, ("GET", "/b"): other},
+    )
+    assert paths.beginnings_of(lambda app: app is one) == {b"/a/", b"/a"}

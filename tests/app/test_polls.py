@@ -1,6 +1,6 @@
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
@@ -80,26 +80,35 @@ async def test_what_nobody_expected_is_logged_and_not_told(site: Site, caplog: p
 async def test_what_is_at_hand_goes_only_to_who_may_have_it(sqlite_place: Place) -> None:
     asked: list[str] = []
 
-    def at_once(scope: Scope, principal: Principal) -> Ready | None:
+    def at_once(
+        headers: Mapping[bytes, bytes], parameters: Mapping[str, str], principal: Principal, now: int
+    ) -> Ready | None:
         asked.append(principal.actor)
-        return None if scope["query_string"] else Ready([(b"content-length", b"7")], b"at hand")
+        assert parameters == {"name": "a b"}
+        assert now > 0
+        return None if b"x-later" in headers else Ready.of([(b"x-kind", b"ready")], b"at hand")
 
     async def handle(scope: Scope, _receive: Receive, send: Send, _principal: Principal) -> None:
         await answer(scope, send, status=200, headers=[(b"content-length", b"5")], body=b"found")
 
-    poll = Poll(path="/api/hand", scope=READ, handle=handle, at_once=at_once, summary="Hand", answer=None)
+    poll = Poll(path="/api/hand/{name}", scope=READ, handle=handle, at_once=at_once, summary="Hand", answer=None)
+    path = "/api/hand/a%20b"
     async with open_site(settings_at(sqlite_place), extra=[lambda *_: Feature("hand", polls=[poll])]) as site:
         reader, writer = await site.token(READ), await site.token(SCOPE)
-        assert (await site.client.get("/api/hand", headers=reader)).content == b"found", "nobody is remembered yet"
-        got = await site.client.get("/api/hand", headers={**reader, "X-Request-ID": "mine"})
+        assert (await site.client.get(path, headers=reader)).content == b"found", "nobody is remembered yet"
+        got = await site.client.get(path, headers={**reader, "X-Request-ID": "mine"})
         assert (got.content, got.headers["x-request-id"], "date" in got.headers) == (b"at hand", "mine", True)
-        assert (await site.client.get("/api/hand?x=1", headers=reader)).content == b"found"
+        assert (got.headers["content-length"], got.headers["x-kind"]) == ("7", "ready")
+        bearer = {"Authorization": f"bearer {reader['Token']}"}
+        assert (await site.client.get(path, headers=bearer)).content == b"at hand"
+        assert len(asked) == 2, "only for those who are remembered and have the scope"
+        assert (await site.client.get(path, headers={**reader, "X-Later": "1"})).content == b"found"
         for _ in range(2):
-            is_problem(await site.client.get("/api/hand", headers=writer), status=403, code="missing_scope")
-            is_problem(await site.client.get("/api/hand"), status=401, code="sign_on_required")
+            is_problem(await site.client.get(path, headers=writer), status=403, code="missing_scope")
+            is_problem(await site.client.get(path), status=401, code="sign_on_required")
             wrong = {"Authorization": "Basic eDp5"}
-            is_problem(await site.client.get("/api/hand", headers=wrong), status=401, code="invalid_token")
-    assert len(asked) == 2, "only for those who are remembered and have the scope"
+            is_problem(await site.client.get(path, headers=wrong), status=401, code="invalid_token")
+    assert len(asked) == 3
 
 
 # -- long polls -------------------------------------------------------------------------------------------------------

@@ -2,13 +2,17 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
+from playwright.sync_api import Browser
 
+from signalbox.auth.scopes import Role
 from signalbox.sandbox.server import LoopbackServer
 from signalbox.sandbox.upstream import UpstreamApp
+from tests.support.browser import ConsolePage, browsing
+from tests.support.console_hub import PASSWORD, ConsoleHub, console_hub
 from tests.support.processes import Server, serving
 
 
@@ -53,3 +57,33 @@ def server(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
     folder = tmp_path_factory.mktemp("server")
     with serving(folder=folder, **shop.variables) as started:
         yield started
+
+
+@pytest.fixture(scope="module")  # while Playwright runs, no other event loop can in this thread
+def chromium() -> Iterator[Browser]:
+    """A real browser, for the tests of one file, which must all be synchronous."""
+    with browsing() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def shown_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsoleHub]:
+    """A hub with the world of the demo, for the tests of one file."""
+    with console_hub(tmp_path_factory.mktemp("shown")) as made:
+        yield made
+
+
+@pytest.fixture
+def console_page(chromium: Browser, shown_hub: ConsoleHub) -> Iterator[Callable[[Role], ConsolePage]]:
+    """``console_page("manager")``: a tab that is signed in as somebody of this role."""
+    contexts = []
+
+    def open_as(role: Role) -> ConsolePage:
+        contexts.append(chromium.new_context())
+        page = ConsolePage.of(contexts[-1], shown_hub.root)
+        page.sign_in(role, PASSWORD)
+        return page
+
+    yield open_as
+    for context in contexts:
+        context.close()

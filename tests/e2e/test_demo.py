@@ -24,6 +24,7 @@ def left_behind(server: Server) -> list[str]:
     return [*here, *(path.name for path in temporary.iterdir())]
 
 
+@pytest.mark.timeout(120)
 def test_the_demo_shows_everything_and_leaves_nothing(demo: Server) -> None:
     until(demo.serves)
     summary = f"{demo.url}/api/statistics/summary"
@@ -36,6 +37,9 @@ def test_the_demo_shows_everything_and_leaves_nothing(demo: Server) -> None:
     until(lambda: {task["status"] for task in ask(f"{demo.url}/api/tasks").json} & {"In Progress", "Completed"})
     until(lambda: any(channel["last_success"] for channel in ask(f"{demo.url}/api/channels").json))
     until(lambda: ask(f"{demo.url}/api/criticality/consumers").json)
+    until(lambda: ask(f"{demo.url}/api/reports?status=completed").json)
+    assert len(ask(f"{demo.url}/api/components").json) == 12
+    until(lambda: ask(f"{demo.url}/api/events?topic=grid.threshold").json, within=50)
     for name in ("user", "manager"):
         assert sign_in(demo.url, name, name).json["scope"] == name
         assert f"{name} / {name}" in demo.out
@@ -46,6 +50,19 @@ def test_the_demo_shows_everything_and_leaves_nothing(demo: Server) -> None:
     assert left_behind(demo) == []
     assert "Traceback" not in demo.err + demo.out
     assert "nothing was left behind" in demo.err
+
+
+@pytest.mark.timeout(120)
+def test_fast_forward_begins_with_a_day_behind_it(tmp_path: Path) -> None:
+    command: Command = [SIGNALBOX, "demo", "--port", "0", "--fast-forward"]
+    with started(command, folder=tmp_path, SIGNALBOX_PORT="1") as server:
+        until(server.serves, within=60)
+        (shop,) = ask(f"{server.url}/api/statistics/summary?step=hour&upstream=shop").json["series"]
+        assert len(shop["points"]) >= 24
+        assert ask(f"{server.url}/api/tasks?status=Completed&limit=50").json
+        assert ask(f"{server.url}/api/notifications?topic=gateway.upstream_down").json
+        assert server.end(signal.SIGINT) == 0
+        assert "Traceback" not in server.err + server.out
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+import logging
 import os
 import random
 import signal
@@ -25,6 +26,7 @@ MESSAGES = int(os.environ.get("SIGNALBOX_TEST_CRASH_MESSAGES", "100"))
 """Accepted in each round, before the kill."""
 _MORE = os.environ.get("SIGNALBOX_TEST_CRASH_ROUNDS")
 ROUNDS = {"sqlite": int(_MORE or 2), "postgresql": int(_MORE or 1)}  # there leases must first run out
+_log = logging.getLogger(__name__)
 
 
 class MoodyReceiver(ReceiverApp):
@@ -110,8 +112,9 @@ async def test_nothing_accepted_is_lost_and_repeats_have_equal_ids(database: tup
                     await asyncio.sleep(0.1)
             await asyncio.to_thread(server.end)
     assert len(accepted) >= MESSAGES * ROUNDS[dialect]
-    # what was under way when a process died may come twice: at most as many as a channel sends at once
-    assert hook.repeats <= 4 * ROUNDS[dialect]
+    # what was accepted by the receiver and not yet recorded when a process died comes once more, under its id
+    assert max(hook.ids.values()) <= 1 + ROUNDS[dialect]
+    _log.info("%s: %d of %d came twice", dialect, hook.repeats, len(accepted))
     assert len(hook.ids) - len(accepted) <= CLIENTS * ROUNDS[dialect]  # accepted, but the answer did not get there
 
 

@@ -5,6 +5,7 @@ import smtplib
 import ssl
 import subprocess
 from collections.abc import Callable
+from email.message import EmailMessage
 from pathlib import Path
 from typing import TypeVar
 
@@ -106,3 +107,23 @@ async def test_a_client_that_goes_in_the_middle_leaves_nothing() -> None:
         writer.close()
         await ask(server, send)
     assert len(server.mails) == 1
+
+
+async def test_people_see_what_was_taken() -> None:
+    plain = EmailMessage()
+    plain["Subject"] = "Hello <b>"
+    plain.set_content("<i>line</i>")
+    plain.add_alternative("<p>line</p>", subtype="html")
+    async with MailServer() as server:
+        await ask(server, lambda client: client.sendmail("a@example.com", ["b@example.com"], plain.as_bytes()))
+        await ask(
+            server, lambda client: client.sendmail("a@example.com", ["b@example.com"], b"Content-Type: a\r\n\r\nx")
+        )
+        first, second = server.entries()
+    assert (first.title, first.text.strip(), (first.source or "").strip()) == (
+        "Hello <b>",
+        "<i>line</i>",
+        "<p>line</p>",
+    )
+    assert first.facts == ["from a@example.com to b@example.com"]
+    assert (second.title, second.source) == ("", None)

@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 
+from signalbox.sandbox.inbox import HEADERS
 from signalbox.sandbox.scripted import Received, Reply
+from signalbox.sandbox.server import LoopbackServer
 from signalbox.sandbox.slack import API, TOKEN, SlackApp
+from tests.sandbox.conftest import Fetch
 
 HOOK = "/services/T0/B0/X"
 
@@ -87,3 +90,23 @@ def test_ids_are_the_last_words_of_the_last_blocks() -> None:
         hook(app, {"blocks": [section("x"), context]})
     hook(app, {"text": "without"})
     assert app.ids() == ["msg_1", "msg_2", "msg_1", ""]
+
+
+async def test_people_see_what_was_accepted(fetch: Fetch) -> None:
+    app = SlackApp(interval=0.0)
+    app.script(Reply(500))
+    header = {"type": "header", "text": {"type": "plain_text", "text": "A customer <b>waits</b>"}}
+    note = {"type": "context", "elements": [{"type": "plain_text", "text": "sales · msg_1"}]}
+    async with LoopbackServer(app) as server:
+        assert b"nothing has come yet" in (await fetch(f"{server.url}/inbox")).body
+        assert app.count == 0, "who looks takes no reply from the script"
+        message = {"text": "x", "blocks": [header, section("1 &lt; 2 &amp; <https://example.com>"), note]}
+        for _ in range(2):
+            await fetch(server.url + HOOK, "POST", json.dumps(message).encode())
+        page = await fetch(f"{server.url}/inbox?still")
+    text = page.body.decode()
+    assert text.count("<article>") == 1
+    assert "A customer &lt;b&gt;waits&lt;/b&gt;" in text
+    assert "1 &lt; 2 &amp; &lt;https://example.com&gt;" in text
+    assert "sales · msg_1" in text
+    assert page.values("content-security-policy") == [dict(HEADERS)[b"content-security-policy"].decode()]

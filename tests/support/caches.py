@@ -16,7 +16,8 @@ from signalbox.infra.clock import Clock
 T = TypeVar("T")
 
 REDIS_VARIABLE = "SIGNALBOX_TEST_REDIS_URL"
-REDIS_URL = "redis://127.0.0.1:6379/0"
+REDIS_URL = f"redis://127.0.0.1:6379/{os.getpid() % 16}"
+"""Of its 16 databases one by chance: to purge goes through all keys of a database, those of other runs too."""
 
 
 class BytesCodec:

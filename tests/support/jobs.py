@@ -175,3 +175,9 @@ async def until(condition: Callable[[], object], *, within: float = 10) -> None:
     async with asyncio.timeout(within):
         while not condition():
             await asyncio.sleep(0.002)
+
+
+async def put(desk: Desk, kind: str = "test.work", payload: dict[str, Any] | None = None, **more: Any) -> int:
+    found = await desk.enqueue(NewJob(kind, payload or {}, **more))
+    assert found is not None
+    return found

@@ -10,6 +10,7 @@ from signalbox.core.rates import Rate, parse_rate
 from signalbox.infra.clock.manual import ManualClock
 from signalbox.infra.context import Context
 from signalbox.infra.events import find_events
+from signalbox.infra.http import TooLateError
 from signalbox.infra.jobs import Job, StoredJob, find_jobs
 from signalbox.infra.jobs.database import DatabaseQueue
 from signalbox.infra.jobs.outcomes import of_outcome
@@ -40,6 +41,7 @@ class ScriptedProvider:
         self.name, self.host = name, f"{name}.test"
         self.limits: Mapping[str, Rate] = {f"provider:{name}:{text}": parse_rate(text) for text in limits}
         self.poll_interval = 10.0
+        self.poll_share: float | None = None
         self.can_look_up, self.is_idempotent, self.batch = can_look_up, is_idempotent, batch
         self.submissions: list[Outgoing] = []
         self.look_ups: list[str] = []
@@ -48,6 +50,10 @@ class ScriptedProvider:
         self.answer: Callable[[Outgoing], Receipt | Exception] = self.take
         self.look: Callable[[str], Receipt | Exception | None] = self.known.get
         self.sightings: Sightings | PollFailedError = Sightings([], 0)
+        self.connects_in = 0.0
+        """Seconds that it takes until a connection stands."""
+        self.late = 0
+        """Calls that were not sent for that."""
         self.gate: asyncio.Event | None = None
         """Where set, submissions wait for it."""
 
@@ -60,22 +66,31 @@ class ScriptedProvider:
         self.sightings = Sightings([Sighting(key, status, next(iter(more), None)) for key, status, *more in found], bad)
 
     async def submit(self, task: Outgoing) -> Receipt:
+        self._check_in_time(task.send_by)
         self.submissions.append(task)
         if self.gate is not None:
             await self.gate.wait()
         return _given(self.answer(task))
 
-    async def look_up(self, reference: str) -> Receipt | None:
+    async def look_up(self, reference: str, *, send_by: float | None = None) -> Receipt | None:
+        self._check_in_time(send_by)
         self.look_ups.append(reference)
         found = self.look(reference)
         return None if found is None else _given(found)
 
-    async def poll(self, keys: Sequence[str]) -> Sightings:
+    async def poll(self, keys: Sequence[str], *, send_by: float | None = None) -> Sightings:
+        self._check_in_time(send_by)
         self.polls.append(list(keys))
         if isinstance(self.sightings, PollFailedError):
             raise self.sightings
         found = [each for each in self.sightings.found if self.batch is None or each.key in keys]
         return Sightings(found, self.sightings.bad)
+
+    def _check_in_time(self, send_by: float | None) -> None:
+        if send_by is not None and asyncio.get_running_loop().time() + self.connects_in >= send_by:
+            self.late += 1
+            msg = "no connection in time"
+            raise TooLateError(msg)
 
 
 def _given(answer: Receipt | Exception) -> Receipt:
@@ -106,11 +121,13 @@ class TaskWorld:
 
     async def hand_over(self, provider: str | None = NAME, *, app: str = "shop", **more: Any) -> Task:
         new = NewTask(provider=provider, **more)
-        return await self.db.write(intake.accept, new, desk=self.desk, app=app, now=self.now)
+        return await self.db.write(intake.accept, new, desk=self.desk, journal=self.journal, app=app, now=self.now)
 
     async def fill(self, count: int, *, app: str = "shop", provider: str | None = NAME) -> list[int]:
         new = [NewTask(provider=provider) for _ in range(count)]
-        results = await self.db.write(intake.accept_many, new, desk=self.desk, app=app, now=self.now)
+        results = await self.db.write(
+            intake.accept_many, new, desk=self.desk, journal=self.journal, app=app, now=self.now
+        )
         return [each.id for each in results if each.id is not None]
 
     async def claim(self) -> list[Job]:

@@ -84,8 +84,12 @@ def note(tx: sa.Connection, what: str, job: Job) -> None:
 
 
 def create_table(settings: Settings) -> None:
+    """Make the table, unless there is one; several servers may begin at the same time."""
     engine = open_engine(settings)
-    entries.create(engine, checkfirst=True)
+    with engine.begin() as tx:
+        if tx.dialect.name == "postgresql":
+            tx.execute(sa.select(sa.func.pg_advisory_xact_lock(86)))
+        entries.create(tx, checkfirst=True)
     engine.dispose()
 
 

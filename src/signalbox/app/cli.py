@@ -2,23 +2,18 @@
 
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
 import signalbox
-from signalbox.app import config_commands, server_commands
+from signalbox.app.groups import ENTRIES
 from signalbox.app.invocation import Invocation
-from signalbox.auth import commands as auth_commands
-from signalbox.conversations import commands as conversations_commands
+from signalbox.app.lazy import LazyCommand, load_from, new_app
 from signalbox.core import errors
-from signalbox.criticality import commands as criticality_commands
-from signalbox.grid import commands as grid_commands
-from signalbox.notifications import commands as notify_commands
-from signalbox.ops import commands as ops_commands
-from signalbox.sandbox import simulate
-from signalbox.tasks import commands as tasks_commands
 
 EXIT_CODES: tuple[tuple[type[errors.SignalboxError], int], ...] = (
     (errors.SettingsError, 2),
@@ -44,12 +39,7 @@ def main() -> None:
 
 def build_cli(invocation: Invocation) -> typer.Typer:
     """All commands."""
-    app = typer.Typer(
-        name="signalbox",
-        rich_markup_mode=None,
-        add_completion=False,
-        pretty_exceptions_enable=False,
-    )
+    app = new_app(name="signalbox", cls=_group(invocation))
 
     @app.callback(invoke_without_command=True, epilog="--config and --data-dir may stand anywhere in the line.")
     def top(
@@ -68,26 +58,20 @@ def build_cli(invocation: Invocation) -> typer.Typer:
         if context.invoked_subcommand is None:
             typer.echo(context.get_help())
 
-    server_commands.add(app, invocation)
-    config_commands.add(app, invocation)
-    users, tokens = auth_commands.build_commands(invocation.open_context)
-    app.add_typer(users, name="users")
-    app.add_typer(tokens, name="tokens")
-    app.add_typer(ops_commands.build_commands(invocation.open_context), name="jobs")
-    tasks = tasks_commands.build_commands(invocation.open_context, lambda: invocation.settings().tasks)
-    app.add_typer(tasks, name="tasks")
-    app.add_typer(
-        criticality_commands.build_commands(invocation.open_context, lambda: invocation.settings().criticality),
-        name="criticality",
-    )
-    app.add_typer(conversations_commands.build_commands(invocation.open_context), name="conversations")
-    app.add_typer(grid_commands.build_commands(invocation.open_context), name="grid")
-    app.add_typer(simulate.build_commands(), name="simulate")
-    app.add_typer(
-        notify_commands.build_commands(invocation.open_context, lambda: invocation.settings().notifications),
-        name="notify",
-    )
     return app
+
+
+def _group(invocation: Invocation) -> type[TyperGroup]:
+    """A group of all commands, none of which is imported before it is called."""
+
+    class Commands(TyperGroup):
+        def __init__(self, **more: Any) -> None:
+            super().__init__(**more)
+            for name, entry in ENTRIES.items():
+                load = partial(load_from, partial(entry.add, invocation=invocation), name)
+                self.add_command(LazyCommand(name, help_text=entry.help, load=load))
+
+    return Commands
 
 
 def hoist(words: Sequence[str]) -> list[str]:

@@ -2,15 +2,15 @@
 
 import json
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from signalbox.app.effective import flatten, masked
 from signalbox.app.hub import upgrade_databases
 from signalbox.app.invocation import Invocation
 from signalbox.core.errors import SettingsError
-from signalbox.core.logging import redact
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -30,7 +30,7 @@ def add(app: typer.Typer, invocation: Invocation) -> None:
     @config.command("show")
     def show(*, as_json: AsJson = False) -> None:
         """Show the settings in force, secrets masked."""
-        values = redact(invocation.settings().model_dump(mode="json"))
+        values = masked(invocation.settings())
         if as_json:
             typer.echo(json.dumps(values))
             return
@@ -46,15 +46,6 @@ def add(app: typer.Typer, invocation: Invocation) -> None:
             return
         for name, (before, after) in done.items():
             typer.echo(f"{name}: {after} (already)" if before == after else f"{name}: {before or 'empty'} -> {after}")
-
-
-def flatten(value: Any, name: str = "") -> list[tuple[str, Any]]:
-    """Nested settings as dotted names with plain values, as they are written in TOML."""
-    if isinstance(value, dict):
-        return [pair for key, item in value.items() for pair in flatten(item, f"{name}.{key}" if name else key)]
-    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
-        return [pair for index, item in enumerate(value) for pair in flatten(item, f"{name}[{index}]")]
-    return [] if value is None else [(name, value)]
 
 
 def _check(invocation: Invocation, *, as_json: bool) -> None:

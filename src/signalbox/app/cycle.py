@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 
 from signalbox.app.ending import reset_on_close
-from signalbox.core.asgi import WHOLE_ANSWER, AsgiApp, Message, Scope
+from signalbox.core.asgi import WHOLE_ANSWER, AsgiApp, Begin, Headers, Message, Receive, Scope, Send
 
 JOINED = 64 * 1024
 """Bodies up to this are written together with the head: a system call is a tenth of what a small answer costs."""
@@ -105,9 +105,37 @@ class Cycle:
         self._flow, self._expects_continue, self._on_response = flow, expects_continue, on_response
 
     def start(self, app: AsgiApp, loop: asyncio.AbstractEventLoop, tasks: set[asyncio.Task[None]]) -> None:
-        """Begin to answer; ``tasks`` holds the task while it runs."""
-        self._task, self._tasks = loop.create_task(self._run(app)), tasks
-        tasks.add(self._task)
+        """Begin to answer, without a task where the application can; ``tasks`` holds the task while it runs."""
+        self._loop, self._tasks = loop, tasks
+        begin: Begin | None = getattr(app, "begin", None)
+        if begin is None or self._flow.write_paused:  # who answers without a task does not wait for the client
+            self.run(app)
+            return
+        try:
+            if not begin(self.scope, self):
+                self.run(app)
+        except Exception:  # noqa: BLE001 - as in a task
+            self._fail()
+
+    def run(self, app: AsgiApp) -> None:
+        """Answer by a task."""
+        self._task = self._loop.create_task(self._run(app))
+        self._tasks.add(self._task)
+
+    def answer(self, status: int, headers: Headers, body: bytes) -> None:
+        """Answer at once; see ``Turn``."""
+        if self.disconnected:
+            return
+        try:
+            self._begin(status, headers)
+            self._send_body(body, more=False)
+        except Exception:  # noqa: BLE001 - as in a task
+            self._fail()
+
+    def _fail(self) -> None:
+        """Log the exception that is being handled, and end as when an application leaves its answer undone."""
+        _log.exception("a request failed", extra={"path": self.scope["path"]})
+        self.run(_leave_undone)
 
     async def _run(self, app: AsgiApp) -> None:
         """Let the application answer. What it leaves undone is a fault of ours: the client is told, or dropped."""
@@ -195,18 +223,18 @@ class Cycle:
         if kind == "http.response.body" and self.response_started and not self.response_complete:
             self._send_body(message.get("body", b""), more=message.get("more_body", False))
         elif kind == WHOLE_ANSWER and not self.response_started:
-            self._begin(message)
+            self._begin(message["status"], message["headers"])
             self._send_body(message["body"], more=False)
         elif kind == "http.response.start" and not self.response_started:
-            self._begin(message)
+            self._begin(message["status"], message.get("headers", ()))
         else:
             msg = f"the application sent {kind!r} out of turn"
             raise RuntimeError(msg)
 
-    def _begin(self, message: Message) -> None:
+    def _begin(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
         if self._expects_continue:  # never asked for its body, the client may send it all the same, or the next request
             self._expects_continue = self.keep_alive = False
-        self._head = self._encode_head(message["status"], message.get("headers", ()))
+        self._head = self._encode_head(status, headers)
         self.response_started = True
 
     def take_over(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
@@ -285,3 +313,7 @@ class Cycle:
         self.response_complete = True
         self.notify()
         self._on_response(self)
+
+
+async def _leave_undone(_scope: Scope, _receive: Receive, _send: Send) -> None:
+    """An application that answers nothing."""

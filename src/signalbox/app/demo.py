@@ -8,6 +8,7 @@ import signal
 import socket
 import tempfile
 from collections import deque
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from signalbox.app.demo_day import load_day
+from signalbox.app.demo_grid import load_grid
+from signalbox.app.demo_interviews import load_interviews
 from signalbox.app.demo_settings import demo_settings
 from signalbox.app.hub import Hub, open_hub, upgrade_databases
 from signalbox.app.server import listen, serve_hub
@@ -30,6 +34,7 @@ from signalbox.infra.clock import Clock
 from signalbox.infra.http.pool import PooledClient
 from signalbox.sandbox.consumer import consume
 from signalbox.sandbox.errands import run_errands
+from signalbox.sandbox.grid import Meter, run_meters
 from signalbox.sandbox.producer import produce
 from signalbox.sandbox.traffic import drive
 from signalbox.sandbox.world import World, opened_world
@@ -40,8 +45,11 @@ WINDOW = 10
 FAILED = 500
 
 
-def run(*, port: int, rate: float) -> None:
-    """Run the demo until Ctrl-C; everything it writes is in a temporary folder that goes with it."""
+def run(*, port: int, rate: float, fast_forward: bool = False) -> None:
+    """Run the demo until Ctrl-C; everything it writes is in a temporary folder that goes with it.
+
+    With ``fast_forward`` it has a day behind it when it begins.
+    """
     configure_logging(LogSettings(level="warning"))
     listener = listen("127.0.0.1", port)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up then, too
@@ -50,23 +58,28 @@ def run(*, port: int, rate: float) -> None:
         tempfile.TemporaryDirectory(prefix="signalbox-demo-") as folder,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        runner.run(_run(Path(folder), listener, rate))
+        runner.run(_run(Path(folder), listener, rate, fast_forward=fast_forward))
     Console(stderr=True).print("The demo has ended; nothing was left behind.")
 
 
-async def _run(folder: Path, listener: socket.socket, rate: float) -> None:
+async def _run(folder: Path, listener: socket.socket, rate: float, *, fast_forward: bool) -> None:
     _end_at_signals()
     async with AsyncExitStack() as stack:
         world = await stack.enter_async_context(opened_world())
         settings = demo_settings(folder, world, listener.getsockname()[1])
         await asyncio.to_thread(upgrade_databases, settings)
+        if fast_forward:
+            await load_day(settings, Console())
         hub = await stack.enter_async_context(open_hub(settings))
         await _add_users(hub)
         token = await _add_token(hub)
+        meters = await load_grid(hub, Console())
         board = Board(hub.context.clock)
-        living = asyncio.create_task(_live(settings.port, world, token, board, rate))
-        living.add_done_callback(_report)
-        stack.push_async_callback(_end, living)
+        living = asyncio.create_task(_live(settings.port, world, token, board, rate=rate, meters=meters))
+        loading = asyncio.create_task(load_interviews(hub.context, board.tell))
+        for task in (living, loading):
+            task.add_done_callback(_report)
+            stack.push_async_callback(_end, task)
         await serve_hub(hub, listener, reload=lambda: settings)
 
 
@@ -90,17 +103,17 @@ async def _add_users(hub: Hub) -> None:
 async def _add_token(hub: Hub) -> str:
     """What the demo's apps show."""
     at = hub.context.clock.now()
-    scopes = ["tasks:write", "assistance", "criticality:read", "criticality:write"]
+    scopes = ["tasks:write", "assistance", "criticality:read", "criticality:write", "grid:write"]
     issued = await hub.context.db.write(
         create_token, app="demo", any_app=True, scopes=scopes, expires_at=None, actor="demo", at=at
     )
     return issued.text
 
 
-async def _live(port: int, world: World, token: str, board: "Board", rate: float) -> None:
+async def _live(port: int, world: World, token: str, board: "Board", *, rate: float, meters: Sequence[Meter]) -> None:
     """What a company's apps want of the hub, and the screen that shows it."""
     console, url, client = Console(), f"http://127.0.0.1:{port}", PooledClient()
-    console.print(_welcome(url))
+    console.print(_welcome(url, world))
     reports = produce(
         url, token=token, apps=3, rate=0.1, jitter=0.5, signal="default", on_report=_ignore, dice=random.Random(2)
     )
@@ -111,6 +124,7 @@ async def _live(port: int, world: World, token: str, board: "Board", rate: float
         async with asyncio.TaskGroup() as apps:
             apps.create_task(drive(url, client=client, rate=rate, stop=asyncio.Event(), on_call=board.add))
             apps.create_task(run_errands(url, client=client, token=token, tasks=1.0, questions=0.2))
+            apps.create_task(run_meters(url, client=client, token=token, found=meters, clock=board.clock))
             apps.create_task(reports)
             apps.create_task(asks)
             apps.create_task(_show(console, board, world))
@@ -127,10 +141,10 @@ async def _show(console: Console, board: "Board", world: World) -> None:
         with Live(console=console, auto_refresh=False) as live:
             while True:
                 await asyncio.sleep(0.5)
-                live.update(Group(board.line(), told(world)), refresh=True)
+                live.update(Group(board.line(), told(world, board.note)), refresh=True)
     while True:
         await asyncio.sleep(WINDOW)
-        console.print(Group(board.line(), told(world)))
+        console.print(Group(board.line(), told(world, board.note)))
 
 
 def _report(living: asyncio.Task[None]) -> None:
@@ -147,17 +161,22 @@ class Board:
     """The last ``WINDOW`` seconds of traffic."""
 
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+        self.note = ""
+        self.clock = clock
         self._started = clock.monotonic()
         self._calls: deque[tuple[float, int, float]] = deque()
 
+    def tell(self, note: str) -> None:
+        """Take what is to be shown until there is something newer."""
+        self.note = note
+
     def add(self, status: int, seconds: float) -> None:
         """Take one finished call."""
-        self._calls.append((self._clock.monotonic(), status, seconds))
+        self._calls.append((self.clock.monotonic(), status, seconds))
 
     def line(self) -> Text:
         """One line for the screen."""
-        now = self._clock.monotonic()
+        now = self.clock.monotonic()
         while self._calls and self._calls[0][0] < now - WINDOW:
             self._calls.popleft()
         seconds = sorted(each[2] for each in self._calls)
@@ -172,25 +191,32 @@ class Board:
         return text
 
 
-def told(world: World) -> Text:
-    """What has arrived outside."""
+def told(world: World, note: str) -> Text:
+    """What has arrived outside, and what is there to be searched."""
     tasks = sum(world.provider.book.submissions.values())
     text = Text(f"  {tasks} tasks at the provider   {len(world.slack.messages)} messages in the chat   ", "dim")
-    text.append(f"{len(world.mail.mails)} mails   {world.receiver.ids.total()} webhooks")
+    text.append(f"{len(world.mail.mails)} mails   {world.receiver.ids.total()} webhooks   {note}")
     return text
 
 
-def _welcome(hub: str) -> Table:
+def _welcome(hub: str, world: World) -> Table:
     table = Table.grid(padding=(0, 2))
+    table.add_column()
+    table.add_column(overflow="fold")  # an address that is cut is of no use
     table.add_row("[bold]Signalbox demo[/bold]", "Ctrl-C ends it; nothing is left behind")
     table.add_row("hub", hub)
+    table.add_row("console", f"{hub}/console")
     table.add_row("API docs", f"{hub}/docs")
     table.add_row("a call through the gateway", f"curl {hub}/categories/MLA97994")
     table.add_row("newest calls", f"curl {hub}/api/statistics/")
     table.add_row("how the upstream does", f"curl {hub}/api/upstreams")
     table.add_row("tasks, and who works them", f"curl {hub}/api/tasks   {hub}/api/providers")
     table.add_row("who was told what", f"curl {hub}/api/notifications   {hub}/api/channels")
+    table.add_row("what arrived, in a browser", f"{world.slack_url}/inbox   {world.mail_url}/inbox")
     table.add_row("levels of criticality", f"curl {hub}/api/criticality/signals   {hub}/api/criticality/consumers")
+    table.add_row("a power grid, and reports on it", f"curl {hub}/api/components   {hub}/api/reports")
+    table.add_row("who is beyond a threshold", f"curl {hub}/api/threshold-rules/crossings")
+    table.add_row("interviews", f"curl '{hub}/api/conversations?company=kestrel&tags=pricing,hiring&detail=true'")
     table.add_row("jobs behind it all", f"curl {hub}/api/jobs")
     table.add_row("metrics", f"curl {hub}/metrics")
     table.add_row("logins", "user / user (reads)   manager / manager (everything)")

@@ -27,6 +27,7 @@ def demo_settings(folder: Path, world: World, port: int) -> Settings:
         "gateway": {"default": "shop", "upstreams": [_shop(world)]},
         "tasks": {"default_provider": "checks", "providers": [_provider(world)]},
         "notifications": _notifications(world),
+        "criticality": {"rules": [{"topic": "grid.threshold", "level": 4, "hold": "30s"}]},
         "log": {"level": "warning"},
         "drain_timeout": 3,
     }
@@ -71,7 +72,7 @@ def _notifications(world: World) -> dict[str, Any]:
             {"topic": "sales", "channels": ["sales-chat"]},
             {"topic": "pricing", "channels": ["pricing-mail"]},
             {
-                "topic": ["task.*", "gateway.*", "criticality.*", "job.*"],
+                "topic": ["task.*", "gateway.*", "criticality.*", "job.*", "grid.*", "report.*"],
                 "severity": "warning",
                 "channels": ["on-call"],
             },

@@ -21,7 +21,8 @@ def describe(openapi: dict[str, Any], doors: Iterable[Door[Any]], polls: Iterabl
     for door in doors:
         _add(openapi, door, _of_door(door, openapi))
     for poll in polls:
-        _add(openapi, poll, _of_poll(poll, openapi))
+        if not poll.hidden:
+            _add(openapi, poll, _of_poll(poll, openapi))
 
 
 def _add(openapi: dict[str, Any], what: Door[Any] | Poll, operation: dict[str, Any]) -> None:
@@ -48,7 +49,11 @@ def _of_door(door: Door[Any], openapi: dict[str, Any]) -> dict[str, Any]:
 
 
 def _of_poll(poll: Poll, openapi: dict[str, Any]) -> dict[str, Any]:
-    return _operation(poll, openapi, poll.parameters, {}, said="From memory", media_type=poll.media_type)
+    said = "From memory" if poll.request is None else "Durable"
+    operation = _operation(poll, openapi, poll.parameters, {}, said=said, media_type=poll.media_type)
+    if poll.request is not None:
+        operation["requestBody"] = {"required": True, "content": dict(poll.request)}
+    return operation
 
 
 def _operation(

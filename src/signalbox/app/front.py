@@ -8,10 +8,9 @@ from urllib.parse import unquote
 
 from signalbox.app.body import check_length, declared_length, limited
 from signalbox.app.errors import InternalError, MethodNotAllowedError
-from signalbox.app.own_paths import Endpoint, OwnPath, OwnPaths
-from signalbox.app.polls import PollRunner
-from signalbox.auth.doors import Ready
-from signalbox.core.asgi import WHOLE_ANSWER, AsgiApp, ErrorResponder, Message, Receive, Scope, Send, answer
+from signalbox.app.own_paths import OwnPath, OwnPaths
+from signalbox.app.ready import ReadyAnswers
+from signalbox.core.asgi import WHOLE_ANSWER, AsgiApp, ErrorResponder, Message, Receive, Scope, Send, Turn
 from signalbox.core.errors import InvalidError, NotFoundError, SignalboxError
 from signalbox.core.ids import is_request_id, new_request_id
 from signalbox.core.proxies import TrustedProxies
@@ -25,6 +24,9 @@ MAX_BODY = 1024 * 1024
 _log = logging.getLogger(__name__)
 
 _WITH_HEAD = frozenset({"http.response.start", WHOLE_ANSWER})
+
+_WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
+"""Methods of requests that seldom have a body."""
 
 _HOST = re.compile(rb"[^\s\x00-\x20\x7f-\xff/?#@\\\"<>^`{|}]+")
 
@@ -60,6 +62,8 @@ class Front:
         self._respond, self._clock = respond, clock
         self._second, self._date = -1, b""
         self._root, self._raw_root = root_path, root_path.encode()
+        self.ready = ReadyAnswers(own, root=self._raw_root, is_host=self._is_own_host, clock=clock)
+        """Answers that need no task; the protocol asks for them first."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -86,6 +90,28 @@ class Front:
         else:
             await self._refuse(scope, send, NoSuchPathError(f"nothing is served at {scope['path']} by this process"))
 
+    def _is_own_host(self, host: bytes) -> bool:
+        """Whether a ``Host`` value is valid, and no upstream claims all of its paths."""
+        if self._proxy is not None and self._proxy.rules.table.owns_host(host):
+            return False
+        return _HOST.fullmatch(host) is not None
+
+    def begin(self, scope: Scope, turn: Turn) -> bool:
+        """Serve a call through the gateway without a task where that can be, as ``Begin``."""
+        proxy = self._proxy
+        if proxy is None or scope["method"] not in _WITHOUT_BODY:
+            return False
+        hosts = [value for name, value in scope["headers"] if name == b"host"]
+        if len(hosts) != 1 or _HOST.fullmatch(hosts[0]) is None or not scope["raw_path"].startswith(b"/"):
+            return False
+        given = scope["raw_path"], scope["path"]
+        self._resolve_path(scope)
+        is_own = not proxy.rules.table.owns_host(hosts[0]) and self._own.find(scope["raw_path"]) is not None
+        if not is_own and proxy.begin(scope, turn):
+            return True
+        scope["raw_path"], scope["path"] = given  # else the root path would be taken off twice
+        return False
+
     async def _refuse(self, scope: Scope, send: Send, error: SignalboxError, *, close: bool = False) -> None:
         await self._respond(self._stamped(send, _request_id(scope["headers"])), error, close=close)
 
@@ -101,12 +127,6 @@ class Front:
 
     async def _serve_own(self, own: OwnPath, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = _request_id(scope["headers"])
-        endpoint = own.endpoints.get(scope["method"])
-        ready = None if endpoint is None else _at_once(endpoint, scope)
-        if ready is not None:
-            headers = [*ready.headers, *self._stamps(request_id)]
-            await answer(scope, send, status=200, headers=headers, body=ready.body)
-            return
         scope["root_path"] = self._root
         scope["state"] = {"request_id": request_id.decode()}
         send = self._stamped(send, request_id)
@@ -148,15 +168,6 @@ class Front:
         if second != self._second:  # to write a date takes as long as to route a request
             self._second, self._date = second, formatdate(second, usegmt=True).encode()
         return [(b"date", self._date), (b"x-request-id", request_id)]
-
-
-def _at_once(endpoint: Endpoint, scope: Scope) -> Ready | None:
-    """What a poll has at hand for a request."""
-    runner = endpoint.app
-    if not isinstance(runner, PollRunner):
-        return None
-    scope["path_params"] = endpoint.parameters
-    return runner.at_once(scope)
 
 
 async def _guarded(endpoint: AsgiApp, scope: Scope, receive: Receive, send: Send) -> None:

@@ -15,6 +15,7 @@ from signalbox.app.background import Background
 from signalbox.app.features import (
     Feature,
     FeatureFactory,
+    console,
     conversations,
     criticality,
     grid,
@@ -94,6 +95,8 @@ class Hub:
         )
         guard = Guard(self.auth)
         self.features = [] if settings.role == "gateway" else self._build([*FEATURES, *extra], guard)
+        if settings.role in ("all", "api"):
+            self.features.append(self._build_console())
         self.sweeper = Sweeper(
             [
                 *build_sweeps(context, lambda: self.settings.retention),
@@ -153,6 +156,11 @@ class Hub:
 
     def _build(self, factories: Sequence[FeatureFactory], guard: Guard) -> list[Feature]:
         return [build(self.context, self.settings, guard) for build in factories]
+
+    def _build_console(self) -> Feature:
+        return console.build(
+            self.context, self.settings, self.features, auth=self.auth, probe=self.probe, gateway=self.gateway
+        )
 
     def _served(self, guard: Guard) -> list[Feature]:
         """What this process answers to requests."""

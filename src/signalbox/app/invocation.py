@@ -1,13 +1,15 @@
 """What one call of the command line was given, and the settings that follow from it."""
 
+# ruff: noqa: PLC0415 - what stands behind settings takes seconds to import, and is not needed for --help
+
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from signalbox.app.hub import open_context, upgrade_databases
-from signalbox.app.load import Sources, load
-from signalbox.app.settings import Settings
-from signalbox.infra.context import Context
+if TYPE_CHECKING:
+    from signalbox.app.load import Sources
+    from signalbox.app.settings import Settings
+    from signalbox.infra.context import Context
 
 
 class Invocation:
@@ -26,20 +28,26 @@ class Invocation:
         else:
             self._flags[name] = value
 
-    def sources(self) -> Sources:
+    def sources(self) -> "Sources":
         """Where settings come from besides flags."""
+        from signalbox.app.load import Sources
+
         return Sources.of_process(self._config)
 
-    def settings(self) -> Settings:
+    def settings(self) -> "Settings":
         """The settings, read anew at every call.
 
         Raises:
             SettingsError: one or more are wrong.
         """
+        from signalbox.app.load import load
+
         return load(self._flags, self.sources())
 
-    def open_context(self) -> AbstractAsyncContextManager[Context]:
+    def open_context(self) -> "AbstractAsyncContextManager[Context]":
         """The seams for a command, on a database of the newest schema."""
+        from signalbox.app.hub import open_context, upgrade_databases
+
         settings = self.settings()
         upgrade_databases(settings)
         return open_context(settings)

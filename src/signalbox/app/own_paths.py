@@ -1,7 +1,7 @@
 """The hub's own paths: which they are, and who answers at each."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
@@ -60,6 +60,7 @@ class OwnPaths:
                 self._open.setdefault(_beginning_of_template(path), []).append(template)
             else:
                 self._plain.setdefault(path, []).append(template)
+        self._endpoints = endpoints
         self._first = {path.encode().split(b"/")[1] for path in self._plain} | {
             each.split(b"/")[1] for each in self._open
         }
@@ -78,6 +79,11 @@ class OwnPaths:
             return None  # as nearly all calls through the gateway
         raw_path = decode_needless(raw_path)
         return self._known.get(raw_path) or self._search(raw_path.decode("ascii"))
+
+    def beginnings_of(self, wanted: Callable[[AsgiApp], bool]) -> set[bytes]:
+        """The templates of some raw applications, each up to its first parameter."""
+        found = (path for (_, path), app in self._endpoints.items() if wanted(app))
+        return {path.partition("{")[0].encode() for path in found}
 
     def _search(self, path: str) -> OwnPath | None:
         templates = self._candidates(path.encode())

@@ -15,6 +15,7 @@ from uvicorn.server import ServerState
 
 from signalbox.app.cycle import Cycle, Flow
 from signalbox.app.ending import MAX_UNWANTED, Deaf, Refusal, RefusedError, linger, not_taken, refusal, reset_on_close
+from signalbox.app.ready import ReadyAnswers
 from signalbox.core.asgi import DROP_IF_GONE, EMPTY_QUERY, TAKE_OVER, WHOLE_ANSWER, TakenOver
 
 MAX_HEAD = 64 * 1024
@@ -62,6 +63,8 @@ class HttpProtocol(asyncio.Protocol):
     _asks_to_upgrade = False
     """Whether the newest request asks for WebSocket: what comes behind its head is not HTTP."""
     _taken_over = _refused = False
+    _answered_at_once = False
+    """Whether the newest request has its answer without ever having been a cycle."""
     _early = b""
     _body_size = 0
     _body_seconds = 0.0
@@ -85,6 +88,7 @@ class HttpProtocol(asyncio.Protocol):
         self.transport: asyncio.Transport
         self._flow: Flow
         self._app: Any = config.loaded_app
+        self._ready: ReadyAnswers | None = getattr(self._app, "ready", None)
         self._state, self._app_state = server_state, app_state
         self._loop = _loop or asyncio.get_event_loop()
         self._parser: Any = _new_parser(self)
@@ -260,6 +264,9 @@ class HttpProtocol(asyncio.Protocol):
         """The request is whole."""
         self._moved = True
         self._head_size = 0
+        if self._answered_at_once:
+            self._answered_at_once = False
+            return
         if self._asks_to_upgrade or not self._parser.should_upgrade():
             cycle = self._newest()
             cycle.more_body = False
@@ -267,8 +274,30 @@ class HttpProtocol(asyncio.Protocol):
 
     # -- serving ----------------------------------------------------------------------------------------------------
 
+    def _answer_at_once(self) -> bool:
+        """Answer a plain GET where the answer is at hand; whether that was so."""
+        place = None if self._ready is None else self._ready.find_place(self._url)
+        answer = place.find_answer(self._headers) if place is not None and self._is_plain_get() else None
+        if answer is None:
+            return False
+        self.transport.write(answer)
+        self._answered_at_once = True
+        self.waiting_since = self._loop.time()
+        return True
+
+    def _is_plain_get(self) -> bool:
+        """Whether the newest request is a GET that keeps its connection, with nothing under way before it."""
+        if self._asks_to_upgrade or self._flow.write_paused or self.transport.is_closing():
+            return False
+        if self._cycle is not None and not self._cycle.response_complete:
+            return False
+        plain = self._parser.get_method() == b"GET" and self._parser.get_http_version() == "1.1"
+        return plain and bool(self._parser.should_keep_alive())
+
     def _serve(self) -> None:
         """Start the application, or let a pipelined request wait for its turn."""
+        if self._answer_at_once():
+            return
         scope = self._scope()
         modern = scope["http_version"] == "1.1"
         if not modern and scope["http_version"] != "1.0":

@@ -33,6 +33,9 @@ SWITCH_INTERVAL = 0.001
 """Seconds that a thread may keep the interpreter from another that waits for it; Python's default is 0.005. The event
 loop waits for the thread that writes statistics, and the calls that are under way with it."""
 
+TICK = 1.0
+"""Seconds between two looks at clients that take too long."""
+
 _log = logging.getLogger(__name__)
 
 Reload = Callable[[], Settings]
@@ -55,22 +58,31 @@ class _Server(uvicorn.Server):
 
     def __init__(self, hub: Hub) -> None:
         super().__init__(uvicorn_config(hub))
-        self._hub = hub
+        self._hub, self._ended = hub, asyncio.Event()
+
+    async def main_loop(self) -> None:
+        """Tick once a second until the end, which wakes it: uvicorn looks for it ten times a second."""
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TICK):
+                    await self._ended.wait()
 
     async def on_tick(self, counter: int) -> bool:
-        """Ten times a second: once of ten, end connections whose clients take too long."""
-        if counter % 10 == 0:
-            now, settings = asyncio.get_running_loop().time(), self._hub.settings
-            idle, body = settings.idle_timeout, settings.body_timeout
-            for connection in list(self.server_state.connections):
-                if isinstance(connection, HttpProtocol):
-                    connection.sweep(now=now, interval=1.0, idle_timeout=idle, body_timeout=body)
+        """End connections whose clients take too long."""
+        now, settings = asyncio.get_running_loop().time(), self._hub.settings
+        idle, body = settings.idle_timeout, settings.body_timeout
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, HttpProtocol):
+                connection.sweep(now=now, interval=TICK, idle_timeout=idle, body_timeout=body)
         return await super().on_tick(counter)
 
-    def end(self) -> None:
-        """Take no more connections, end streams, finish the calls under way, then return from ``serve``."""
-        self._hub.context.drain.begin()
+    def end(self, *, at_once: bool = False) -> None:
+        """Take no more connections, end streams, finish the calls under way unless ``at_once``; ``serve`` returns then."""
+        if not at_once:
+            self._hub.context.drain.begin()
+        self.force_exit = self.force_exit or at_once
         self.should_exit = True
+        self._ended.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -144,7 +156,7 @@ def uvicorn_config(hub: Hub) -> uvicorn.Config:
 def _stop(hub: Hub, server: _Server, number: signal.Signals) -> None:
     if hub.probe.draining:
         if number == signal.SIGINT:
-            server.force_exit = server.should_exit = True
+            server.end(at_once=True)
             hub.hurry()
         return
     hub.probe.draining = True

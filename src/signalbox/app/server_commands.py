@@ -40,9 +40,11 @@ def add(app: typer.Typer, invocation: Invocation) -> None:
     def demo(
         port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes a free one.")] = 8000,
         rate: Annotated[float, typer.Option(min=0.1, max=2000.0, help="Simulated calls a second.")] = 25.0,
+        *,
+        fast_forward: Annotated[bool, typer.Option("--fast-forward", help="Begin with a day of history.")] = False,
     ) -> None:
         """Run the hub with a simulated third-party API and live traffic; leaves nothing behind."""
-        demonstration.run(port=port, rate=rate)
+        demonstration.run(port=port, rate=rate, fast_forward=fast_forward)
 
 
 def _serve(invocation: Invocation) -> None:

@@ -10,12 +10,14 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from signalbox.auth.settings import AuthSettings
+from signalbox.console.settings import StatusPageSettings
 from signalbox.conversations.settings import ConversationSettings
 from signalbox.core.logging import LogSettings
 from signalbox.core.secrets import Secret
 from signalbox.core.times import parse_span
 from signalbox.criticality.settings import CriticalitySettings
 from signalbox.gateway.settings import GatewaySettings
+from signalbox.grid.settings import GridSettings
 from signalbox.infra.limits.settings import BudgetSettings
 from signalbox.notifications.settings import NotificationSettings
 from signalbox.tasks.settings import TasksSettings
@@ -158,8 +160,10 @@ class Settings(BaseSettings):
     cache: CacheStoreSettings = CacheStoreSettings()
     retention: RetentionSettings = RetentionSettings()
     tasks: TasksSettings = TasksSettings()
+    grid: GridSettings = GridSettings()
     conversations: ConversationSettings = ConversationSettings()
     notifications: NotificationSettings = NotificationSettings()
+    status_page: StatusPageSettings = StatusPageSettings()
     budgets: Annotated[list[BudgetSettings], AfterValidator(_check_budgets)] = []
     """How often third-party hosts may be called by everything together, ``[[budgets]]``."""
     budget_margin: Annotated[float, Field(ge=0, le=10)] = 0.1

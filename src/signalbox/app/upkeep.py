@@ -5,6 +5,7 @@ from collections.abc import Callable
 from sqlalchemy import Connection
 
 from signalbox.app.settings import RetentionSettings
+from signalbox.auth.sessions import sweep_sessions
 from signalbox.core.times import parse_span
 from signalbox.gateway import call_blocks, rollup
 from signalbox.infra.context import Context
@@ -45,6 +46,7 @@ def build_sweeps(context: Context, retention: Callable[[], RetentionSettings]) -
         Sweep("job", context.db, done_jobs),
         Sweep("dead_job", context.db, dead_jobs),
         Sweep("permit_log", context.db, delete_ended_permits),
+        Sweep("session", context.db, sweep_sessions),
     ]
 
 

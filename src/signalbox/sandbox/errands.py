@@ -31,14 +31,19 @@ async def run_errands(url: str, *, client: HttpClient, token: str, tasks: float,
         while True:
             await asyncio.sleep(dice.expovariate(rate))
             with contextlib.suppress(HttpClientError):  # the hub is ending, or busy: the next errand comes soon
-                await _post(client, url + path, token, make(dice))
+                await post(client, url + path, token, make(dice))
 
     async with asyncio.TaskGroup() as group:
         group.create_task(repeat("/api/tasks", tasks, _task))
-        group.create_task(repeat("/api/assistance", questions, _question))
+        group.create_task(repeat("/api/assistance", questions, question))
 
 
-async def _post(client: HttpClient, url: str, token: str, body: dict[str, Any]) -> None:
+async def post(client: HttpClient, url: str, token: str, body: Any) -> None:
+    """Hand over JSON as a back-end with this token; the answer is read and not looked at.
+
+    Raises:
+        HttpClientError: the hub cannot be reached.
+    """
     origin, path = parse_origin(url)
     headers = [(b"token", token.encode()), (b"app-name", b"back-end"), (b"content-type", b"application/json")]
     request = Request(origin=origin, method=b"POST", target=path, headers=headers, body=json.dumps(body).encode())
@@ -54,7 +59,8 @@ def _task(dice: random.Random) -> dict[str, Any]:
     return {"provider": "checks", "payload": {"address": f"10.{dice.randrange(256)}.{dice.randrange(256)}.1"}}
 
 
-def _question(dice: random.Random) -> dict[str, Any]:
+def question(dice: random.Random) -> dict[str, Any]:
+    """What a customer asks, as the API takes it."""
     topic = dice.choice(TOPICS)
     name = dice.choice(_NAMES)
     return {"topic": topic, "customer": name, "description": f"{name} {_QUESTIONS[topic]}"}

@@ -2,16 +2,22 @@
 
     python -m signalbox.sandbox.interviews FOLDER --rows 1000000
 
-As in real ones, nothing but the order of rows says what belongs together.
+As in real ones, nothing but the order of rows says what belongs together. Rows are made and written a piece at a time.
 """
 
 import argparse
 import random
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
 
 COMPANIES: Final = (
     "Amber Ferries", "Birch & Sons", "Copperline", "Dovetail Foods", "Eastgate Rail", "Fennel Labs", "Greywater",
@@ -25,8 +31,28 @@ WORDS: Final = (
     "we", "our", "customers", "market", "line", "season", "plan", "team", "night", "shift", "cost", "order", "bridge",
     "signal", "winter", "harvest", "machine", "tender", "rival", "contract", "quiet", "early", "late", "often", "never",
 )  # fmt: skip
+SYLLABLES: Final = (
+    "ba",
+    "chor",
+    "den",
+    "fel",
+    "gri",
+    "hol",
+    "ist",
+    "kam",
+    "lu",
+    "mer",
+    "nor",
+    "pes",
+    "ra",
+    "sul",
+    "ti",
+    "vo",
+)
 PER_TRANSCRIPT: Final = 20
 """Rows in one transcript, about."""
+PIECE: Final = 50_000
+"""Rows that are made at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,48 +78,132 @@ class Made:
     monologue: list[dict[str, Any]]
 
 
-def make_rows(size: Size) -> Made:
-    """The rows of a data set."""
-    dice = random.Random(size.seed)
-    made = Made([], [], [], [], [])
-    made.tag = [{"id_tag": number, "tag_value": tag} for number, tag in enumerate(TAGS, 1)]
-    for number in range(1, size.companies + 1):
-        name = COMPANIES[(number - 1) % len(COMPANIES)]
-        name += "" if number <= len(COMPANIES) else f" {number}"
-        made.company.append({"id_company": number, "company_name": name, "logo": f"logos/{number}.png"})
-        share = size.rows * number // size.companies - size.rows * (number - 1) // size.companies
-        for kind, count in (("conversation", share), ("monologue", max(1, share // 4))):
-            _add_transcripts(made, name, kind, count, dice)
-    return made
+# -- made-up data -----------------------------------------------------------------------------------------------------
 
 
-def _add_transcripts(made: Made, company: str, kind: str, rows: int, dice: random.Random) -> None:
-    while rows > 0:
-        length = min(rows, dice.randint(PER_TRANSCRIPT // 2, PER_TRANSCRIPT * 3 // 2))
-        rows -= length
-        number = len(made.transcript) + 1
-        title = f"{company}: a talk" if kind == "monologue" else f"Interview {number}"
-        day = f"20{dice.randint(15, 25)}-{dice.randint(1, 12):02}-{dice.randint(1, 28):02}"
-        entry = {
-            "id_transcript": number,
-            "title": title,
-            "transcript_type": kind,
-            "length": length,
-            "publish_date": day,
-        }
-        made.transcript.append(entry)
-        target = made.conversation if kind == "conversation" else made.monologue
-        for sequence in range(1, length + 1):
-            row: dict[str, Any] = {f"id_{kind}": len(target) + 1, f"sequence_{kind}": float(sequence)}
-            row["id_tag"] = dice.choice((None, *range(1, len(TAGS) + 1)))
-            if kind == "conversation":
-                target.append({**row, "question": _sentence(dice, 8, "?"), "answer": _sentence(dice, 20, ".")})
-            else:
-                target.append({**row, "speaker": dice.choice(SPEAKERS), "content": _sentence(dice, 25, ".")})
+def make_dataset(folder: Path, size: Size) -> None:
+    """Write a made-up data set; the same size and seed make the same one."""
+    dice = np.random.default_rng(size.seed)
+    names = [_company(number) for number in range(size.companies)]
+    owners, kinds, lengths = _plan(size, dice)
+    columns: dict[str, dict[str, Any]] = {
+        "company": {
+            "id_company": np.arange(1, size.companies + 1),
+            "company_name": names,
+            "logo": [f"logos/{number}.png" for number in range(1, size.companies + 1)],
+        },
+        "tag": {"id_tag": np.arange(1, len(TAGS) + 1), "tag_value": list(TAGS)},
+        "transcript": _transcripts(names, owners, kinds, lengths, dice),
+    }
+    for name, values in columns.items():
+        with _writers(folder / name, name, parts=size.parts, seed=size.seed) as writers:
+            _write_shares(writers, schemas()[name], values)
+    talk = Talk(dice)
+    for kind, name in enumerate(("conversation", "monologue")):
+        with _writers(folder / name, name, parts=size.parts, seed=size.seed) as writers:
+            _write_items(writers, name, _sequences(lengths[kinds == kind]), talk)
 
 
-def _sentence(dice: random.Random, words: int, end: str) -> str:
-    return " ".join(dice.choices(WORDS, k=words)).capitalize() + end
+def _company(number: int) -> str:
+    return COMPANIES[number % len(COMPANIES)] + ("" if number < len(COMPANIES) else f" {number + 1}")
+
+
+def _plan(size: Size, dice: np.random.Generator) -> tuple[Ints, Ints, Ints]:
+    """Of each transcript its company, its kind and how many rows it has: conversations first, then monologues."""
+    owners, kinds, lengths = [], [], []
+    for number in range(size.companies):
+        share = size.rows * (number + 1) // size.companies - size.rows * number // size.companies
+        for kind, count in ((0, share), (1, max(1, share // 4))):
+            some = _split(count, dice)
+            lengths.append(some)
+            owners.append(np.full(len(some), number))
+            kinds.append(np.full(len(some), kind))
+    return np.concatenate(owners), np.concatenate(kinds), np.concatenate(lengths)
+
+
+def _split(rows: int, dice: np.random.Generator) -> Ints:
+    """Lengths of transcripts that add up to so many rows."""
+    some = dice.integers(PER_TRANSCRIPT // 2, PER_TRANSCRIPT * 3 // 2 + 1, rows // (PER_TRANSCRIPT // 2) + 1)
+    ends = np.minimum(np.cumsum(some), rows)
+    lengths = np.diff(ends, prepend=0)
+    return lengths[lengths > 0]
+
+
+def _transcripts(
+    names: Sequence[str], owners: Ints, kinds: Ints, lengths: Ints, dice: np.random.Generator
+) -> dict[str, Any]:
+    numbers = np.arange(1, len(owners) + 1)
+    days = zip(
+        *(dice.integers(low, high, len(owners)).tolist() for low, high in ((15, 26), (1, 13), (1, 29))), strict=True
+    )
+    return {
+        "id_transcript": numbers,
+        "title": [
+            f"{names[owner]}: a talk" if kind else f"Interview {number}"
+            for owner, kind, number in zip(owners.tolist(), kinds.tolist(), numbers.tolist(), strict=True)
+        ],
+        "transcript_type": [("conversation", "monologue")[kind] for kind in kinds.tolist()],
+        "length": lengths,
+        "publish_date": [f"20{year}-{month:02}-{day:02}" for year, month, day in days],
+    }
+
+
+def _sequences(lengths: Ints) -> npt.NDArray[np.float64]:
+    """1 to n for each transcript, one behind the other."""
+    starts = np.cumsum(lengths) - lengths
+    return (np.arange(lengths.sum()) - np.repeat(starts, lengths) + 1).astype(np.float64)
+
+
+class Talk:
+    """Sentences of made-up words, of which few are frequent and most are rare, as in real ones."""
+
+    def __init__(self, dice: np.random.Generator) -> None:
+        import pyarrow as pa  # noqa: PLC0415 - an extra, and slow to import
+
+        made = [a + b + c for a in SYLLABLES for b in SYLLABLES for c in ("", *SYLLABLES)]
+        words = [*WORDS, *sorted(set(made) - set(WORDS), key=lambda word: random.Random(word).random())]
+        weights = 1 / np.arange(3, len(words) + 3)
+        self.dice = dice
+        self._words, self._shares = pa.array(words), np.cumsum(weights) / weights.sum()
+
+    def sentences(self, count: int, *, words: int, end: str) -> Any:
+        """So many texts, of about so many words each."""
+        import pyarrow as pa  # noqa: PLC0415 - as above
+        import pyarrow.compute as pc  # noqa: PLC0415
+
+        lengths = self.dice.integers(words // 2, words * 3 // 2 + 1, count)
+        chosen = np.searchsorted(self._shares, self.dice.random(int(lengths.sum())))
+        starts = np.append(0, np.cumsum(lengths)).astype(np.int32)
+        joined = pc.binary_join(pa.ListArray.from_arrays(starts, self._words.take(pa.array(chosen))), " ")
+        return pc.binary_join_element_wise(pc.utf8_capitalize(joined), end, "")
+
+
+def _write_items(writers: Sequence[Any], name: str, sequences: npt.NDArray[np.float64], talk: Talk) -> None:
+    """Rows of conversations or monologues, spread over parts."""
+    for part, writer in enumerate(writers[:-1]):
+        begin, end = (len(sequences) * at // (len(writers) - 1) for at in (part, part + 1))
+        for first in range(begin, end, PIECE):
+            some = sequences[first : min(first + PIECE, end)]
+            writer.write_table(_items(name, first, some, talk))
+
+
+def _items(name: str, first: int, sequences: npt.NDArray[np.float64], talk: Talk) -> Any:
+    import pyarrow as pa  # noqa: PLC0415 - as above
+
+    count, dice = len(sequences), talk.dice
+    tags = dice.integers(0, len(TAGS) + 1, count)
+    values: dict[str, Any] = {
+        f"id_{name}": np.arange(first + 1, first + 1 + count),
+        f"sequence_{name}": sequences,
+        "id_tag": pa.array(tags, pa.int32(), mask=tags == 0),
+    }
+    if name == "conversation":
+        values["question"] = talk.sentences(count, words=8, end="?")
+        values["answer"] = talk.sentences(count, words=20, end=".")
+    else:
+        values["speaker"] = pa.array(SPEAKERS).take(pa.array(dice.integers(0, len(SPEAKERS), count)))
+        values["content"] = talk.sentences(count, words=25, end=".")
+    return _table(schemas()[name], values)
 
 
 # -- files ------------------------------------------------------------------------------------------------------------
@@ -109,23 +219,51 @@ def write_folder(
     folder: Path, rows: Sequence[dict[str, Any]], kinds: dict[str, Any], *, parts: int = 3, seed: int = 0
 ) -> None:
     """Write one folder; ``kinds`` are the types of its columns."""
+    values = {name: [row.get(name) for row in rows] for name in kinds}
+    with _writers(folder, folder.name, kinds=kinds, parts=parts, seed=seed) as writers:
+        _write_shares(writers, kinds, values)
+
+
+@contextmanager
+def _writers(
+    folder: Path, name: str, *, parts: int, seed: int, kinds: dict[str, Any] | None = None
+) -> Iterator[list[Any]]:
+    """Writers of the parts of a folder; the last stays empty."""
+    import pyarrow as pa  # noqa: PLC0415 - as above
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
     folder.mkdir(parents=True, exist_ok=True)
-    job = uuid.UUID(int=random.Random(f"{folder.name}{seed}").getrandbits(128), version=4)
-    for number, some in enumerate([*_shares(rows, parts), []]):
-        name = f"part-{number:05}-{job}-c000.snappy.parquet"
-        write_part(folder / name, some, kinds)
-        (folder / f".{name}.crc").write_bytes(b"crc\0")
+    job = uuid.UUID(int=random.Random(f"{name}{seed}").getrandbits(128), version=4)
+    schema = pa.schema(kinds or schemas()[name])
+    made = [f"part-{number:05}-{job}-c000.snappy.parquet" for number in range(parts + 1)]
+    writers = [pq.ParquetWriter(folder / each, schema, compression="snappy") for each in made]
+    try:
+        yield writers
+    finally:
+        for writer in writers:
+            writer.close()
+    for each in made:
+        (folder / f".{each}.crc").write_bytes(b"crc\0")
     (folder / "_SUCCESS").touch()
     (folder / "._SUCCESS.crc").write_bytes(b"crc\0")
 
 
-def write_part(path: Path, rows: Sequence[dict[str, Any]], kinds: dict[str, Any]) -> None:
-    """Write one file."""
-    import pyarrow as pa  # noqa: PLC0415 - an extra, and slow to import
-    import pyarrow.parquet as pq  # noqa: PLC0415
+def _write_shares(writers: Sequence[Any], kinds: dict[str, Any], values: dict[str, Any]) -> None:
+    """Rows that are there as a whole, spread over all parts but the last."""
+    table, parts = _table(kinds, values), len(writers) - 1
+    for part, writer in enumerate(writers[:-1]):
+        begin, end = (len(table) * at // parts for at in (part, part + 1))
+        writer.write_table(table.slice(begin, end - begin))
 
-    columns = {name: pa.array([row.get(name) for row in rows], kind) for name, kind in kinds.items()}
-    pq.write_table(pa.table(columns), path, compression="snappy")
+
+def _table(kinds: dict[str, Any], values: dict[str, Any]) -> Any:
+    import pyarrow as pa  # noqa: PLC0415 - as above
+
+    arrays = [
+        values[name] if isinstance(values[name], (pa.Array, pa.ChunkedArray)) else pa.array(values[name], kind)
+        for name, kind in kinds.items()
+    ]
+    return pa.table(arrays, schema=pa.schema(kinds))
 
 
 def schemas() -> dict[str, dict[str, Any]]:
@@ -160,11 +298,6 @@ def schemas() -> dict[str, dict[str, Any]]:
     }
 
 
-def _shares(rows: Sequence[dict[str, Any]], parts: int) -> Iterator[Sequence[dict[str, Any]]]:
-    for part in range(parts):
-        yield rows[len(rows) * part // parts : len(rows) * (part + 1) // parts]
-
-
 def main() -> None:
     """Write a data set."""
     parser = argparse.ArgumentParser(description="Write a data set of made-up interviews.")
@@ -174,8 +307,7 @@ def main() -> None:
     parser.add_argument("--parts", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    size = Size(given.rows, given.companies, given.parts, given.seed)
-    write_dataset(given.folder, make_rows(size), parts=size.parts, seed=size.seed)
+    make_dataset(given.folder, Size(given.rows, given.companies, given.parts, given.seed))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import base64
 import contextlib
 import email
 import ssl
+import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from email.message import EmailMessage
 from email.policy import default
 from types import TracebackType
 from typing import Self
+
+from signalbox.sandbox.inbox import Entry
 
 KEPT = 10_000
 LARGEST = 10 << 20
@@ -32,6 +35,8 @@ class Mail:
     user: str | None
     """Who had signed on."""
     encrypted: bool
+    at: float = field(default_factory=time.time)
+    """When it was taken, in seconds since 1970."""
 
 
 @dataclass
@@ -82,6 +87,10 @@ class MailServer:
     def url(self) -> str:
         """``smtp://127.0.0.1:port``."""
         return f"smtp://127.0.0.1:{self.port}"
+
+    def entries(self) -> list[Entry]:
+        """The mails as people see them."""
+        return [_to_entry(mail) for mail in self.mails]
 
     @property
     def connections(self) -> int:
@@ -200,6 +209,22 @@ class MailServer:
         mail = Mail(session.sender, session.recipients, message, raw, session.user, session.encrypted)
         self.mails.append(mail)
         await session.say(f"250 taken as {len(self.mails)}")
+
+
+def _to_entry(mail: Mail) -> Entry:
+    text, page = (_part(mail.message, kind) for kind in ("plain", "html"))
+    facts = [f"from {mail.sender} to {', '.join(mail.recipients)}"]
+    return Entry(mail.at, str(mail.message["subject"] or ""), facts, text or "", page)
+
+
+def _part(message: EmailMessage, kind: str) -> str | None:
+    """The body of a kind, ``plain`` or ``html``; None where there is none that can be read."""
+    part = message.get_body((kind,))
+    try:
+        content = None if part is None else part.get_content()
+    except (LookupError, UnicodeError):  # an encoding that nobody knows
+        return None
+    return content if isinstance(content, str) else None
 
 
 async def _instead(session: _Session, planned: str) -> bool:

@@ -82,12 +82,20 @@ class ScriptedApp:
         del request
         return Reply()
 
+    def page(self, request: Received) -> Reply | None:
+        """What people look at, at any time: it takes no reply from the script and is not remembered; None: no page."""
+        del request
+        return None
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; anything but HTTP is refused."""
         if scope["type"] != "http":
             raise NotImplementedError(scope["type"])
         async with Exchange(scope, receive, send, self.tally) as exchange:
             request = await _read(exchange)
+            if (page := self.page(request)) is not None:
+                await exchange.answer(page.status, page.body, page.headers)
+                return
             self.received.append(request)
             self.count += 1
             reply = self._reply(request)

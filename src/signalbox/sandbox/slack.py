@@ -4,11 +4,13 @@ One message a second for each channel (429 with Retry-After), limits of blocks, 
 that can be removed. What else can go wrong is scripted.
 """
 
+import html
 import math
 import time
 from collections import deque
 from typing import Any
 
+from signalbox.sandbox.inbox import HEADERS, STILL, Entry, to_page
 from signalbox.sandbox.scripted import KEPT, Received, Reply, ScriptedApp, json_reply, pick
 
 MOST_BLOCKS = 50
@@ -18,6 +20,8 @@ LONGEST_TEXT = 40_000
 
 API = "/api/chat.postMessage"
 TOKEN = "xoxb-sandbox-token"
+_TEXTS = ("header", "section")
+"""Blocks that have a text."""
 _WEBHOOK_STATUS = {
     "no_service": 404,
     "channel_not_found": 404,
@@ -41,6 +45,8 @@ class SlackApp(ScriptedApp):
         """Paths of webhooks that are no more."""
         self.archived: set[str] = set()
         """Channels, or paths of webhooks, that take nothing any more."""
+        self.entries: deque[Entry] = deque(maxlen=KEPT)
+        """The accepted messages as people see them at ``/inbox``."""
         self._interval = interval
         self._free_at: dict[str, float] = {}
 
@@ -51,6 +57,13 @@ class SlackApp(ScriptedApp):
         if request.path.startswith("/services/"):
             return self._webhook(request)
         return Reply(404)
+
+    def page(self, request: Received) -> Reply | None:
+        """``GET /inbox``: what was accepted, for people."""
+        path, _, query = request.path.partition("?")
+        if request.method != "GET" or path not in {"/", "/inbox"}:
+            return None
+        return Reply(200, to_page("Chat", list(self.entries), still=query == STILL), HEADERS)
 
     def ids(self) -> list[str]:
         """The ids of the accepted notices, in their order, repeats included: the last word of the last block."""
@@ -90,6 +103,7 @@ class SlackApp(ScriptedApp):
             return "rate_limited"
         self._free_at[channel] = time.monotonic() + self._interval
         self.messages.append({**payload, "channel": channel})
+        self.entries.append(_to_entry(payload, channel))
         return None
 
     def _wait_header(self, channel: str) -> list[tuple[bytes, bytes]]:
@@ -102,6 +116,21 @@ def _payload(request: Received) -> Any:
         return request.json()
     except ValueError:
         return None
+
+
+def _to_entry(payload: dict[str, Any], channel: str) -> Entry:
+    """A message as the client of a chat shows it: its markup read, its blocks one below the other."""
+    blocks = payload.get("blocks") or []
+    texts = {
+        kind: [_shown(pick(each, "text", "text")) for each in blocks if pick(each, "type") == kind] for kind in _TEXTS
+    }
+    notes = [_shown(pick(each, "elements", 0, "text")) for each in blocks if pick(each, "type") == "context"]
+    title = " ".join(texts["header"]) or _shown(payload.get("text")).partition("\n")[0]
+    return Entry(time.time(), title, [channel, *notes], "\n".join(texts["section"]))
+
+
+def _shown(text: Any) -> str:
+    return html.unescape(str(text or ""))
 
 
 def _fault(payload: Any) -> str | None:

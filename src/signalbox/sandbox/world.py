@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from signalbox.sandbox.inbox import InboxApp
 from signalbox.sandbox.mail import MailServer
 from signalbox.sandbox.provider import ProviderApp
 from signalbox.sandbox.provider_book import Pace
@@ -28,6 +29,8 @@ class World:
     receiver: ReceiverApp
     receiver_url: str
     mail: MailServer
+    mail_url: str
+    """Where people look at the mails."""
 
 
 @asynccontextmanager
@@ -40,4 +43,5 @@ async def opened_world(*, pace: Pace = Pace(waiting=2, working=8, errors=0.1)) -
             for app in (UpstreamApp(), provider, slack, receiver)
         ]
         mail = await stack.enter_async_context(MailServer())
-        yield World(shop_url, provider, provider_url, slack, slack_url, receiver, receiver_url, mail)
+        mails = await stack.enter_async_context(LoopbackServer(InboxApp("Mail", mail.entries)))
+        yield World(shop_url, provider, provider_url, slack, slack_url, receiver, receiver_url, mail, mails.url)

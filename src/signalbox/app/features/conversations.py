@@ -5,7 +5,7 @@ from signalbox.app.settings import Settings
 from signalbox.auth.security import Guard
 from signalbox.conversations import jobs, routes, sweeping
 from signalbox.conversations.exports import Exports
-from signalbox.conversations.importing import take_up_some
+from signalbox.conversations.importing import tidy_words
 from signalbox.conversations.polls import Searches
 from signalbox.conversations.runtime import ConversationRuntime, Kept, KeptCodec
 from signalbox.conversations.uploads import Uploads
@@ -24,7 +24,7 @@ def build(context: Context, settings: Settings, guard: Guard) -> Feature:
         polls=[*Searches(runtime).polls(), Exports(runtime).poll(), Uploads(context, settings.conversations).poll()],
         kinds=jobs.build_kinds(context, settings.conversations),
         sweeps=[
-            Sweep("conversation_text", context.db, take_up_some),
+            Sweep("conversation_text", context.db, tidy_words),
             Sweep("conversation_import", context.db, sweeping.sweep_some),
         ],
         runtime=runtime,

@@ -22,7 +22,11 @@ def build(context: Context, settings: Settings, guard: Guard) -> Feature:
     secapp, upkeep = Secapp(runtime, guard.runtime), _Upkeep(context, settings)
     return Feature(
         "criticality",
-        routers=[routes.build_router(context, guard), routes.build_consumer_router(context, guard)],
+        routers=[
+            routes.build_router(context, guard),
+            routes.build_consumer_router(context, guard),
+            routes.build_level_router(context, guard, settings.criticality, runtime.announce),
+        ],
         doors=[*Reports(runtime).doors(), secapp.door()],
         polls=[*Asks(runtime).polls(), secapp.poll()],
         kinds=jobs.kinds(context),

@@ -1,30 +1,41 @@
-"""The power grid: components, measurements and reports."""
+"""The power grid: components, measurements, threshold rules, reports and their schedules."""
 
 from sqlalchemy import Connection
 
 from signalbox.app.features import Feature
 from signalbox.app.settings import Settings
 from signalbox.auth.security import Guard
-from signalbox.grid import doors, intake, jobs
+from signalbox.grid import blocks, doors, folding, jobs
 from signalbox.grid import reports as report_service
-from signalbox.grid.routes import components, measurements, reports
+from signalbox.grid.batch_upload import build_batch_poll
+from signalbox.grid.routes import components, measurements, report_schedules, reports, threshold_rules
 from signalbox.infra.context import Context
 from signalbox.infra.events import Subscriber
 from signalbox.infra.jobs import DEAD
 from signalbox.ops.retention import Sweep
 
 
-def build(context: Context, _settings: Settings, guard: Guard) -> Feature:
+def build(context: Context, settings: Settings, guard: Guard) -> Feature:
     """All of it."""
     return Feature(
         "grid",
-        routers=[each.build_router(context, guard) for each in (components, measurements, reports)],
+        routers=[
+            *(each.build_router(context, guard) for each in (components, measurements, reports)),
+            report_schedules.build_router(context, settings.grid, guard),
+            threshold_rules.build_router(context, settings.grid, guard),
+        ],
         doors=doors.doors(),
-        kinds=jobs.build_kinds(context),
+        polls=[build_batch_poll(context)],
+        kinds=jobs.build_kinds(context, settings.grid),
+        schedules=jobs.build_schedules(),
         subscribers=[Subscriber("grid.reports", [DEAD], report_service.follow_death)],
-        sweeps=[Sweep("grid_tail", context.db, _fold)],
+        sweeps=[Sweep("grid_tail", context.db, _fold), Sweep("grid_block", context.db, _build)],
     )
 
 
-def _fold(tx: Connection, _now: int, limit: int) -> int:
-    return intake.fold_tail(tx, limit=limit)
+def _fold(tx: Connection, now: int, _limit: int) -> int:
+    return folding.fold_tail(tx, now=now)
+
+
+def _build(tx: Connection, now: int, limit: int) -> int:
+    return blocks.build_blocks(tx, now=now, limit=limit)

@@ -1,5 +1,7 @@
 """Messages: what comes in, where it goes, what became of it."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection
 
 from signalbox.app.features import Feature
@@ -7,7 +9,7 @@ from signalbox.app.settings import RetentionSettings, Settings
 from signalbox.auth.security import Guard
 from signalbox.core.times import DAY, parse_span
 from signalbox.infra.context import Context
-from signalbox.notifications import marks, silences, store
+from signalbox.notifications import marks, orphans, silences, store
 from signalbox.notifications.doors import build_doors
 from signalbox.notifications.events import build_subscriber
 from signalbox.notifications.routes import build_routers
@@ -28,7 +30,7 @@ def build(context: Context, settings: Settings, guard: Guard) -> Feature:
         doors=build_doors(runtime),
         kinds=runtime.kinds(),
         subscribers=[build_subscriber(lambda: runtime.routing)] if takes_events else [],
-        sweeps=_sweeps(context, kept),
+        sweeps=_sweeps(context, kept, list(runtime.channels)),
         runtime=runtime,
         reload=kept.reload,
     )
@@ -45,7 +47,7 @@ class _Kept:
         self.micros = parse_span(settings.retention.notifications)
 
 
-def _sweeps(context: Context, kept: _Kept) -> list[Sweep]:
+def _sweeps(context: Context, kept: _Kept, channels: Sequence[str]) -> list[Sweep]:
     def messages(tx: Connection, now: int, limit: int) -> int:
         return store.delete_messages(tx, older_than=now - kept.micros, limit=limit)
 
@@ -55,7 +57,11 @@ def _sweeps(context: Context, kept: _Kept) -> list[Sweep]:
     def ended_silences(tx: Connection, now: int, limit: int) -> int:
         return silences.delete_silences(tx, older_than=now - kept.micros, limit=limit)
 
+    def orphaned(tx: Connection, now: int, limit: int) -> int:
+        return orphans.end_orphans(tx, channels, now=now, limit=limit)
+
     return [
+        Sweep("notification_delivery", context.db, orphaned),
         Sweep("notification_message", context.db, messages),
         Sweep("notification_mark", context.db, ended_marks),
         Sweep("notification_silence", context.db, ended_silences),

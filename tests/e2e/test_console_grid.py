@@ -1,0 +1,107 @@
+"""The grid in a real browser."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from signalbox.auth.scopes import Role
+from signalbox.core.times import MINUTE, to_datetime
+from signalbox.grid import components, intake, readings, reports
+from signalbox.grid.kinds import check
+from signalbox.grid.readings import Wanted
+from signalbox.grid.schemas import NewReading
+from tests.support.browser import ConsolePage, check_page
+from tests.support.console_hub import ConsoleHub
+
+Open = Callable[[Role], ConsolePage]
+EVIL = "<img src=x onerror=alert(1)>"
+
+pytestmark = pytest.mark.timeout(150)
+
+
+@pytest.fixture(scope="module")
+def component(shown_hub: ConsoleHub) -> int:
+    """A line that has measured for three days."""
+    db, now = shown_hub.hub.context.db, shown_hub.now()
+    new = check({"component_type": "LINE", "name": EVIL, "substation": EVIL, "length_km": 2, "voltage_kv": 110})
+    made = shown_hub.call(lambda: db.write(components.add, new, by="test", now=now))
+    rows = [NewReading(made.id, float(i % 50), "POWER", to_datetime(now - i * MINUTE)) for i in range(1, 4_000)]
+    shown_hub.call(lambda: db.write(intake.accept_many, rows, now=now))
+    return made.id
+
+
+def test_a_component_is_added(console_page: Open, shown_hub: ConsoleHub) -> None:
+    page = console_page("manager")
+    tab = page.open("/grid")
+    tab.click("[data-dialog=component]")
+    tab.select_option("#component-type", "SWITCH")
+    tab.select_option("#field-status", "OPEN")
+    tab.fill("#field-name", "Q9")
+    tab.fill("#field-substation", "North")
+    tab.click("#component-form button[type=submit]")
+    tab.wait_for_url("**/grid/components/*")
+    assert tab.inner_text("h1") == "Q9"
+    db = shown_hub.hub.context.db
+    number = int(tab.url.rsplit("/", 1)[1])
+    assert shown_hub.call(lambda: db.read(components.show, number)).substation == "North"
+
+
+def test_readings_are_imported(console_page: Open, shown_hub: ConsoleHub, component: int, tmp_path: Path) -> None:
+    rows = [
+        {"component_id": of, "timestamp": "2024-05-01T00:00:00Z", "value": 1, "measurement_type": "CURRENT"}
+        for of in (component, 999)
+    ]
+    file = tmp_path / "readings.ndjson"
+    file.write_text("\n".join(map(json.dumps, rows)))
+    page = console_page("manager")
+    tab = page.open("/grid")
+    tab.click("[data-dialog=import]")
+    check_page(page)
+    tab.set_input_files("#import-file", file)
+    tab.click("#import button[type=submit]")
+    tab.wait_for_selector(".toast:has-text('1 readings are taken, 0 were there already, 1 are rejected')")
+    db, wanted = shown_hub.hub.context.db, Wanted(component, "CURRENT")
+    assert len(shown_hub.call(lambda: db.read(readings.list_readings, wanted, limit=5)).items) == 1
+
+
+def test_a_line_is_looked_at_closer(console_page: Open, component: int) -> None:
+    page = console_page("user")
+    tab = page.open(f"/grid/components/{component}")
+    box = tab.wait_for_selector(".chart .u-over")
+    assert box is not None
+    box.scroll_into_view_if_needed()
+    place = box.bounding_box()
+    assert place is not None
+    with tab.expect_request("**/power.json*since=*") as asked:
+        tab.mouse.move(place["x"] + 100, place["y"] + 50)
+        tab.mouse.down()
+        tab.mouse.move(place["x"] + 200, place["y"] + 50, steps=4)
+        tab.mouse.up()
+    assert "until=" in asked.value.url
+    tab.wait_for_selector(".chart canvas")
+    assert tab.locator("img").count() == 0
+    check_page(page)
+
+
+def test_a_report_is_ordered_and_watched(console_page: Open, shown_hub: ConsoleHub, component: int) -> None:
+    page = console_page("manager")
+    tab = page.open("/grid/reports")
+    page.wait_live()
+    tab.click("[data-dialog=order]")
+    tab.fill("#field-name", EVIL)
+    tab.fill("#field-start_date", "2020-01-01")
+    tab.fill("#field-end_date", "2030-01-01")
+    tab.click("#order-form button[type=submit]")
+    tab.wait_for_selector(".toast:has-text('is ordered')")
+    row = tab.locator("#reports tr", has_text=EVIL)
+    row.locator(".pill", has_text="ready").wait_for(timeout=20_000)
+    check_page(page)
+    row.get_by_role("link").click()
+    tab.wait_for_selector("#report .days svg")
+    check_page(page)
+    db = shown_hub.hub.context.db
+    assert [each.status for each in shown_hub.call(lambda: db.read(reports.list_reports, limit=5)).items] == [
+        "completed"
+    ]
