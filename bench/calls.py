@@ -73,7 +73,7 @@ async def _measure(db: Database, rows: int, size: Callable[[Connection], int]) -
     batches = [_batch(start) for start in range(0, rows, BATCH)]
     started = time.perf_counter()
     for batch in batches:
-        await db.write(store.write_batch, batch, [])
+        await db.write(store.write_batch, call_blocks.pack(batch), [])
     written = rows / (time.perf_counter() - started)
     each = await db.read(size) / rows
     started, deleted = time.perf_counter(), 0

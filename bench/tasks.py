@@ -17,8 +17,6 @@ from support import require
 PARTS = ("drain", "latency", "intake", "flight")
 DATABASES = ("sqlite", "postgresql")
 NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
-FLIGHTS = 2
-"""Rounds of the flights, which take most of the time."""
 SAMPLES = 200
 
 Figures = Mapping[str, Sequence[float]]
@@ -43,7 +41,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=int, default=6, help="of each run of intake")
     parser.add_argument("--jobs", type=int, default=30_000, help="to drain; Celery gets a fifth of them")
     parser.add_argument("--tasks", type=int, default=100_000, help="in flight")
-    parser.add_argument("--interval", type=float, default=20.0, help="seconds between two polls")
+    parser.add_argument("--interval", type=float, default=12.0, help="seconds between two polls")
     parser.add_argument("--only", nargs="+", choices=PARTS)
     return parser.parse_args()
 
@@ -76,7 +74,7 @@ def _intake(options: argparse.Namespace) -> list[Run]:
 
 def _flights(options: argparse.Namespace) -> Mapping[str, list[Flight]]:
     flights: dict[str, list[Flight]] = {}
-    for _ in range(min(options.rounds, FLIGHTS)):
+    for _ in range(options.rounds):
         for database in DATABASES:
             flight = fly(options.tasks, database=database, interval=options.interval)
             flights.setdefault(database, []).append(flight)
@@ -102,12 +100,12 @@ def _report(
     return Report(
         name="tasks",
         title="Tasks and jobs",
-        how=f"Medians of {options.rounds} interleaved rounds ({min(options.rounds, FLIGHTS)} of polls), everything freshly "
-        f"started, the worker or hub on one core; PostgreSQL and RabbitMQ where the system puts them. Drained: "
-        f"{options.jobs:,} jobs that wait already (Celery: a fifth of them), from the beginning of the first until all are "
-        f"recorded. Enqueue to start: {SAMPLES} single jobs, 5 to 20 ms apart; on PostgreSQL heard by NOTIFY. Accepted: POST "
-        f"/api/tasks by wrk with {CONNECTIONS} connections for {options.seconds} s after {WARM_UP_SECONDS} s of warm-up, rows "
-        "counted afterwards. A poll: from the provider's being asked (a process on another core) to the last commit.",
+        how=f"Medians of {options.rounds} interleaved rounds, everything freshly started, the worker or hub on one core; "
+        f"PostgreSQL and RabbitMQ where the system puts them. Drained: {options.jobs:,} jobs that wait already (Celery: a "
+        "fifth of them), from the beginning of the first until all are recorded. Enqueue to start: "
+        f"{SAMPLES} single jobs, 5 to 20 ms apart; on PostgreSQL heard by NOTIFY. Accepted: POST /api/tasks by wrk with "
+        f"{CONNECTIONS} connections for {options.seconds} s after {WARM_UP_SECONDS} s of warm-up, rows counted afterwards. A "
+        "poll: from the provider's being asked (a process on another core) to the last commit.",
         columns=("what", "engine or database", "median", "lowest-highest"),
         rows=rows,
         targets=[*_ratios(rates), *_figures(delays, runs, flights)],

@@ -32,7 +32,7 @@ KIND = "bench.noop"
 PLACE = os.environ["DATABASE"]
 IS_POSTGRESQL = PLACE.startswith("postgresql:")
 FILE = Path(PLACE) / "jobs.db"
-AT_ONCE = 1_000
+AT_ONCE = 2_000
 CLOCK = SystemClock()
 
 

@@ -38,6 +38,7 @@ class Progress:
 
 def read_progress(folder: Path) -> tuple[float, int]:
     """Return when the first job of all began (seconds since 1970), and how many were done."""
-    found = [_FORM.unpack(place.read_bytes()) for place in folder.glob("progress-*")]
+    contents = (place.read_bytes() for place in folder.glob("progress-*"))
+    found = [_FORM.unpack(content) for content in contents if len(content) == _SIZE]  # else it is just being made
     begun = [each for each in found if each[1]]
     return min((first for first, _ in begun), default=0.0), sum(done for _, done in begun)
