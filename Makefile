@@ -37,7 +37,7 @@ $(BENCH_INSTALLED): requirements/bench.txt $(INSTALLED)
 
 ##@ Work on it
 
-.PHONY: test services check format format-check lint types imports files bench bench-gateway bench-notifications bench-criticality bench-soak bench-tasks openapi lock
+.PHONY: test services check format format-check lint types imports files bench bench-gateway bench-notifications bench-criticality bench-conversations bench-soak bench-tasks bench-grid openapi screenshots lock
 test: install services ## Run all tests, on SQLite and PostgreSQL (ARGS="-k gateway" to choose)
 	@set -a; if [ -f .services.env ]; then . ./.services.env; fi; $(BIN)/pytest $(ARGS)
 
@@ -76,14 +76,24 @@ bench-notifications: $(BENCH_INSTALLED) ## Measure only notifications (needs Rab
 bench-criticality: $(BENCH_INSTALLED) ## Measure criticality: asks/s, waiting, cost (needs wrk, etcd, redis-server)
 	@cd bench && failed=0; for job in criticality waiting; do ../$(BIN)/python $$job.py || failed=1; done; exit $$failed
 
+bench-conversations: $(BENCH_INSTALLED) ## Measure conversations: imports, searches (needs wrk, redis-server)
+	@cd bench && ../$(BIN)/python conversations.py
+
 bench-soak: $(BENCH_INSTALLED) ## Ten minutes of mixed load, after which nothing may be left (MINUTES=10)
 	@cd bench && ../$(BIN)/python soak.py --minutes $(MINUTES)
 
 bench-tasks: $(BENCH_INSTALLED) services ## Measure jobs and tasks beside Celery and PgQueuer
 	@cd bench && set -a && if [ -f ../.services.env ]; then . ../.services.env; fi && ../$(BIN)/python tasks.py
 
+bench-grid: $(BENCH_INSTALLED) services ## Measure the grid: files, reports, intake, beside other stores
+	@cd bench && set -a && if [ -f ../.services.env ]; then . ../.services.env; fi && failed=0; \
+		for job in grid.py "grid.py --large --rounds 1" grid_api.py; do ../$(BIN)/python $$job || failed=1; done; exit $$failed
+
 openapi: install ## Write docs/reference/openapi.json anew after a change of the API
 	@$(BIN)/python tools/openapi.py
+
+screenshots: install ## Take the pictures of the README anew (needs Chromium: make services)
+	@$(BIN)/python tools/screenshots.py
 
 lock: ## Pin dependencies anew after a change of pyproject.toml (UPGRADE=1: take the newest)
 	@UPGRADE=$(UPGRADE) tools/lock.sh
