@@ -13,6 +13,7 @@ from signalbox.app.protocol import HttpProtocol
 from signalbox.app.server import listen
 from signalbox.core.asgi import DROP_IF_GONE, EMPTY_QUERY, AsgiApp, Message, Receive, Scope, Send
 from tests.support.hub import Answer, Client, request
+from tests.support.timing import PATIENCE
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -87,7 +88,7 @@ async def opened(app: AsgiApp = app) -> AsyncIterator[tuple[Client, HttpProtocol
     server = await loop.create_server(serve, sock=listener)
     client = await Client.connect(listener.getsockname()[1])
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while not state.connections:
                 await asyncio.sleep(0)
         yield client, made[0]

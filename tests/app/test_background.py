@@ -15,7 +15,7 @@ from signalbox.infra.jobs import Job, Kind, enqueue, find_job
 from tests.app.conftest import open_site
 from tests.support.databases import Place, PostgresqlServer
 from tests.support.hub import settings_at
-from tests.support.jobs import until
+from tests.support.timing import PATIENCE, until
 from tests.support.working_hub import Working, create_table, drop_table, read_entries
 
 
@@ -49,7 +49,7 @@ async def state(hub: Hub, number: int) -> str:
 
 async def entries(settings: Settings, *what: str, count: int) -> list[Any]:
     """What was written down, once there is so much of it."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while len(found := await asyncio.to_thread(read_entries, settings, *what)) < count:
             await asyncio.sleep(0.02)
     return list(found)
@@ -87,7 +87,7 @@ async def test_roles_share_the_work(split: Place) -> None:
         number = await put(api_hub, "test.hold")
         await until(lambda: doing.held)
         doing.gate.set()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while await state(api_hub, number) != "done":
                 await asyncio.sleep(0.01)
         assert (await api.client.get("/api/jobs")).status_code == 401
@@ -124,7 +124,7 @@ async def test_jobs_begin_when_the_database_is_there(
 
 async def hub_writes(hub: Hub) -> None:
     """Wait until the hub has found its database again."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while True:
             with contextlib.suppress(UnavailableError):
                 await hub.context.db.read(lambda tx: tx.exec_driver_sql("SELECT 1"))
@@ -163,7 +163,7 @@ async def test_what_takes_too_long_is_given_back(place: Place) -> None:
 
 async def test_who_is_in_a_hurry_waits_for_no_job(settings: Settings) -> None:
     working = Working()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         async with open_hub(settings, extra=[working.build]) as hub:
             number = await put(hub, "test.hold")
             await until(lambda: working.held)

@@ -11,6 +11,7 @@ from signalbox.app.cycle import JOINED
 from signalbox.core.asgi import Receive, Scope, Send, Turn
 from tests.app.answering import ask, opened
 from tests.support.hub import Client, request
+from tests.support.timing import PATIENCE
 
 
 @pytest.fixture
@@ -128,7 +129,7 @@ async def test_an_application_waits_for_a_client_that_takes_nothing() -> None:
     async with opened(app) as (client, _):
         await client.send(request(b"/"))
         before = -1
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while sent != before:
                 before = sent
                 await asyncio.sleep(0.2)
@@ -151,9 +152,9 @@ async def test_a_client_that_leaves_is_told_to_the_application() -> None:
 
     async with opened(app) as (client, _):
         await client.send(request(b"/"))
-        assert await asyncio.wait_for(told.get(), 5) == "body False"
+        assert await asyncio.wait_for(told.get(), PATIENCE) == "body False"
         client.abort()
-        assert await asyncio.wait_for(told.get(), 5) == "gone"
+        assert await asyncio.wait_for(told.get(), PATIENCE) == "gone"
 
 
 async def test_a_body_that_was_never_asked_for_ends_the_connection() -> None:

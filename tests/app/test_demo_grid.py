@@ -12,6 +12,7 @@ from signalbox.app.hub import open_hub, upgrade_databases
 from signalbox.grid import report_schedules, reports, rules
 from signalbox.grid.chunk_store import count_readings
 from signalbox.sandbox.world import opened_world
+from tests.support.timing import PATIENCE
 
 
 async def test_a_week_is_there_with_a_rule_a_schedule_and_a_finished_report(tmp_path: Path) -> None:
@@ -28,7 +29,7 @@ async def test_a_week_is_there_with_a_rule_a_schedule_and_a_finished_report(tmp_
             assert rule.condition == "POWER > 55 for 3 readings"
             (schedule,) = (await db.read(report_schedules.list_schedules, limit=5)).items
             assert schedule.every == "day"
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE):
                 while (await db.read(reports.show, 1)).status != "completed":
                     await asyncio.sleep(0.05)
             found = await db.read(reports.show, 1)

@@ -11,6 +11,7 @@ from tests.app.conftest import Site, is_problem, open_site
 from tests.support.databases import Place
 from tests.support.durable_hub import create_table, drop_table, read_notes
 from tests.support.hub import settings_at
+from tests.support.timing import PATIENCE
 from tests.support.waiting_hub import SCOPE, SECRET, Makes, sign
 
 ONCE, NAMED, HOOK = "/api/test/once", "/api/test/named", "/api/test/hooks"
@@ -134,7 +135,7 @@ async def test_without_a_key_every_request_counts(lone_site: Site) -> None:
 async def test_keys_are_forgotten_when_they_are_old(sqlite_place: Place) -> None:
     made = settings_at(sqlite_place, retention={"idempotency_keys": "1s"})
     create_table(made)
-    async with open_site(made, extra=[Makes()]) as site, asyncio.timeout(20):
+    async with open_site(made, extra=[Makes()]) as site, asyncio.timeout(PATIENCE):
         token = await site.token(SCOPE)
         assert (await post(site, "k1", token=token)).json() == {"id": 1}
         while (answer := await post(site, "k1", token=token)).json() == {"id": 1}:

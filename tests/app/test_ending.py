@@ -13,6 +13,7 @@ from signalbox.app import ending
 from signalbox.app.ending import linger, not_taken, refusal
 from signalbox.app.server import listen
 from tests.support.hub import Client
+from tests.support.timing import PATIENCE
 
 
 class Server(asyncio.Protocol):
@@ -60,14 +61,14 @@ async def test_the_last_answer_arrives_though_the_client_goes_on_sending() -> No
             await client.send(b"x" * 1_000_000)
         assert not end.transport.is_closing()
         await client.close()
-        await asyncio.wait_for(end.lost.wait(), 5)
+        await asyncio.wait_for(end.lost.wait(), PATIENCE)
 
 
 async def test_a_client_that_sends_nothing_and_stays_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ending, "LINGER", 0.1)
     async with connection() as (_, end):
         end.linger()
-        await asyncio.wait_for(end.lost.wait(), 1)
+        await asyncio.wait_for(end.lost.wait(), PATIENCE)
 
 
 async def test_a_client_that_never_ends_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +86,7 @@ async def test_a_client_may_not_send_without_end(monkeypatch: pytest.MonkeyPatch
         end.linger()
         with pytest.raises(ConnectionError):
             await fill(client, times=100, piece=b"x" * 1_000_000)
-        await asyncio.wait_for(end.lost.wait(), 5)
+        await asyncio.wait_for(end.lost.wait(), PATIENCE)
 
 
 async def test_what_a_client_has_not_taken_is_known_with_what_the_kernel_holds() -> None:

@@ -17,6 +17,7 @@ from signalbox.infra.telemetry import Metrics
 from tests.app.conftest import Site, is_problem, open_site
 from tests.support.databases import Place, PostgresqlServer
 from tests.support.hub import settings_at
+from tests.support.timing import PATIENCE
 
 AWAY = "postgresql://nobody:hunter2@127.0.0.1:1/nowhere"
 
@@ -100,7 +101,7 @@ async def test_retention_follows_the_settings_in_force(sqlite_place: Place, shop
 async def test_workers_leave_their_numbers_for_each_other(postgresql_place: Place, tmp_path: Path) -> None:
     settings = settings_at(postgresql_place, workers=2)
     async with open_hub(settings, metrics=Metrics(worker=1, folder=tmp_path)):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while not (tmp_path / "worker-1.prom").exists():
                 await asyncio.sleep(0.01)
         other = Metrics(worker=0, folder=tmp_path).render().decode()

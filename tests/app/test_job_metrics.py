@@ -8,7 +8,7 @@ from signalbox.infra.db import DatabaseUnavailableError
 from signalbox.infra.jobs import enqueue
 from tests.support.databases import Place
 from tests.support.hub import settings_at
-from tests.support.jobs import until
+from tests.support.timing import PATIENCE, until
 from tests.support.working_hub import Working, create_table, drop_table
 
 
@@ -27,7 +27,7 @@ async def test_what_runs_waits_and_has_ended_is_shown(place: Place) -> None:
         await write(enqueue, "test.hold", {}, now=now, due_at=now + 10**12)
         await write(enqueue, "test.slow", {"seconds": "many"}, now=now, max_attempts=1)
         await until(lambda: working.held)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while 'signalbox_jobs_dead{kind="test.slow"} 1.0' not in lines(hub):
                 await asyncio.sleep(0.1)
         shown = lines(hub)

@@ -12,7 +12,7 @@ from tests.app.conftest import Site, is_problem, open_site
 from tests.support.databases import Place
 from tests.support.durable_hub import create_table
 from tests.support.hub import Client, request, settings_at
-from tests.support.jobs import until
+from tests.support.timing import PATIENCE, until
 from tests.support.waiting_hub import READ, SCOPE, Makes, World
 
 LEVEL, STREAM, CHANGE = "/api/test/level", "/api/test/stream", "/api/test/change"
@@ -143,7 +143,7 @@ async def test_a_drain_answers_all_who_wait(site: Site, world: World) -> None:
 
 async def read_until(client: Client, end: bytes) -> bytes:
     """What comes, chunk sizes included, up to ``end``."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         return await client.reader.readuntil(end)
 
 
@@ -189,7 +189,7 @@ async def test_a_reader_that_takes_nothing_is_cut_off_and_holds_no_memory(site: 
                 world.context.broadcast._listeners.deliver("test", said)  # type: ignore[attr-defined]
             return world.streams == 0
 
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             for _ in range(3):
                 say_much()
                 await asyncio.sleep(0.01)

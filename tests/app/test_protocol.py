@@ -13,6 +13,7 @@ from signalbox.app.protocol import MAX_HEAD
 from signalbox.core.asgi import Receive, Scope, Send
 from tests.app.answering import Headers, ask, opened
 from tests.support.hub import Client, chunked, request
+from tests.support.timing import PATIENCE
 
 
 @pytest.fixture
@@ -143,7 +144,7 @@ async def test_a_body_that_breaks_is_told_to_the_application() -> None:
         await client.send(request(b"/", method=b"POST", headers=[(b"Transfer-Encoding", b"chunked")]) + b"1\r\na\r\n")
         await client.send(b"zz\r\n")
         assert (await client.answer()).status == 400
-        await asyncio.wait_for(ended.wait(), 5)
+        await asyncio.wait_for(ended.wait(), PATIENCE)
         assert await client.rest() == b""
     assert set(kinds) <= {"http.request"}
 
@@ -195,11 +196,11 @@ async def test_a_client_that_leaves_is_told_to_the_request_under_way_and_not_to_
 
     async with opened(app) as (client, _):
         await client.send(request(b"/1") + request(b"/2") + request(b"/3"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while not begun:
                 await asyncio.sleep(0.01)
         client.abort()
-        await asyncio.wait_for(gone.wait(), 5)
+        await asyncio.wait_for(gone.wait(), PATIENCE)
         await asyncio.sleep(0.05)
     assert begun == ["/1"]
 

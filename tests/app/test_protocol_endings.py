@@ -11,6 +11,7 @@ from signalbox.app.protocol import HttpProtocol
 from signalbox.core.asgi import TAKE_OVER, Receive, Scope, Send, TakenOver
 from tests.app.answering import Headers, ask, opened
 from tests.support.hub import Client, request
+from tests.support.timing import PATIENCE
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ async def test_a_request_under_way_is_not_idle() -> None:
 
     async with opened(app) as (client, protocol):
         await client.send(request(b"/"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while protocol.waiting_since < 1e300:
                 await asyncio.sleep(0.01)
         sweep(protocol, times=100, later=1_000.0)
@@ -87,7 +88,7 @@ async def test_a_client_that_takes_nothing_of_its_answer_is_dropped() -> None:
         sweep(protocol, times=10)
         assert not protocol.transport.is_closing()
         sweep(protocol, times=2)
-        await asyncio.wait_for(gone.wait(), 5)
+        await asyncio.wait_for(gone.wait(), PATIENCE)
         assert len(await client.rest()) < 97_000_000
 
 
@@ -234,7 +235,7 @@ async def test_a_client_that_left_meanwhile_is_handed_over_as_gone() -> None:
     async with opened(app) as (client, _):
         await client.send(request(b"/", headers=UPGRADE))
         client.abort()
-        assert await asyncio.wait_for(result, 5)
+        assert await asyncio.wait_for(result, PATIENCE)
 
 
 async def test_early_bytes_are_bounded() -> None:

@@ -8,6 +8,7 @@ from signalbox.client import AsyncClient, Change, RefusedError, UnreachableError
 from signalbox.criticality.models import delivery
 from tests.client.conftest import Relay
 from tests.support.hub import RunningHub
+from tests.support.timing import PATIENCE
 
 NOW = datetime.now(UTC)
 
@@ -50,7 +51,7 @@ async def test_a_callback_hears_of_what_is_and_of_what_comes(hub: RunningHub, re
         await client.report(2, changed_at=NOW)
         heard: asyncio.Queue[int] = asyncio.Queue()
         following = asyncio.create_task(AsyncClient(relay.url, token=token).follow(lambda each: heard.put(each.level)))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             assert await heard.get() == 2
             await client.report(4, changed_at=NOW + timedelta(seconds=1))
             assert await heard.get() == 4
@@ -64,7 +65,7 @@ async def test_a_break_loses_nothing(relay: Relay, token: str) -> None:
         await client.report(2, changed_at=NOW)
         heard: asyncio.Queue[int] = asyncio.Queue()
         following = asyncio.create_task(client.follow(lambda each: heard.put_nowait(each.level)))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             assert await heard.get() == 2
             relay.cut()
             async with AsyncClient(f"http://127.0.0.1:{relay.target}", token=token) as other:

@@ -11,6 +11,7 @@ from signalbox.console.errors import TooManyStreamsError
 from signalbox.console.live import Live, Sources
 from tests.console.conftest import SignedIn, Visitor, services_of
 from tests.support.hub import Client, RunningHub, request
+from tests.support.timing import PATIENCE
 
 counted = {"lamps": 0}
 
@@ -129,7 +130,7 @@ async def following(somebody: Visitor) -> AsyncIterator[Client]:
 
 async def until(client: Client, wanted: bytes) -> bytes:
     got = b""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while wanted not in got:
             piece = await client.reader.read(65_536)
             assert piece, got

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from signalbox.infra.http import Origin
+from tests.support.timing import PATIENCE
 
 OK = b"HTTP/1.1 200 OK\r\n"
 FINE = OK + b"content-length: 4\r\n\r\nfine"
@@ -54,7 +55,7 @@ class Peer:
 
     async def line(self, number: int = 1) -> Line:
         """The connection of that number, once it is there."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while len(self.lines) < number:
                 await asyncio.sleep(0.005)
         return self.lines[number - 1]

@@ -13,7 +13,7 @@ from signalbox.infra.broadcast.memory import MemoryBroadcast
 from signalbox.infra.broadcast.postgresql import PostgresqlBroadcast
 from signalbox.infra.db import Database
 from tests.support.databases import Place, PostgresqlPlace
-from tests.support.jobs import until
+from tests.support.timing import until
 
 pytestmark = pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
 

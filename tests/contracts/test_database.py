@@ -14,6 +14,7 @@ from signalbox.infra.db import Database, DatabaseUnavailableError
 from signalbox.infra.db.postgresql import WRITERS
 from tests.contracts.conftest import item
 from tests.support.databases import Place
+from tests.support.timing import PATIENCE
 
 pytestmark = [pytest.mark.asyncio(loop_factories=["asyncio"]), pytest.mark.usefixtures("items")]
 
@@ -214,7 +215,7 @@ async def test_a_read_sees_one_moment(database: Database) -> None:
 
 async def test_reads_do_not_wait_for_writes(database: Database) -> None:
     gate, held = await block_writers(database)
-    assert await asyncio.wait_for(database.read(find_all), 5) == []
+    assert await asyncio.wait_for(database.read(find_all), PATIENCE) == []
     gate.open()
     await asyncio.gather(*held)
 

@@ -21,6 +21,7 @@ from signalbox.sandbox.rawserver import RawUpstream
 from signalbox.sandbox.server import LoopbackServer
 from tests.contracts.calls import HELD, get_all, stream, to
 from tests.contracts.peer import FINE, OK, Line, always, answering, serve
+from tests.support.timing import PATIENCE
 
 pytestmark = pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
 
@@ -48,7 +49,7 @@ async def test_a_connection_that_the_server_does_not_keep_is_dropped(client: Htt
     async with serve(always(answer + b"content-length: 0\r\n\r\n")) as peer:
         for number in (1, 2):
             assert await get_all(client, to(peer)) == (200, b"")
-            await asyncio.wait_for((await peer.line(number)).gone.wait(), 5)
+            await asyncio.wait_for((await peer.line(number)).gone.wait(), PATIENCE)
     assert len(peer.lines) == 2
 
 
@@ -101,7 +102,7 @@ async def test_closing_an_answer_in_mid_body_drops_the_connection(client: HttpCl
     response.close()
     response.close()
     assert await response.read() == b""
-    await asyncio.wait_for(raw.calls[0].closed.wait(), 1)
+    await asyncio.wait_for(raw.calls[0].closed.wait(), PATIENCE)
     assert await get_all(client, to(raw)) == (200, b"fine\n")
     assert raw.connections == 2
 
@@ -115,11 +116,11 @@ async def test_closing_an_answer_that_has_come_whole_keeps_the_connection(client
 
 async def test_a_cancelled_call_drops_its_connection_at_once(client: HttpClient, raw: RawUpstream) -> None:
     sending = asyncio.create_task(client.send(to(raw, "/never")))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while not raw.calls:
             await asyncio.sleep(0.005)
     sending.cancel()
-    await asyncio.wait_for(raw.calls[0].closed.wait(), 1)
+    await asyncio.wait_for(raw.calls[0].closed.wait(), PATIENCE)
     with pytest.raises(asyncio.CancelledError):
         await sending
 
@@ -143,14 +144,14 @@ async def test_what_a_server_says_between_calls_ends_the_connection(client: Http
     async with serve(script) as peer:
         assert await get_all(client, to(peer)) == (200, b"fine")
         spoken.set()
-        await asyncio.wait_for(peer.lines[0].gone.wait(), 5)
+        await asyncio.wait_for(peer.lines[0].gone.wait(), PATIENCE)
         assert await get_all(client, to(peer)) == (200, b"fine")
 
 
 async def test_close_drops_kept_connections(client: HttpClient, raw: RawUpstream) -> None:
     await get_all(client, to(raw))
     await client.close()
-    await asyncio.wait_for(raw.calls[0].closed.wait(), 1)
+    await asyncio.wait_for(raw.calls[0].closed.wait(), PATIENCE)
     await client.close()
 
 
@@ -161,7 +162,7 @@ async def test_close_ends_calls_under_way_and_takes_no_more(client: HttpClient, 
     reading = asyncio.create_task(half.read())
     await asyncio.sleep(0)
     await client.close()
-    results = await asyncio.wait_for(asyncio.gather(sending, reading, return_exceptions=True), 2)
+    results = await asyncio.wait_for(asyncio.gather(sending, reading, return_exceptions=True), PATIENCE)
     assert all(isinstance(each, HttpClientError) for each in results)
     with pytest.raises(ConnectError, match="closed"):
         await client.send(to(raw))
@@ -288,7 +289,7 @@ async def test_a_body_that_fails_ends_the_call_with_its_reason(client: HttpClien
             await client.send(to(peer, method="POST", body=failing()))
         assert isinstance(caught.value.__cause__, UploadError)
         line = await peer.line()
-        await asyncio.wait_for(line.gone.wait(), 1)
+        await asyncio.wait_for(line.gone.wait(), PATIENCE)
 
 
 async def test_waiting_for_the_caller_s_next_piece_is_no_silence_of_the_server(
@@ -320,7 +321,7 @@ async def test_an_answer_before_the_end_of_the_body_is_an_answer(
     response = await client.send(to(raw, f"/{segment}", "POST", body=endless()))
     assert response.status == status
     assert len(await read_all(response)) in {4, 5}
-    await asyncio.wait_for(raw.calls[0].closed.wait(), 2)
-    await asyncio.wait_for(ended.wait(), 2)
+    await asyncio.wait_for(raw.calls[0].closed.wait(), PATIENCE)
+    await asyncio.wait_for(ended.wait(), PATIENCE)
     assert await get_all(client, to(raw)) == (200, b"fine\n")
     assert raw.connections == 2

@@ -16,6 +16,7 @@ from signalbox.sandbox.rawserver import RawUpstream
 from signalbox.sandbox.server import LoopbackServer
 from tests.contracts.calls import HELD, MANY, get_all, pieces_of, to
 from tests.contracts.peer import OK, Line, always, answering, serve
+from tests.support.timing import PATIENCE
 
 pytestmark = pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
 
@@ -234,7 +235,7 @@ async def test_what_could_be_understood_in_two_ways_is_refused(client: HttpClien
     async with serve(answering(answer)) as peer:
         with pytest.raises(InvalidResponseError):
             await client.send(to(peer))
-        await asyncio.wait_for(peer.lines[0].gone.wait(), 5)
+        await asyncio.wait_for(peer.lines[0].gone.wait(), PATIENCE)
 
 
 async def test_a_head_of_almost_64_kib_is_taken(client: HttpClient) -> None:
@@ -266,7 +267,7 @@ async def test_a_head_without_end_is_refused_before_it_fills_the_memory(
 
     async with serve(script) as peer:
         with pytest.raises(InvalidResponseError):
-            await asyncio.wait_for(client.send(to(peer)), 5)
+            await asyncio.wait_for(client.send(to(peer)), PATIENCE)
 
 
 @pytest.mark.parametrize("beginning", [b"0\r\nx: ", b"1;"])
@@ -281,7 +282,7 @@ async def test_an_end_without_end_is_refused_before_it_fills_the_memory(client: 
     async with serve(script) as peer:
         response = await client.send(to(peer))
         with pytest.raises(InvalidResponseError):
-            await asyncio.wait_for(read_all(response), 5)
+            await asyncio.wait_for(read_all(response), PATIENCE)
 
 
 async def test_a_chunk_that_is_none_is_refused_in_mid_body(client: HttpClient) -> None:

@@ -21,6 +21,7 @@ from signalbox.infra.http.pool import PooledClient
 from signalbox.sandbox.rawserver import RawUpstream
 from tests.contracts.calls import get_all, to
 from tests.contracts.peer import FINE, OK, Line, always, answering, serve
+from tests.support.timing import PATIENCE
 
 pytestmark = pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
 
@@ -33,7 +34,7 @@ async def test_a_silent_server_is_given_up(client: HttpClient, raw: RawUpstream)
     with pytest.raises(ResponseTimeoutError):
         await client.send(to(raw, "/never", timeouts=Timeouts(read=0.2)))
     assert 0.19 <= time.perf_counter() - started < 1
-    await asyncio.wait_for(raw.calls[0].closed.wait(), 1)
+    await asyncio.wait_for(raw.calls[0].closed.wait(), PATIENCE)
 
 
 async def test_a_server_that_falls_silent_in_mid_body_is_given_up(client: HttpClient, raw: RawUpstream) -> None:
@@ -41,7 +42,7 @@ async def test_a_server_that_falls_silent_in_mid_body_is_given_up(client: HttpCl
     assert await response.read() == b"half:"
     with pytest.raises(ResponseTimeoutError):
         await response.read()
-    await asyncio.wait_for(raw.calls[0].closed.wait(), 1)
+    await asyncio.wait_for(raw.calls[0].closed.wait(), PATIENCE)
 
 
 async def test_a_slow_server_is_not_silent(client: HttpClient, raw: RawUpstream) -> None:

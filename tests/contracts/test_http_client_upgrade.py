@@ -18,6 +18,7 @@ from signalbox.infra.http import (
 from signalbox.infra.http.pool import PooledClient
 from tests.contracts.calls import HELD, get_all, to
 from tests.contracts.peer import FINE, OK, Line, Peer, Script, always, serve
+from tests.support.timing import PATIENCE
 
 pytestmark = pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
 
@@ -59,7 +60,7 @@ class Talk(asyncio.Protocol):
         self.lost.set()
 
     async def until(self, data: bytes) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while bytes(self.received) != data:
                 await asyncio.sleep(0.005)
 
@@ -72,7 +73,7 @@ async def test_the_connection_is_handed_over_with_what_came_early(client: HttpCl
         talk.transport.write(b"hello")
         await talk.until(b"early HELLO")
         talk.transport.close()
-        await asyncio.wait_for((await peer.line()).gone.wait(), 5)
+        await asyncio.wait_for((await peer.line()).gone.wait(), PATIENCE)
 
 
 async def test_the_request_asks_for_the_upgrade_and_is_otherwise_as_given(client: HttpClient) -> None:
@@ -107,7 +108,7 @@ async def test_a_server_that_sends_much_at_once_is_not_read_until_it_is_taken_ov
         await asyncio.sleep(0.3)
         assert sent < HELD
         talk = Talk(response.detach())
-        await asyncio.wait_for(talk.lost.wait(), 10)
+        await asyncio.wait_for(talk.lost.wait(), PATIENCE)
         assert len(talk.received) == 2 * HELD
 
 
@@ -144,7 +145,7 @@ async def test_a_change_to_anything_else_is_not_valid(client: HttpClient, answer
     async with serve(shouting(answer)) as peer:
         with pytest.raises(InvalidResponseError):
             await client.send(upgrade(peer))
-        await asyncio.wait_for((await peer.line()).gone.wait(), 5)
+        await asyncio.wait_for((await peer.line()).gone.wait(), PATIENCE)
 
 
 async def test_a_change_that_nobody_asked_for_is_not_valid(client: HttpClient) -> None:
@@ -165,7 +166,7 @@ async def test_a_changed_connection_that_nobody_takes_is_dropped(client: HttpCli
     async with serve(shouting()) as peer:
         response = await client.send(upgrade(peer))
         response.close()
-        await asyncio.wait_for((await peer.line()).gone.wait(), 5)
+        await asyncio.wait_for((await peer.line()).gone.wait(), PATIENCE)
 
 
 async def test_a_changed_connection_carries_no_other_call(client: HttpClient) -> None:
@@ -191,10 +192,10 @@ async def test_a_server_that_leaves_before_the_connection_is_taken_over_is_gone_
 
     async with serve(script) as peer:
         response = await client.send(upgrade(peer))
-        await asyncio.wait_for((await peer.line()).gone.wait(), 5)
+        await asyncio.wait_for((await peer.line()).gone.wait(), PATIENCE)
         await asyncio.sleep(0.05)
         talk = Talk(response.detach())
-        await asyncio.wait_for(talk.lost.wait(), 5)
+        await asyncio.wait_for(talk.lost.wait(), PATIENCE)
         assert talk.received == b"bye"
 
 
@@ -235,4 +236,4 @@ async def test_tls_connections_are_handed_over_too(trusting: HttpClient, certifi
         talk.transport.write(b"x" * 1_000_000)
         await talk.until(b"early HELLO" + b"X" * 1_000_000)
         talk.transport.close()
-        await asyncio.wait_for((await peer.line()).gone.wait(), 5)
+        await asyncio.wait_for((await peer.line()).gone.wait(), PATIENCE)

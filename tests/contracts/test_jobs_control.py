@@ -19,7 +19,8 @@ from signalbox.infra.jobs import (
     parse_cron,
 )
 from signalbox.infra.jobs import outcomes as of
-from tests.support.jobs import SECOND, START, VERSIONS, Desk, claim, claim_one, open_desk, place_of, put, record, until
+from tests.support.jobs import SECOND, START, VERSIONS, Desk, claim, claim_one, open_desk, place_of, put, record
+from tests.support.timing import until
 
 pytestmark = pytest.mark.asyncio(loop_factories=["asyncio"])
 

@@ -19,6 +19,7 @@ from signalbox.infra.context import Context
 from signalbox.sandbox.interviews import Made, write_dataset
 from tests.support.databases import Place
 from tests.support.hub import Answer, RunningHub, running_hub, settings_at
+from tests.support.timing import PATIENCE
 
 PATH = "/api/conversations"
 
@@ -131,7 +132,7 @@ class Desk:
         return done
 
     async def until_version(self, number: int) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while (await self.get(f"{PATH}/statistics"))["version"] != number:
                 await asyncio.sleep(0.02)
 

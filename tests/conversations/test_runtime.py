@@ -19,6 +19,7 @@ from tests.conversations.conftest import IDS, PATH, Desk, import_folder, made, t
 from tests.support.caches import redis_cache, redis_url
 from tests.support.databases import Place
 from tests.support.hub import running_hub, settings_at
+from tests.support.timing import PATIENCE
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ async def test_a_new_version_is_noticed_without_being_told(
 ) -> None:
     assert (await runtime.searcher()).version == 0
     done = await import_folder(context, write(tmp_path / "d"))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while (await runtime.searcher()).version != done.id:
             await asyncio.sleep(0.02)
     assert (await context.db.read(load)).version == done.id

@@ -11,6 +11,7 @@ from tests.conversations.conftest import PATH, Desk, made, talk, write
 from tests.conversations.test_dataset import pack
 from tests.support.databases import Place
 from tests.support.hub import request, running_hub, settings_at
+from tests.support.timing import PATIENCE
 
 IMPORTS = f"{PATH}/imports"
 
@@ -62,10 +63,10 @@ async def test_a_client_that_leaves_leaves_a_failed_import(empty_desk: Desk) -> 
     async with empty_desk.hub.client() as client:
         head = [(b"Token", empty_desk.token.encode()), (b"Content-Length", b"1000")]
         await client.send(request(IMPORTS.encode(), method=b"POST", headers=head) + b"PK\x03\x04")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while not await empty_desk.get(IMPORTS):
                 await asyncio.sleep(0.02)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while (await empty_desk.get(IMPORTS))[0]["state"] != "failed":
             await asyncio.sleep(0.02)
 

@@ -3,6 +3,7 @@ import asyncio
 import pytest
 
 from signalbox.core.asgi import WHOLE_ANSWER, Message, Scope, answer, until_gone
+from tests.support.timing import PATIENCE
 
 HEADERS = [(b"content-length", b"2")]
 
@@ -35,5 +36,5 @@ async def test_one_who_waits_for_the_client_to_leave_throws_its_body_away() -> N
         await asyncio.sleep(0)
     assert not waiting.done()
     messages.put_nowait({"type": "http.disconnect"})
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await waiting

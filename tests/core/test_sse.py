@@ -1,5 +1,4 @@
 import asyncio
-from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -8,6 +7,7 @@ from hypothesis import strategies as st
 from signalbox.core.asgi import Message
 from signalbox.core.drain import Drain
 from signalbox.core.sse import CAPACITY, ENDING, TOO_SLOW, Mailbox, ServerSentEvent, comment, serve_events
+from tests.support.timing import PATIENCE, until
 
 LONG = 60.0
 RETRY = b"retry: 1000\n\n"
@@ -42,12 +42,6 @@ class Reader:
     def serve(self, mailbox: Mailbox, drain: Drain, *, heartbeat: float = LONG) -> "asyncio.Task[None]":
         serving = serve_events(self.scope, self.receive, self.send, mailbox, drain=drain, heartbeat=heartbeat)
         return asyncio.create_task(serving)
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0)
 
 
 # -- the form ---------------------------------------------------------------------------------------------------------
@@ -131,7 +125,7 @@ async def test_a_reader_that_leaves_ends_its_stream() -> None:
     serving = reader.serve(mailbox, drain)
     await until(lambda: reader.sent)
     reader.gone.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await serving
     assert mailbox.closed
     drain.begin()
@@ -159,18 +153,18 @@ async def test_a_drain_ends_streams_after_what_waits() -> None:
     await until(lambda: reader.body == RETRY)
     mailbox.put(b"data: last\n\n")
     drain.begin()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await serving
     assert reader.body == RETRY + b"data: last\n\n" + comment(ENDING)
     late = Reader()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await late.serve(Mailbox(), drain)
     assert late.ended
 
 
 async def test_head_is_answered_and_not_streamed() -> None:
     reader = Reader("HEAD")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await reader.serve(Mailbox(), Drain())
     assert reader.ended
     assert reader.body == b""

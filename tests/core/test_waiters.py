@@ -1,11 +1,11 @@
 import asyncio
-from collections.abc import Callable
 
 import pytest
 
 from signalbox.core.asgi import Message
 from signalbox.core.drain import Drain
 from signalbox.core.waiters import TooManyWaitersError, Waiters
+from tests.support.timing import PATIENCE, until
 
 LONG = 60.0
 """Seconds that nobody here waits for."""
@@ -24,12 +24,6 @@ class Client:
             return {"type": "http.request", "body": b"", "more_body": False}
         await self.gone.wait()
         return {"type": "http.disconnect"}
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0)
 
 
 @pytest.fixture
@@ -81,7 +75,7 @@ async def test_a_client_that_leaves_ends_it(waiters: Waiters[str, int]) -> None:
     await until(lambda: client.begun)
     assert not waiting.done()
     client.gone.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         assert await waiting is None
     assert len(waiters) == 0
 
@@ -110,7 +104,7 @@ async def test_a_drain_sends_all_away_and_nobody_waits_after_it(drain: Drain, wa
     some = [asyncio.create_task(waiters.wait(key, LONG)) for key in "abc"]
     await until(lambda: len(waiters) == 3)
     drain.begin()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         assert await asyncio.gather(*some) == [None] * 3
         assert await waiters.wait("a", LONG) is None
 

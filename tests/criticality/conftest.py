@@ -98,13 +98,6 @@ async def world(place: Place) -> AsyncIterator[World]:
         yield World(stack, place)
 
 
-async def until(condition: Callable[[], object], *, within: float = 10.0) -> None:
-    """Wait until the condition holds."""
-    async with asyncio.timeout(within):
-        while not condition():
-            await asyncio.sleep(0.005)
-
-
 async def cancel(task: "asyncio.Task[Any]") -> None:
     """End a task."""
     task.cancel()

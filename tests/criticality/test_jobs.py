@@ -8,6 +8,7 @@ from signalbox.infra.context import Context
 from signalbox.infra.events import find_events
 from signalbox.infra.jobs.memory import MemoryQueue
 from signalbox.infra.jobs.worker import Worker
+from tests.support.timing import PATIENCE
 
 
 async def test_a_worker_tells_of_silence(context: Context, clock: ManualClock) -> None:
@@ -19,7 +20,7 @@ async def test_a_worker_tells_of_silence(context: Context, clock: ManualClock) -
     worker = Worker(queue, jobs.kinds(context), clock, name="w", schedules=jobs.schedules())
     await worker.open()
     queue.enqueue(jobs.schedules()[0].to_job(), now=clock.now())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not (events := await context.db.read(find_events, limit=5)):
             await asyncio.sleep(0.01)
     await worker.close()

@@ -10,13 +10,14 @@ from signalbox.criticality import store
 from signalbox.criticality.models import delivery
 from tests.criticality.conftest import PATH, App, World
 from tests.support.hub import Client, RunningHub, request
+from tests.support.timing import PATIENCE
 
 A, B, C = "2026-01-31T10:00:00Z", "2026-01-31T11:00:00Z", "2026-01-31T12:00:00+01:00"
 
 
 async def read_event(client: Client) -> dict[str, str]:
     """The next event of a stream, without comments."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while True:
             lines = (await client.reader.readuntil(b"\n\n")).decode().splitlines()
             fields = dict(line.split(": ", 1) for line in lines if ": " in line and not line.startswith(":"))
@@ -144,7 +145,7 @@ async def test_a_long_poll_hears_at_once_or_nothing_in_time(world: World) -> Non
     waiting = [asyncio.create_task(each.get(hub, "?wait=30")) for each in (app, other)]
     same_app = asyncio.create_task(app.get(hub, "?wait=2"))
     waiters = _waiters(hub)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while len(waiters) < 3:
             await asyncio.sleep(0.01)
         await other.report(hub, 4, A)
@@ -185,7 +186,7 @@ async def test_streams_end_when_the_hub_drains(world: World) -> None:
     app = await world.app(hub, "a")
     stream = await open_stream(hub, app)
     waiting = asyncio.create_task(app.get(hub, "?wait=30"))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while len(_waiters(hub)) < 2:
             await asyncio.sleep(0.01)
         hub.hub.context.drain.begin()
@@ -217,7 +218,7 @@ async def test_two_hubs_agree(world: World) -> None:
     app = await world.app(one, "a")
     for number in range(1, 6):
         waiting = [asyncio.create_task(app.get(hub, "?wait=10")) for hub in (one, two, one, two)]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while len(_waiters(one)) + len(_waiters(two)) < 4:
                 await asyncio.sleep(0.005)
             await app.report(one, number % 5 + 1, f"2026-01-31T10:00:0{number}Z")

@@ -2,6 +2,7 @@ import asyncio
 import json
 
 from tests.criticality.conftest import World
+from tests.support.timing import PATIENCE
 
 A = "2026-01-31T10:00:00Z"
 
@@ -22,7 +23,7 @@ async def test_people_see_levels_history_and_consumers(world: World) -> None:
     first = await reader.call(hub, "/history?limit=1")
     link = (first.value(b"link") or b"").decode()
     assert link.startswith("</api/criticality/history?limit=1&cursor=")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not (found := await reader.get(hub, "/consumers")):
             await asyncio.sleep(0.05)
         while not (asks := await reader.get(hub, "/asks?app=a")):
@@ -82,7 +83,7 @@ async def test_people_see_levels_over_time_and_who_asked(world: World) -> None:
     (step,) = await reader.get(hub, "/signals/default/steps")
     assert (step["level"], step["set_by"]) == (3, "a")
     assert await reader.get(hub, "/signals/default/steps?since=2020-01-01T00:00:00Z&until=2020-01-02T00:00:00Z") == []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not (asks := await reader.get(hub, "/asks/apps?signal=default")):
             await asyncio.sleep(0.05)
     assert asks == [{"app": "a", "signal": "default", "asks": 1, "share": 1.0}]

@@ -7,8 +7,9 @@ from signalbox.criticality.runtime import CHANNEL, PATIENCE, CriticalityRuntime
 from signalbox.criticality.service.ask import claim
 from signalbox.criticality.service.report import Report, report
 from signalbox.infra.context import Context
-from tests.criticality.conftest import SETTINGS, START, silent, until
+from tests.criticality.conftest import SETTINGS, START, silent
 from tests.support.databases import PostgresqlPlace
+from tests.support.timing import until
 from tests.support.wire import Wire
 
 A = ("a", "default")

@@ -14,6 +14,7 @@ import pytest
 from tests.support.databases import PostgresqlPlace, PostgresqlServer
 from tests.support.hub import Client, request
 from tests.support.processes import Server, ask, run, serving
+from tests.support.timing import PATIENCE
 
 pytestmark = pytest.mark.timeout(180)  # several servers begin and end, beside whatever else the machine does
 
@@ -86,7 +87,7 @@ async def test_two_processes_tell_each_app_once(place: PostgresqlPlace, tmp_path
         last = 0
         for number in range(1, 21):
             last = (await producers[number % 2].report(number % 5 + 1, number))["revision"]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while any(last not in revisions for revisions in told.values()):
                 await asyncio.sleep(0.02)
         stop.set()
@@ -153,7 +154,7 @@ async def write_and_ask_until_killed(
             await caller.client.close()
 
     tasks = [asyncio.create_task(report()), *(asyncio.create_task(poll(app)) for app in APPS)]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while len(revisions) < 50 or any(len(seen) < 3 for seen in told.values()):
             await asyncio.sleep(0.01)
         server.send(signal.SIGKILL)

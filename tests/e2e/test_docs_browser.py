@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.support.processes import PATIENCE, Server, serving
+from tests.support.processes import Server, serving
+from tests.support.timing import PATIENCE
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 TIME_BUDGET_MS = 10_000

@@ -14,6 +14,7 @@ from tests.support.databases import PostgresqlServer
 from tests.support.durable_hub import PATH, drop_table, read_notes
 from tests.support.hub import Client, request
 from tests.support.processes import Server, python_server, until
+from tests.support.timing import PATIENCE
 
 CLIENTS = 64
 ROUNDS = 3
@@ -54,7 +55,7 @@ async def write_until_killed(server: Server, name: str) -> set[str]:
     kept: set[str] = set()
     port = int(server.url.rpartition(":")[2])
     writers = [asyncio.create_task(write(port, f"{name}-{number}", kept)) for number in range(CLIENTS)]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while len(kept) < AT_LEAST:
             await asyncio.sleep(0.001)
         server.send(signal.SIGKILL)

@@ -16,14 +16,7 @@ import pytest
 
 from signalbox.gateway.schemas import Call
 from tests.e2e.conftest import Shop
-from tests.support.processes import (
-    Server,
-    ask,
-    run,
-    serving,
-    sign_in,
-    until,
-)
+from tests.support.processes import Server, ask, run, serving, sign_in, until
 
 
 def recorded(server: Server) -> list[tuple[str, int]]:

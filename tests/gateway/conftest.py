@@ -22,6 +22,7 @@ from signalbox.sandbox.upstream import UpstreamApp
 from signalbox.sandbox.wire import Call as SeenCall
 from tests.support.databases import Place, PostgresqlPlace, PostgresqlServer, SqlitePlace, SqliteTemplate
 from tests.support.hub import RunningHub, running_hub, serving, settings_at
+from tests.support.timing import PATIENCE
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -111,16 +112,9 @@ def _locked(paths: Sequence[Path]) -> Iterator[None]:
         yield
 
 
-async def until(condition: Callable[[], object], *, within: float = 5.0) -> None:
-    """Wait until the condition holds."""
-    async with asyncio.timeout(within):
-        while not condition():
-            await asyncio.sleep(0.005)
-
-
 async def recorded(hub: RunningHub, count: int = 1, **filters: Any) -> list[CallOut]:
     """The calls that the hub has recorded, oldest first, once there are ``count``."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while True:
             await hub.flush()
             page = await hub.hub.context.calls_db.read(list_calls, Filters(**filters), cursor=None, limit=500)

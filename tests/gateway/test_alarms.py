@@ -16,6 +16,7 @@ from signalbox.infra.db import Database
 from signalbox.infra.db.postgresql import WRITERS
 from signalbox.infra.events import StoredEvent, find_events
 from tests.support.databases import Place, PostgresqlPlace, PostgresqlServer
+from tests.support.timing import PATIENCE
 
 
 class Story:
@@ -50,7 +51,7 @@ async def written(db: Database) -> list[StoredEvent]:
 
 
 async def until_written(db: Database, count: int) -> list[StoredEvent]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while len(events := await written(db)) < count:
             await asyncio.sleep(0.02)
     return events
@@ -142,7 +143,7 @@ async def test_while_the_database_is_away_events_wait_and_no_call_does(
             begun = loop.time()
             Story(alarms, clock).outage()
             assert loop.time() - begun < 0.5
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE):
                 while not caplog.records:
                     await asyncio.sleep(0.02)
         events = await until_written(context.db, 2)
@@ -190,7 +191,7 @@ async def test_what_cannot_be_written_at_the_end_is_counted(context: Context, cl
     alarms.open()
     await database.close()
     Story(alarms, clock).outage()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await alarms.close()
     assert (alarms.waiting, alarms.dropped) == (0, 2)
 
@@ -203,7 +204,7 @@ async def test_an_event_that_cannot_be_written_ends_no_others(
         tx.exec_driver_sql("ALTER TABLE event RENAME TO hidden")
     async with opened(context) as alarms:
         Story(alarms, clock, "a").outage()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while alarms.dropped < 2:
                 await asyncio.sleep(0.02)
         with engine.begin() as tx:

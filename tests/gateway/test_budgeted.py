@@ -14,9 +14,10 @@ from signalbox.infra.http.pool import PooledClient
 from signalbox.infra.limits.budgets import Budgets
 from signalbox.infra.limits.settings import BudgetSettings
 from tests.contracts.peer import FINE, OK, Line, Peer, always, serve
-from tests.gateway.conftest import World, until
+from tests.gateway.conftest import World
 from tests.gateway.test_proxy import problem
 from tests.support.hub import RunningHub
+from tests.support.timing import PATIENCE, until
 
 HOST = "127.0.0.1"
 BUSY = b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 40\r\ncontent-length: 4\r\n\r\nbusy"
@@ -116,7 +117,7 @@ async def test_an_upstream_that_asks_to_wait_is_left_alone_by_all(world: World) 
         assert problem(refused) == (503, "host_paused")
         assert 35 <= int(refused.value(b"retry-after") or 0) <= 40
         context = hub.hub.context
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while not (await context.budgets.acquire(HOST, now=context.clock.now())).paused:
                 await asyncio.sleep(0.01)
         until_ = await context.db.read(context.budgets.paused_until, HOST)

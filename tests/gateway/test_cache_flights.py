@@ -22,7 +22,7 @@ from tests.gateway.cache_world import (
     reply,
     versioned,
 )
-from tests.gateway.conftest import until
+from tests.support.timing import until
 
 
 @pytest.fixture(params=["memory", "redis"])

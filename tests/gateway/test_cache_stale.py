@@ -16,7 +16,7 @@ from tests.gateway.cache_world import (
     in_steps,
     reply,
 )
-from tests.gateway.conftest import until
+from tests.support.timing import until
 
 
 @pytest.fixture(params=["memory", "redis"])

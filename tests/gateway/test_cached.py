@@ -11,6 +11,7 @@ from tests.gateway.conftest import World, recorded
 from tests.gateway.test_proxy import problem
 from tests.support.caches import redis_url
 from tests.support.hub import Answer, RunningHub
+from tests.support.timing import PATIENCE
 
 CACHED = {"cache": {"enabled": True}}
 
@@ -197,7 +198,7 @@ async def test_a_reload_keeps_what_is_stored_and_ends_what_is_fetched_in_the_bac
     changed = before.gateway.model_copy(
         update={"upstreams": [before.gateway.upstreams[0].model_copy(update={"max_body": 5})]}
     )
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         hub.hub.reload(before.model_copy(update={"gateway": changed}))
         (own,) = [call for call in await recorded(hub, 3) if call.app == "signalbox"]
     assert own.status_code == 499

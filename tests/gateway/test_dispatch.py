@@ -6,9 +6,10 @@ from functools import partial
 from typing import Any
 
 from signalbox.infra.events import find_events
-from tests.gateway.conftest import World, recorded, until
+from tests.gateway.conftest import World, recorded
 from tests.gateway.test_proxy import problem
 from tests.support.hub import RunningHub, chunked, request
+from tests.support.timing import PATIENCE, until
 
 FEW: dict[str, Any] = {"minimum_calls": 3, "open_seconds": 0.3, "probes": 1}
 
@@ -49,7 +50,7 @@ async def test_an_upstream_that_fails_is_left_alone_and_tried_again(world: World
     await asyncio.sleep(0.35)
     assert (await hub.ask(b"/fine")).status == 200
     assert (await upstream(hub))["breaker"]["state"] == "closed"
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while await topics(hub) != ["gateway.upstream_down", "gateway.upstream_up"]:
             await asyncio.sleep(0.01)
     assert [call.status_code for call in await recorded(hub, 5)] == [502, 502, 502, 503, 200]
@@ -160,7 +161,7 @@ async def test_an_answer_is_only_repeated_where_the_settings_say_so(world: World
 async def test_a_retry_takes_no_longer_than_the_call_may(world: World) -> None:
     retry = {"retries": 5, "backoff": 10}
     hub = await world.hub({"name": "raw", "url": world.raw.refused_url, "total_timeout": 0.3, "retry": retry})
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         answer = await hub.ask(b"/fine")
     assert answer.status in (502, 504)
 

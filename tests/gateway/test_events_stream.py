@@ -8,6 +8,7 @@ import pytest
 from signalbox.core.asgi import Receive, Scope, Send
 from tests.gateway.conftest import World, recorded
 from tests.support.hub import Client, RunningHub, request
+from tests.support.timing import PATIENCE
 
 GAP = 0.3
 """Seconds between two events at the upstream."""
@@ -53,7 +54,7 @@ async def hub_before(world: World, events: Events, **more: object) -> RunningHub
 
 async def event(client: Client, number: int) -> float:
     """When this event has come."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await client.reader.readuntil(b"id: %d\n\n" % number)
     return time.perf_counter()
 
@@ -96,7 +97,7 @@ async def test_a_listener_that_leaves_ends_the_stream_at_the_upstream(world: Wor
         await client.head()
         assert callable(leave)
         leave(client)
-        await asyncio.wait_for(events.gone.wait(), 1)
+        await asyncio.wait_for(events.gone.wait(), PATIENCE)
     assert [call.status_code for call in await recorded(hub)] == [499]
 
 
@@ -121,7 +122,7 @@ async def test_a_stream_that_falls_silent_ends_after_read_timeout(world: World) 
         await client.send(request(b"/events", headers=LISTEN))
         answer = await client.answer()
         assert (answer.status, answer.whole) == (200, False)
-        await asyncio.wait_for(events.gone.wait(), 1)
+        await asyncio.wait_for(events.gone.wait(), PATIENCE)
     assert [call.status_code for call in await recorded(hub)] == [504]
 
 

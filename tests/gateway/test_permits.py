@@ -11,6 +11,7 @@ from signalbox.infra.db import Database, DatabaseUnavailableError
 from signalbox.infra.limits.budgets import Budgets
 from signalbox.infra.limits.settings import BudgetSettings
 from tests.support.databases import Place
+from tests.support.timing import PATIENCE
 
 HOST = "api.example.com"
 
@@ -108,7 +109,7 @@ async def test_an_exhausted_budget_is_not_asked_for_at_each_call(desk: Desk) -> 
 async def test_permits_come_back_with_time(desk: Desk) -> None:
     permits = desk.permits("2/1s", margin=0.0)
     assert len([each for each in await outcomes(permits, calls=5) if isinstance(each, float)]) == 2
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not isinstance((await outcomes(permits, calls=1))[0], float):
             await asyncio.sleep(0.02)
 

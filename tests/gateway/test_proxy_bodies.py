@@ -12,9 +12,10 @@ import pytest
 
 from signalbox.core.asgi import Receive, Scope, Send
 from signalbox.gateway.body import SMALL
-from tests.gateway.conftest import World, recorded, until
+from tests.gateway.conftest import World, recorded
 from tests.gateway.test_proxy import problem
 from tests.support.hub import Client, RunningHub, chunked, request
+from tests.support.timing import PATIENCE, until
 
 MEBIBYTE = 1 << 20
 BIG = 100 * MEBIBYTE
@@ -182,7 +183,7 @@ async def test_a_chunked_body_over_max_body_is_refused_while_it_comes(world: Wor
         await until(lambda: world.raw.calls and world.seen.body_received == 600)
         await client.send(b"258\r\n" + b"a" * 600 + b"\r\n")
         assert problem(await client.answer()) == (413, "body_too_large")
-    await asyncio.wait_for(world.seen.closed.wait(), 1)
+    await asyncio.wait_for(world.seen.closed.wait(), PATIENCE)
     assert world.seen.body_received == 600  # the upstream never takes what it got for a whole body
     assert [call.status_code for call in await recorded(hub)] == [413]
 
@@ -241,7 +242,7 @@ async def test_the_head_of_an_answer_does_not_wait_for_its_body(world: World) ->
     hub = await world.hub({"name": "events", "prefix": "/", "url": await world.serve(app)})
     async with hub.client() as client:
         await client.send(request(b"/"))
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(PATIENCE):
             status, headers, _ = await client.head()
         said.set()
         assert await client.reader.readuntil(b"0\r\n\r\n") == b"7\r\ndata: 1\r\n0\r\n\r\n"

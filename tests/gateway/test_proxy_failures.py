@@ -8,9 +8,10 @@ import time
 
 import pytest
 
-from tests.gateway.conftest import World, recorded, until
+from tests.gateway.conftest import World, recorded
 from tests.gateway.test_proxy import problem
 from tests.support.hub import RunningHub, chunked, request
+from tests.support.timing import PATIENCE, until
 
 BEFORE_THE_HEAD = [
     "close",
@@ -149,7 +150,7 @@ async def test_silence_is_504_after_read_timeout(world: World, method: bytes) ->
     started = time.perf_counter()
     assert problem(await hub.ask(b"/never", method=method)) == (504, "upstream_timeout")
     assert 0.3 <= time.perf_counter() - started < 1
-    await asyncio.wait_for(world.seen.closed.wait(), 1)
+    await asyncio.wait_for(world.seen.closed.wait(), PATIENCE)
     (call,) = await recorded(hub)
     assert call.status_code == 504
     assert call.seconds >= 0.3
@@ -260,7 +261,7 @@ async def test_garbage_in_a_chunked_upload_reaches_no_upstream_as_a_whole_reques
         await until(lambda: world.raw.calls and world.seen.body_received == 3)
         await client.send(b"zz\r\n")
         assert (await client.head())[0] == 400
-    await asyncio.wait_for(world.seen.closed.wait(), 1)
+    await asyncio.wait_for(world.seen.closed.wait(), PATIENCE)
     assert [call.status_code for call in await recorded(hub)] == [499]
 
 

@@ -12,8 +12,9 @@ from signalbox.app.protocol import HttpProtocol
 from signalbox.gateway.exchange import Exchange
 from signalbox.infra.http import HttpClientError
 from signalbox.infra.http.connection import Connection
-from tests.gateway.conftest import World, until
+from tests.gateway.conftest import World
 from tests.support.hub import request
+from tests.support.timing import until
 
 CALLS = 5
 """Each of them is several objects; those of the last one may be in use still, such as a connection that is kept."""

@@ -8,8 +8,9 @@ import pytest
 
 from signalbox.core.asgi import Receive, Scope, Send
 from signalbox.gateway.body import SMALL
-from tests.gateway.conftest import World, recorded, until
+from tests.gateway.conftest import World, recorded
 from tests.support.hub import Client, chunked, request
+from tests.support.timing import PATIENCE, until
 
 Leave = Callable[[Client], None]
 
@@ -28,7 +29,7 @@ def leave(request: pytest.FixtureRequest) -> Leave:
 
 async def left(world: World) -> None:
     """The upstream has seen its connection end within a second."""
-    await asyncio.wait_for(world.seen.closed.wait(), 1)
+    await asyncio.wait_for(world.seen.closed.wait(), PATIENCE)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +127,7 @@ async def test_while_the_answer_comes_before_the_end_of_the_upload(world: World,
         await client.send(request(b"/x", method=b"POST", headers=LONG) + b"a" * SMALL)
         await client.reader.readuntil(b"early")
         leave(client)
-        await asyncio.wait_for(gone.wait(), 1)
+        await asyncio.wait_for(gone.wait(), PATIENCE)
     assert [call.status_code for call in await recorded(hub)] == [499]
 
 
@@ -139,7 +140,7 @@ async def test_while_the_upstream_does_not_read_the_upload(world: World) -> None
         await asyncio.sleep(0.3)  # every buffer on the way is full
         sending.cancel()
         client.abort()
-        async with asyncio.timeout(1):  # the upstream itself sees nothing as long as it does not read
+        async with asyncio.timeout(PATIENCE):  # the upstream itself sees nothing as long as it does not read
             assert [call.status_code for call in await recorded(hub)] == [499]
 
 
@@ -151,7 +152,7 @@ async def test_many_at_once_leave_nothing_behind(world: World) -> None:
     await until(lambda: len(world.raw.calls) == 50)
     for client in clients:
         client.abort()
-    await asyncio.wait_for(asyncio.gather(*(call.closed.wait() for call in world.raw.calls)), 1)
+    await asyncio.wait_for(asyncio.gather(*(call.closed.wait() for call in world.raw.calls)), PATIENCE)
     assert [call.status_code for call in await recorded(hub, 50)] == [499] * 50
     assert hub.hub.gateway is not None
     assert hub.hub.gateway.proxy.waiting.watches == set()

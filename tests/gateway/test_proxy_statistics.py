@@ -19,6 +19,7 @@ from signalbox.gateway.schemas import Filters
 from tests.gateway.conftest import START, World, made_call, recorded
 from tests.support.databases import Place, PostgresqlPlace, PostgresqlServer
 from tests.support.hub import Client, RunningHub, request, running_hub, settings_at
+from tests.support.timing import PATIENCE
 
 Away = Callable[[], AbstractContextManager[None]]
 
@@ -87,7 +88,7 @@ async def test_calls_are_written_within_a_second_and_on_shutdown(place: Place, w
     settings = settings_at(place, gateway={"upstreams": [{"name": "raw", "url": world.raw.url}], "default": "raw"})
     async with running_hub(settings) as hub:
         await hub.ask(b"/first")
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(PATIENCE):
             while not await counted(hub):
                 await asyncio.sleep(0.02)
         for number in range(50):
@@ -124,7 +125,7 @@ async def test_on_sqlite_statistics_do_not_wait_for_durable_writes(tmp_path: Pat
     with contextlib.closing(sqlite3.connect(tmp_path / "main.db", timeout=5)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         await hub.ask(b"/x")
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(PATIENCE):
             assert [call.path for call in await recorded(hub)] == ["/x"]
 
 
@@ -171,7 +172,7 @@ async def test_the_proxy_goes_on_at_its_speed_while_the_database_is_away(each_wo
             assert re.search(rb"signalbox_calls_waiting \d", waiting.body)
             assert b"signalbox_calls_dropped_total 0.0" in waiting.body
         await flushing
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while await counted(hub) < 650:
             await hub.flush()
     assert await counted(hub) == 650
@@ -190,7 +191,7 @@ async def test_the_gateway_role_stays_ready_and_serves_without_a_database(
             known = (await hub.token("gateway")).text.encode()
             assert (await hub.ask(b"/x", headers=[(b"Token", known)])).status == 200
             with postgresql_server.closed(place):
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(PATIENCE):
                     while b'"degraded"' not in (readiness := await hub.ask(b"/readyz")).body:
                         await asyncio.sleep(0.05)
                 assert readiness.status == 200
@@ -200,7 +201,7 @@ async def test_the_gateway_role_stays_ready_and_serves_without_a_database(
                 assert unknown.status == 503
                 assert (await hub.ask(b"/api/statistics/")).status == 200  # not its own path: it went upstream
             assert world.seen.target == "/api/statistics/"
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 while await counted(hub) < 5:
                     await hub.flush()
 

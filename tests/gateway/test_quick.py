@@ -6,10 +6,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.gateway.conftest import World, recorded, until
+from tests.gateway.conftest import World, recorded
 from tests.gateway.test_admission import UNKNOWN
 from tests.gateway.test_proxy import problem
 from tests.support.hub import Client, RunningHub, request
+from tests.support.timing import PATIENCE, until
 
 
 def serving_tasks() -> list[str]:
@@ -35,7 +36,7 @@ async def test_a_call_that_waits_on_a_kept_connection_has_no_task_until_it_is_sl
         assert serving_tasks() == []
         await until(serving_tasks, within=1.0)
         client.abort()
-        await asyncio.wait_for(world.seen.closed.wait(), 1)
+        await asyncio.wait_for(world.seen.closed.wait(), PATIENCE)
     assert [call.status_code for call in await recorded(hub, 2)] == [200, 499]
 
 
@@ -45,7 +46,7 @@ async def test_a_client_that_leaves_at_once_is_noticed_within_a_second(world: Wo
         await client.send(request(b"/never"))
         await until(lambda: len(world.raw.calls) == 2)
         client.abort()
-        await asyncio.wait_for(world.seen.closed.wait(), 1)
+        await asyncio.wait_for(world.seen.closed.wait(), PATIENCE)
     assert [call.status_code for call in await recorded(hub, 2)] == [200, 499]
     assert serving_tasks() == []
 
@@ -89,9 +90,9 @@ async def test_an_answer_in_pieces_is_streamed(world: World) -> None:
     async with warm(hub) as client:
         await client.send(request(b"/stall"))
         await until(lambda: len(world.raw.calls) == 2)
-        assert b"200" in await asyncio.wait_for(client.reader.readuntil(b"\r\n\r\n"), 1)
+        assert b"200" in await asyncio.wait_for(client.reader.readuntil(b"\r\n\r\n"), PATIENCE)
         client.abort()
-        await asyncio.wait_for(world.seen.closed.wait(), 1)
+        await asyncio.wait_for(world.seen.closed.wait(), PATIENCE)
 
 
 async def test_an_answer_that_breaks_off_never_ends_cleanly(world: World) -> None:

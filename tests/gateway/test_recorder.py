@@ -19,6 +19,7 @@ from signalbox.infra.context import Context
 from signalbox.infra.telemetry import Metrics
 from signalbox.infra.telemetry.sink import CAPACITY
 from tests.gateway.conftest import START, made_call
+from tests.support.timing import PATIENCE
 
 Away = Callable[[], AbstractContextManager[None]]
 
@@ -106,7 +107,7 @@ async def test_it_writes_by_itself_and_at_the_end(context: Context) -> None:
     recorder = Recorder(context, enabled=True)
     recorder.open()
     recorder.record(made_call(path="/1"))
-    async with asyncio.timeout(1.5):
+    async with asyncio.timeout(PATIENCE):
         while not await rows(context):
             await asyncio.sleep(0.02)
     recorder.record(made_call(path="/2"))
@@ -195,7 +196,7 @@ async def test_what_cannot_be_written_at_the_end_is_counted(context: Context, aw
 
 async def flush_all(recorder: Recorder) -> None:
     """Flush until the database, which has just come back, takes everything."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while "signalbox_calls_waiting 0.0" not in exposition(recorder):
             await recorder.flush()
 

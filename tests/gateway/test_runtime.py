@@ -2,8 +2,9 @@
 
 import asyncio
 
-from tests.gateway.conftest import World, recorded, until
+from tests.gateway.conftest import World, recorded
 from tests.support.hub import request
+from tests.support.timing import until
 
 
 async def test_a_reload_changes_upstreams_and_leaves_calls_under_way_alone(world: World) -> None:

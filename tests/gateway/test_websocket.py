@@ -18,8 +18,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.http11 import Request as Handshake
 from websockets.http11 import Response as Refusal
 
-from tests.gateway.conftest import World, recorded, until
-from tests.support.hub import PATIENCE, RunningHub, request
+from tests.gateway.conftest import World, recorded
+from tests.support.hub import RunningHub, request
+from tests.support.timing import PATIENCE, until
 
 Handler = Callable[[ServerConnection], Awaitable[None]]
 
@@ -283,7 +284,7 @@ async def test_tls_upstreams_take_websocket_too(world: World, tmp_path: Path, mo
                 await client.send(message)
                 assert await soon(client) == message
             client.transport.abort()
-            await asyncio.wait_for(chat.ended.wait(), 1)
+            await asyncio.wait_for(chat.ended.wait(), PATIENCE)
 
 
 # -- ends -------------------------------------------------------------------------------------------------------------
@@ -296,7 +297,7 @@ async def test_close_codes_of_the_client_reach_the_upstream(world: World, code: 
         async with chat_with(hub) as client:
             await client.close(code, "as agreed")
             assert await close_code(client, within=1) == code
-        await asyncio.wait_for(chat.ended.wait(), 1)
+        await asyncio.wait_for(chat.ended.wait(), PATIENCE)
         assert (chat.connections[0].close_code, chat.connections[0].close_reason) == (code, "as agreed")
 
 
@@ -337,7 +338,7 @@ async def test_a_client_that_dies_ends_the_upstream(world: World, busy: bool) ->
         async with chat_with(hub) as client:
             await until(lambda: chat.connections)
             client.transport.abort()
-            await asyncio.wait_for(chat.ended.wait(), 1)
+            await asyncio.wait_for(chat.ended.wait(), PATIENCE)
             assert chat.connections[0].close_code in {1006, None}
 
 
@@ -378,7 +379,7 @@ async def test_many_that_come_and_go_leave_nothing_behind(world: World) -> None:
                 await client.close()
             else:
                 chat.connections[number].transport.abort()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             for client in clients:
                 await client.wait_closed()
         assert [call.status_code for call in await recorded(hub, 30)] == [101] * 30
@@ -393,7 +394,7 @@ async def test_many_that_come_and_go_leave_nothing_behind(world: World) -> None:
 async def settled(count: Callable[[], int]) -> int:
     """The number once it has not changed for a while."""
     before = -1
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while count() != before:
             before = count()
             await asyncio.sleep(0.3)
@@ -441,9 +442,9 @@ async def test_an_upstream_that_does_not_read_stops_the_client(world: World) -> 
             sending = asyncio.create_task(flood(client))
             assert 0 < await settled(lambda: sent) < HELD
             go_on.set()
-            await asyncio.wait_for(sending, 20)
+            await asyncio.wait_for(sending, PATIENCE)
             await client.close()
-        await asyncio.wait_for(chat.ended.wait(), 5)
+        await asyncio.wait_for(chat.ended.wait(), PATIENCE)
         assert received == sent
 
 
@@ -476,6 +477,6 @@ async def test_a_connection_that_is_cut_at_the_end_of_the_hub_stays_a_handshake_
             for task in asyncio.all_tasks():  # as the server does with what is left when it has waited long enough
                 if getattr(task.get_coro(), "__qualname__", "") == "Cycle._run":
                     task.cancel()
-            await asyncio.wait_for(chat.ended.wait(), 5)
+            await asyncio.wait_for(chat.ended.wait(), PATIENCE)
         (call,) = await recorded(hub)
     assert call.status_code == 101

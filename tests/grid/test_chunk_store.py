@@ -20,7 +20,7 @@ from signalbox.infra.db.postgresql import WRITERS, postgresql_engine
 from tests.grid.conftest import LINE
 from tests.grid.test_intake import NOW, lines, reading
 from tests.support.databases import PostgresqlPlace
-from tests.support.jobs import until
+from tests.support.timing import until
 
 POWER = to_series(1, "POWER")
 

@@ -18,6 +18,7 @@ from signalbox.infra.context import Context
 from signalbox.infra.jobs import Done, Fail, Job, find_jobs
 from tests.grid.conftest import LINE
 from tests.grid.test_intake import NOW, reading
+from tests.support.timing import PATIENCE
 
 PERIOD = NewReport("1969-12-30T01:00:30Z", "1970-01-02")
 
@@ -76,7 +77,7 @@ async def test_progress_is_written_while_it_is_made(context: Context) -> None:
     job = ReportJob(context, pace=0.01)
     async with job._following(number, 1) as told:
         told(0.25)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while (await shown(context, number)).progress != 0.25:
                 await asyncio.sleep(0.01)
 

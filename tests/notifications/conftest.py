@@ -20,6 +20,7 @@ from signalbox.sandbox.receiver import ReceiverApp
 from signalbox.sandbox.server import LoopbackServer
 from tests.support.databases import Place
 from tests.support.hub import Answer, RunningHub, running_hub, settings_at
+from tests.support.timing import PATIENCE
 
 START = 1_767_225_600_000_000
 """The first moment of 2026, where the clock of tests stands."""
@@ -65,7 +66,7 @@ class Desk:
     async def shown(self, id_: str, when: Callable[[Any], object]) -> Any:
         """A message, once it is as wanted."""
         found = None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while not when(found := await self.get(f"/api/notifications/{id_}")):
                 await asyncio.sleep(0.02)
         return found
@@ -154,13 +155,6 @@ async def world(place: Place) -> AsyncIterator[World]:
     """On each database."""
     async with AsyncExitStack() as stack:
         yield World(stack, place)
-
-
-async def until(condition: Callable[[], object], *, within: float = 20.0) -> None:
-    """Wait until the condition holds."""
-    async with asyncio.timeout(within):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 def settings_of(*channels: str, **more: Any) -> NotificationSettings:

@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from signalbox.sandbox.scripted import HANG, Reply
-from tests.notifications.conftest import FAST, Desk, World, until
+from tests.notifications.conftest import FAST, Desk, World
 from tests.support.hub import running_hub, settings_at
+from tests.support.timing import PATIENCE, until
 
 ALL_TO_MAIL = {"topic": "*", "channels": ["mail"]}
 
@@ -152,7 +153,7 @@ async def test_the_end_of_the_channel_that_tells_of_failures_is_told_by_another_
     chat.always, receivers["ops"].always, receivers["mail"].always = Reply(410), Reply(410), Reply(410)
     await desk.ask()
     await until(lambda: receivers["mail"].count >= 1)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while {each["state"] for each in await desk.get("/api/channels")} != {"disabled"}:
             await asyncio.sleep(0.05)
     await asyncio.sleep(0.5)

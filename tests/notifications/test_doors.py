@@ -1,7 +1,8 @@
 import json
 from typing import Any
 
-from tests.notifications.conftest import World, until
+from tests.notifications.conftest import World
+from tests.support.timing import until
 
 HOOK = {"name": "bot", "secrets": ["opensesame"], "topic": "support", "description_path": "text"}
 

@@ -6,7 +6,8 @@ from signalbox.infra.db import Database
 from signalbox.infra.events import Event, StoredEvent, publish
 from signalbox.notifications.events import accept_event, build_subscriber, describe, to_message
 from signalbox.notifications.models import message
-from tests.notifications.conftest import START, World, routing_of, until
+from tests.notifications.conftest import START, World, routing_of
+from tests.support.timing import until
 
 EVENT = StoredEvent(7, "task.error", "error", None, {"app": "shop", "error": "no such item", "gone": None}, START)
 

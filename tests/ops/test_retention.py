@@ -10,6 +10,7 @@ from signalbox.infra.clock.manual import ManualClock
 from signalbox.infra.db import Database
 from signalbox.ops.retention import BATCH, IDLE_ROUNDS, Sweep, Sweeper
 from tests.support.databases import Place
+from tests.support.timing import PATIENCE
 
 things = sa.Table("test_things", sa.MetaData(), sa.Column("id", sa.BigInteger, primary_key=True))
 
@@ -59,7 +60,7 @@ def count(tx: sa.Connection) -> int:
 
 
 async def until_swept(db: Database) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while await db.read(count):
             await asyncio.sleep(0.01)
 
@@ -127,7 +128,7 @@ async def test_a_table_that_had_nothing_to_do_is_left_alone_for_some_rounds(
 
     sweeper = Sweeper([Sweep(name, database, look(name)) for name in looks], clock, interval=0.01)
     sweeper.open()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while looks["idle"] < 3:
             await asyncio.sleep(0.01)
     await sweeper.close()
@@ -145,7 +146,7 @@ async def test_closing_ends_it_at_once(filled: Callable[[int], None], database: 
     deletes = Deletes()
     sweeper = Sweeper([Sweep("endless", database, endless), Sweep("things", database, deletes)], clock, interval=0.01)
     sweeper.open()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await begun.wait()
         await sweeper.close()
     filled(5)

@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.support.timing import PATIENCE
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -37,15 +39,6 @@ def _fetch(url: str, method: str = "GET", body: bytes | None = None) -> Answer:
         connection.close()
 
 
-async def until(condition: Callable[[], object]) -> None:
-    """Wait at most 5 s until the condition holds."""
-    for _ in range(500):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    pytest.fail("the condition did not come true within 5 s")
-
-
 @pytest.fixture
 def fetch() -> Fetch:
     """``await fetch(url, method="GET", body=None)`` in a thread, so that the server can live in the test's loop."""
@@ -65,7 +58,7 @@ def exchange() -> RawExchange:
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
         try:
             writer.write(data)
-            return await asyncio.wait_for(reader.read(), 10)
+            return await asyncio.wait_for(reader.read(), PATIENCE)
         finally:
             writer.close()
 

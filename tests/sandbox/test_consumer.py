@@ -8,6 +8,7 @@ from signalbox.client import AsyncClient, Change, UnreachableError
 from signalbox.sandbox.consumer import consume
 from tests.sandbox.hub_for_apps import hub_for_apps
 from tests.support.databases import SqliteTemplate
+from tests.support.timing import PATIENCE
 
 
 async def test_each_app_is_told_of_each_change_once(sqlite_template: SqliteTemplate, tmp_path: Path) -> None:
@@ -36,7 +37,7 @@ async def test_each_app_is_told_of_each_change_once(sqlite_template: SqliteTempl
                 dice=random.Random(1),
             )
         )
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             for revision in (1, 2):
                 await producer.report(revision, changed_at=datetime.now(UTC) + timedelta(seconds=revision))
                 while sum(number for (_, found), number in told.items() if found == revision) < 5:

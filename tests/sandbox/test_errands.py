@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 from signalbox.infra.http.pool import PooledClient
 from signalbox.sandbox.errands import TOPICS, run_errands
 from signalbox.sandbox.server import LoopbackServer
+from tests.support.timing import PATIENCE
 
 
 class Desk:
@@ -30,7 +31,7 @@ async def test_tasks_and_questions_come_as_the_hub_wants_them() -> None:
     desk, client = Desk(), PooledClient()
     async with LoopbackServer(desk) as server:
         running = asyncio.create_task(run_errands(server.url, client=client, token="t", tasks=100, questions=100))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while min(len(desk.got["/api/tasks"]), len(desk.got["/api/assistance"])) < 20:
                 await asyncio.sleep(0.01)
         running.cancel()

@@ -18,6 +18,7 @@ from signalbox.infra.clock.manual import ManualClock
 from signalbox.infra.http.pool import PooledClient
 from signalbox.sandbox.grid import BOUND, COMPONENTS, RULE, SURGES, Meter, meters, past, run_meters
 from signalbox.sandbox.server import LoopbackServer
+from tests.support.timing import PATIENCE
 
 IDS = list(range(1, len(COMPONENTS) + 1))
 
@@ -71,7 +72,7 @@ async def test_meters_go_on_measuring_and_surge_now_and_then() -> None:
     async with LoopbackServer(hub) as server:
         running = run_meters(server.url, client=client, token="t", found=found, clock=clock, pause=0)
         task = asyncio.create_task(running)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while len(hub.got) < 200:
                 await asyncio.sleep(0.01)
         task.cancel()

@@ -8,6 +8,7 @@ from signalbox.client import Kept, RefusedError, UnreachableError
 from signalbox.sandbox.producer import produce
 from tests.sandbox.hub_for_apps import hub_for_apps
 from tests.support.databases import SqliteTemplate
+from tests.support.timing import PATIENCE
 
 Reports = list[tuple[str, Kept | UnreachableError]]
 
@@ -24,7 +25,7 @@ async def produce_until(url: str, token: str, count: int) -> Reports:
     work = asyncio.create_task(
         produce(url, token=token, apps=3, rate=100, jitter=0.5, signal="sim", on_report=add, dice=random.Random(1))
     )
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await asyncio.wait([work, asyncio.create_task(enough.wait())], return_when=asyncio.FIRST_COMPLETED)
     if work.done():
         await work

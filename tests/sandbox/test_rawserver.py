@@ -4,7 +4,8 @@ import time
 import pytest
 
 from signalbox.sandbox.rawserver import RawUpstream
-from tests.sandbox.conftest import Fetch, until
+from tests.sandbox.conftest import Fetch
+from tests.support.timing import until
 
 
 async def test_an_unknown_segment_is_fine(fetch: Fetch) -> None:

@@ -2,7 +2,8 @@ import asyncio
 
 from signalbox.sandbox.scripted import HANG, LARGEST, Received, Reply, ScriptedApp, json_reply, pick
 from signalbox.sandbox.server import LoopbackServer
-from tests.sandbox.conftest import Fetch, until
+from tests.sandbox.conftest import Fetch
+from tests.support.timing import until
 
 
 class Counting(ScriptedApp):

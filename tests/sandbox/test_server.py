@@ -10,7 +10,8 @@ from starlette.types import Receive, Scope, Send
 from signalbox.sandbox.exchange import Exchange, Tally
 from signalbox.sandbox.server import LoopbackServer
 from signalbox.sandbox.upstream import UpstreamApp
-from tests.sandbox.conftest import Fetch, RawExchange, until
+from tests.sandbox.conftest import Fetch, RawExchange
+from tests.support.timing import until
 
 
 async def test_it_serves_on_a_free_port(fetch: Fetch) -> None:

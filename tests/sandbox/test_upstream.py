@@ -7,7 +7,8 @@ import pytest
 from signalbox.sandbox.catalogue import Catalogue
 from signalbox.sandbox.server import LoopbackServer
 from signalbox.sandbox.upstream import LARGEST_ORDER, UpstreamApp
-from tests.sandbox.conftest import Fetch, until
+from tests.sandbox.conftest import Fetch
+from tests.support.timing import until
 
 
 async def test_gets(fetch: Fetch) -> None:

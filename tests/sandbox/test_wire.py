@@ -2,7 +2,8 @@ import asyncio
 
 from signalbox.sandbox.rawserver import RawUpstream
 from signalbox.sandbox.wire import Call
-from tests.sandbox.conftest import Fetch, RawExchange, until
+from tests.sandbox.conftest import Fetch, RawExchange
+from tests.support.timing import PATIENCE, until
 
 
 async def test_segments_and_header() -> None:
@@ -37,4 +38,4 @@ async def test_the_end_of_the_connection_is_seen() -> None:
         await until(lambda: upstream.calls)
         assert not upstream.calls[0].closed.is_set()
         writer.close()
-        await asyncio.wait_for(upstream.calls[0].closed.wait(), 1)
+        await asyncio.wait_for(upstream.calls[0].closed.wait(), PATIENCE)

@@ -20,9 +20,7 @@ from signalbox.app.settings import Settings
 from signalbox.auth import service as auth_service
 from signalbox.auth.service import IssuedToken
 from tests.support.databases import Place, PostgresqlPlace, SqlitePlace
-
-PATIENCE = 10.0
-"""Seconds after which an answer that does not come fails its test."""
+from tests.support.timing import PATIENCE
 
 Header = tuple[bytes, bytes]
 Headers = Sequence[Header]

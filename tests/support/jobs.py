@@ -1,6 +1,5 @@
 """Queues of jobs for tests: each version of the seam behind the same desk, at which features and people work too."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -168,13 +167,6 @@ async def claim_one(queue: JobQueue, *, now: int = START, worker: str = "w") -> 
 
 async def record(queue: JobQueue, *reports: Report, now: int = START) -> list[State | None]:
     return await queue.record(reports, now=now)
-
-
-async def until(condition: Callable[[], object], *, within: float = 10) -> None:
-    """Wait until something holds."""
-    async with asyncio.timeout(within):
-        while not condition():
-            await asyncio.sleep(0.002)
 
 
 async def put(desk: Desk, kind: str = "test.work", payload: dict[str, Any] | None = None, **more: Any) -> int:

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
+from tests.support.timing import PATIENCE
+
 T = TypeVar("T")
 
 ROOT = Path(__file__).parents[2]
@@ -24,8 +26,6 @@ Command = Sequence[str | Path]
 
 SIGNALBOX = Path(sys.executable).with_name("signalbox")
 ADMIN_PASSWORD = "an-admin's-password"
-PATIENCE = 20.0
-"""Seconds after which a process that does not do what it should fails its test."""
 
 
 # -- commands ---------------------------------------------------------------------------------------------------------

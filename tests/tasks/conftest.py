@@ -13,6 +13,7 @@ from signalbox.sandbox.provider import ProviderApp
 from signalbox.sandbox.server import LoopbackServer
 from tests.support.databases import Place
 from tests.support.hub import Answer, RunningHub, running_hub, settings_at
+from tests.support.timing import PATIENCE
 
 NAME = "acme"
 
@@ -54,7 +55,7 @@ class Office:
 
     async def until(self, number: int, status: str) -> dict[str, Any]:
         """The task once it has a status."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 found: dict[str, Any] = (await self.get(f"/api/tasks/{number}"))["task"]
                 if found["status"] == status:

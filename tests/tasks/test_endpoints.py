@@ -10,6 +10,7 @@ from signalbox.tasks.endpoints import MOST_ROWS, BatchTooLongError, decode_row, 
 from signalbox.tasks.errors import TaskNotFoundError
 from signalbox.tasks.schemas import NewTask
 from tests.support.hub import request
+from tests.support.timing import PATIENCE
 from tests.tasks.conftest import NAME, Office
 
 
@@ -114,7 +115,7 @@ async def test_a_long_poll_ends_when_its_task_is_taken_back(office: Office) -> N
     waiting = asyncio.create_task(office.call("GET", "/api/tasks/1?wait=20"))
     await asyncio.sleep(0.1)
     assert (await office.call("DELETE", "/api/tasks/1")).status == 204
-    assert (await asyncio.wait_for(waiting, 10)).status == 404
+    assert (await asyncio.wait_for(waiting, PATIENCE)).status == 404
 
 
 async def test_a_stream_tells_of_tasks_that_come_and_go(office: Office) -> None:
@@ -123,7 +124,7 @@ async def test_a_stream_tells_of_tasks_that_come_and_go(office: Office) -> None:
         await client.send(request(b"/api/tasks/stream", headers=[(b"Token", token.encode())]))
         await client.head()
         await client.reader.readuntil(b"retry")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             await office.hand_over(id=7)
             await client.reader.readuntil(b"event: task")
             await office.call("DELETE", "/api/tasks/7")
@@ -141,7 +142,7 @@ async def test_a_stream_tells_of_each_change(office: Office) -> None:
         assert dict(headers)[b"content-type"].startswith(b"text/event-stream")
         await client.reader.readuntil(b"retry")
         await office.call("PATCH", "/api/tasks/1", {"validation_error": "Invalid"})
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             told = await client.reader.readuntil(b"\n\n" + b"\r\n")
             while b"event: task" not in told:
                 told = await client.reader.readuntil(b"\n\n" + b"\r\n")

@@ -10,6 +10,7 @@ from signalbox.infra.context import Context
 from signalbox.tasks.feed import MOST, RESYNC, Feed
 from signalbox.tasks.journal import CHANNEL, MANY
 from tests.support.task_world import ScriptedProvider, TaskWorld
+from tests.support.timing import PATIENCE
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ async def feed(context: Context) -> AsyncIterator[Feed]:
 async def told(mailbox: Mailbox, count: int) -> bytes:
     """What readers got, once there are so many events."""
     got = b""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         async for piece in mailbox.pieces():
             got += piece
             if got.count(b"event: ") >= count:

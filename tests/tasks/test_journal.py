@@ -13,6 +13,7 @@ from signalbox.tasks.models import task
 from signalbox.tasks.schemas import Change
 from signalbox.tasks.store import find_history
 from tests.support.task_world import ScriptedProvider, TaskWorld
+from tests.support.timing import PATIENCE
 
 
 async def test_changes_are_kept_and_everybody_hears_of_which_tasks(context: Context) -> None:
@@ -23,7 +24,7 @@ async def test_changes_are_kept_and_everybody_hears_of_which_tasks(context: Cont
     await context.db.write(journal.write, [])
     await context.db.write(journal.write, [Change(n, 5, "Not Started", "Completed", "poll", "d") for n in (2, 1, 2)])
     await context.db.write(journal.write, [Change(n, 6, "Not Started", "Error", "poll") for n in range(TOLD + 1)])
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while len(heard) < 2:
             await asyncio.sleep(0.01)
     assert heard == ["1,2", MANY]
@@ -56,7 +57,7 @@ async def test_the_same_change_of_many_is_made_kept_and_told(context: Context) -
         return await context.db.write(world.journal.change_alike, Alike(changes), values, **noted)
 
     assert [await change([ids[0], ids[2], 999]), await change(ids), await change(ids)] == [2, 1, 0]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while len(heard) < 2:
             await asyncio.sleep(0.01)
     assert heard == [f"{ids[0]},{ids[2]}", str(ids[1])]

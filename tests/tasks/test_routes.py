@@ -4,6 +4,7 @@ import asyncio
 import json
 from typing import Any
 
+from tests.support.timing import PATIENCE
 from tests.tasks.conftest import NAME, Office
 
 
@@ -102,5 +103,5 @@ async def test_providers_tell_how_they_stand(office: Office) -> None:
                 return dict(now)
             await asyncio.sleep(0.05)
 
-    now = await asyncio.wait_for(polled(), 20)
+    now = await asyncio.wait_for(polled(), PATIENCE)
     assert (now["in_flight"], now["last_poll"]["error"]) == (1, None)

@@ -6,6 +6,7 @@ from tests.console.conftest import SignedIn, header
 from tests.console.pages.test_grid import LINE, measure
 from tests.support.databases import Place
 from tests.support.hub import RunningHub
+from tests.support.timing import PATIENCE
 
 ORDER: dict[str, Any] = {
     "name": "Week <b>",
@@ -16,7 +17,7 @@ ORDER: dict[str, Any] = {
 
 
 async def finished(hub: RunningHub, number: int) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while (await hub.hub.context.db.read(reports.show, number)).status != "completed":
             await asyncio.sleep(0.05)
 

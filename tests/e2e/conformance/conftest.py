@@ -12,8 +12,9 @@ import pytest
 from signalbox.sandbox.rawserver import RawUpstream
 from signalbox.sandbox.wire import Call
 from tests.e2e.conftest import Shop
-from tests.support.hub import PATIENCE, Answer, Client
+from tests.support.hub import Answer, Client
 from tests.support.processes import Server, serving
+from tests.support.timing import PATIENCE
 
 OWN, GATEWAY = b"/healthz", b"/fine/x"
 """A path of the hub's own, and one that the gateway sends on."""

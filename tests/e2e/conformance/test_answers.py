@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e.conformance.conftest import GATEWAY, OWN, Hub, code
 from tests.support.hub import Answer, chunked, request
+from tests.support.timing import PATIENCE
 
 CHUNKED = [(b"Transfer-Encoding", b"chunked")]
 SHOP = b"shop.test"
@@ -149,7 +150,7 @@ async def test_a_client_that_waits_is_told_to_go_on(hub: Hub, target: bytes, fra
     form = (b"Content-Type", b"application/x-www-form-urlencoded")
     client = await hub.connect()
     await client.send(request(target, method=b"POST", headers=[(b"Expect", b"100-Continue"), framing, form]))
-    assert await asyncio.wait_for(client.reader.readuntil(b"\r\n\r\n"), 5) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert await asyncio.wait_for(client.reader.readuntil(b"\r\n\r\n"), PATIENCE) == b"HTTP/1.1 100 Continue\r\n\r\n"
     await client.send(b"hello" if framing[1] == b"5" else chunked(b"hello"))
     answer = await client.answer()
     assert (answer.status, answer.interim) == (200 if target == GATEWAY else 422, [])
@@ -203,7 +204,7 @@ async def _old_answer(reader: asyncio.StreamReader) -> Answer:
     head = await reader.readuntil(b"\r\n\r\n")
     status = int(head.split(b" ", 2)[1])
     try:
-        body = await asyncio.wait_for(reader.read(-1), 5)
+        body = await asyncio.wait_for(reader.read(-1), PATIENCE)
     except ConnectionError:
         return Answer(status, [], b"", whole=False)
     length = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:-2]).get(b"content-length")

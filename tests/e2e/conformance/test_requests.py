@@ -10,6 +10,7 @@ import pytest
 
 from tests.e2e.conformance.conftest import GATEWAY, OWN, Hub, code
 from tests.support.hub import request
+from tests.support.timing import PATIENCE
 
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -165,7 +166,7 @@ async def test_chunks_that_are_none_reach_no_upstream_as_a_body(hub: Hub, what: 
     assert code(answer) == "invalid_request"
     for call in hub.seen()[before:]:  # the head may have been sent on: the upstream sees its body break off
         assert call.target == "/fine/x"
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(PATIENCE):
             while not call.closed.is_set():
                 await asyncio.sleep(0.01)
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.e2e.conformance.conftest import GATEWAY, OWN, Hub, code
 from tests.support.hub import Client, chunked, request
+from tests.support.timing import PATIENCE
 
 LONG = 1.0 + 1.0 + 1.5
 """Seconds within which an impatient hub ends a connection: its patience, its look once a second, a busy machine."""
@@ -159,7 +160,7 @@ async def test_a_client_that_takes_its_answer_slowly_gets_it_whole(impatient: Hu
     begun = time.perf_counter()
     received = 0
     while received < 6_000_000:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             received += len(await client.reader.readexactly(50_000))
         await asyncio.sleep(0.03)
     assert time.perf_counter() - begun > 3.0

@@ -10,6 +10,7 @@ import pytest
 from tests.grid.conftest import Grid
 from tests.support.databases import Place
 from tests.support.hub import running_hub, settings_at
+from tests.support.timing import PATIENCE
 
 PATH = "/api/threshold-rules"
 RULE = {
@@ -31,7 +32,7 @@ async def grid(place: Place) -> AsyncIterator[Grid]:
 
 
 async def until(grid: Grid, path: str, *, count: int) -> list[dict[str, Any]]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while len(found := await grid.get(path)) < count:
             await asyncio.sleep(0.02)
     return list(found)

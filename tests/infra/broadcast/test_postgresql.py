@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from signalbox.infra.broadcast.postgresql import PostgresqlBroadcast
 from signalbox.infra.db import Database
 from tests.support.databases import PostgresqlPlace, PostgresqlServer
-from tests.support.jobs import until
 from tests.support.processes import ROOT
+from tests.support.timing import PATIENCE, until
 from tests.support.wire import Wire
 
 pytestmark = pytest.mark.parametrize("place", ["postgresql"], indirect=True)
@@ -88,7 +88,7 @@ async def test_one_connection_serves_all_channels(place: PostgresqlPlace, databa
             broadcast.subscribe(f"channel-{number}", print)
         await until(lambda: broadcast.hears)
         assert await database.read(listeners) == 1
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while await database.read(listeners):
             await asyncio.sleep(0.01)
 

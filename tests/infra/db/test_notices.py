@@ -9,6 +9,7 @@ import pytest
 
 from signalbox.infra.db.notices import hear
 from tests.support.databases import PostgresqlServer
+from tests.support.timing import PATIENCE
 
 
 @pytest.fixture
@@ -45,6 +46,6 @@ async def test_who_is_cut_off_hears_so(url: str) -> None:
         await asyncio.sleep(0.05)
         await other.execute("SELECT pg_terminate_backend(%s)", (hearer.info.backend_pid,))
         with contextlib.suppress(psycopg.Error):
-            assert await asyncio.wait_for(waiting, 5) == []
+            assert await asyncio.wait_for(waiting, PATIENCE) == []
         with pytest.raises(psycopg.Error):
             await hearer.execute("SELECT 1")

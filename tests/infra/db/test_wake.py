@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from signalbox.core.errors import ConflictError
 from signalbox.infra.db import Database
 from signalbox.infra.db.wake import CommitWatch, mark, notify
-from tests.support.jobs import until
+from tests.support.timing import until
 
 
 def mark_some(tx: sa.Connection, *marks: tuple[str, int]) -> None:

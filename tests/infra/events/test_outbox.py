@@ -9,6 +9,7 @@ from signalbox.infra.db import Database
 from signalbox.infra.events import Event, InvalidTopicError, find_events, publish, take_new
 from signalbox.infra.events.tables import event
 from tests.support.databases import Place
+from tests.support.timing import PATIENCE
 
 START = 1_767_225_600_000_000
 
@@ -82,7 +83,7 @@ async def test_takers_do_not_wait_for_each_other(place: Place, database: Databas
     engine = place.engine()
     with engine.connect() as slow:
         held = take_new(slow, now=START, limit=2)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             others = await database.write(take_new, now=START, limit=10)
         slow.rollback()
     engine.dispose()

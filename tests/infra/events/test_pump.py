@@ -19,7 +19,7 @@ from signalbox.infra.jobs.database import DatabaseQueue
 from signalbox.infra.jobs.postgresql import PostgresqlQueue
 from signalbox.infra.jobs.worker import Worker
 from tests.support.databases import Place, PostgresqlPlace
-from tests.support.jobs import until
+from tests.support.timing import PATIENCE, until
 
 CLOCK = SystemClock()
 AT_ONCE = Backoff(base=0, cap=0)
@@ -129,7 +129,7 @@ async def test_who_never_succeeds_is_told_of_once_and_no_more(place: Place, data
     ear = Ear("ear", "*", failures=10_000)
     async with pumping(place, database, ear):
         await tell(database, "a.b")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while [job.state for job in await jobs(database)] != ["dead", "dead"]:
                 await asyncio.sleep(0.05)
         await asyncio.sleep(0.2)
@@ -179,7 +179,7 @@ async def test_what_cannot_be_delivered_says_why(place: Place, database: Databas
     payload = {"event": 1, "subscriber": "stranger", ABOUT: "a.b"}
     await database.write(enqueue, DELIVER, payload, now=CLOCK.now(), max_attempts=1)
     async with pumping(place, database, Ear("ear", "*")):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while {job.state for job in await jobs(database)} - {"dead", "done"}:
                 await asyncio.sleep(0.02)
     errors = {job.payload["subscriber"]: job.error for job in await jobs(database) if job.payload[ABOUT] == "a.b"}

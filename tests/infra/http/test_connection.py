@@ -8,6 +8,7 @@ import pytest
 from signalbox.infra.http import ConnectionBrokenError, Origin, Request
 from signalbox.infra.http.connection import HIGH_WATER, Connection
 from tests.contracts.peer import OK, Line, Peer, always, answering, serve
+from tests.support.timing import PATIENCE
 
 RECEIVED_AT_ONCE = 256 * 1024
 """The most that the event loop hands over in one piece."""
@@ -75,7 +76,7 @@ async def test_the_owner_is_told_once_that_it_is_free_and_once_that_it_is_lost()
             answer.close()
             assert ends.idle == number
         await peer.lines[0].gone.wait()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while not ends.connection.is_closed:
                 await asyncio.sleep(0.005)
         ends.connection.abort()
@@ -96,7 +97,7 @@ async def test_dropping_a_connection_tells_whoever_waits_for_its_answer() -> Non
         await asyncio.sleep(0)
         ends.connection.abort()
         with pytest.raises(ConnectionBrokenError, match="dropped"):
-            await asyncio.wait_for(waiting, 2)
+            await asyncio.wait_for(waiting, PATIENCE)
     assert (ends.idle, ends.lost) == (0, 1)
 
 
@@ -160,7 +161,7 @@ async def test_a_call_that_was_begun_tells_of_its_answer_once_and_gives_it_whole
         for number in (1, 2):
             ends.connection.begin(to(peer.origin), expires=float("inf"), on_news=news.set)
             assert (ends.connection.status, ends.connection.take()) == (0, None)
-            await asyncio.wait_for(news.wait(), 1)
+            await asyncio.wait_for(news.wait(), PATIENCE)
             whole = ends.connection.take()
             assert whole is not None
             assert (whole.status, whole.headers, whole.body) == (200, [(b"content-length", b"3")], b"abc")
@@ -177,7 +178,7 @@ async def test_a_call_that_was_begun_can_be_followed_to_its_failure() -> None:
     async with serve(script) as peer:
         ends = await connect(peer)
         ends.connection.begin(to(peer.origin), expires=float("inf"), on_news=news.set)
-        await asyncio.wait_for(news.wait(), 1)
+        await asyncio.wait_for(news.wait(), PATIENCE)
         assert ends.connection.take() is None
         with pytest.raises(ConnectionBrokenError):
             await ends.connection.head()

@@ -22,6 +22,7 @@ from signalbox.infra.http import (
 from signalbox.infra.http import pool as pool_module
 from signalbox.infra.http.pool import PooledClient
 from tests.contracts.peer import FINE, OK, Line, Peer, Script, always, answering, serve
+from tests.support.timing import PATIENCE
 
 
 @pytest.fixture
@@ -85,7 +86,7 @@ async def test_those_who_wait_are_served_though_the_server_breaks_its_promise_to
     timeouts = Timeouts(connect=10, read=10)
     async with serve(answering(FINE)) as peer:
         calls = (get(client, peer, timeouts=timeouts) for _ in range(100))
-        assert await asyncio.wait_for(asyncio.gather(*calls), 8) == [b"fine"] * 100
+        assert await asyncio.wait_for(asyncio.gather(*calls), PATIENCE) == [b"fine"] * 100
     await client.close()
 
 
@@ -143,7 +144,7 @@ async def test_what_is_handed_to_a_caller_who_leaves_goes_to_the_next(steps: int
         for _ in range(steps):
             await asyncio.sleep(0)
         waiting[0].cancel()
-        assert await asyncio.wait_for(asyncio.gather(*waiting[1:]), 5) == [b"fine"] * 2
+        assert await asyncio.wait_for(asyncio.gather(*waiting[1:]), PATIENCE) == [b"fine"] * 2
         await asyncio.gather(waiting[0], return_exceptions=True)
         assert places(client) == kept(client) <= 1
     await client.close()
@@ -158,7 +159,7 @@ async def test_a_connection_that_closes_while_it_is_handed_over_is_not_used(clie
         for response, connection in zip(held, connections, strict=True):
             response.close()
             connection.abort()
-        assert await asyncio.wait_for(asyncio.gather(*waiting), 5) == [b"fine"] * 3
+        assert await asyncio.wait_for(asyncio.gather(*waiting), PATIENCE) == [b"fine"] * 3
         assert places(client) == kept(client) <= 3
         assert not client._active
 
@@ -201,7 +202,7 @@ async def test_no_caller_and_no_place_is_lost_among_failures_and_cancellations(c
     async with serve(moody(random.Random(seed))) as peer:
         calls = [asyncio.create_task(call(peer)) for _ in range(300)]
         leaving = [asyncio.create_task(leave(task)) for task in calls if dice.random() < 0.4]
-        results = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 15)
+        results = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), PATIENCE)
         await asyncio.gather(*leaving)
         for result in results:
             assert result is None or isinstance(result, (HttpClientError, asyncio.CancelledError))
@@ -221,7 +222,7 @@ async def test_a_connection_that_nobody_uses_is_closed_after_a_while(
     async with serve(always(FINE)) as peer:
         await get(client, peer)
         assert kept(client) == 1
-        await asyncio.wait_for(peer.lines[0].gone.wait(), 2)
+        await asyncio.wait_for(peer.lines[0].gone.wait(), PATIENCE)
         assert places(client) == 0
 
 
@@ -241,10 +242,10 @@ async def test_close_refuses_those_who_wait_and_those_who_connect(client: Pooled
         for _ in range(2):
             await asyncio.sleep(0)
         await client.close()
-        results = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 2)
+        results = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), PATIENCE)
         assert all(isinstance(each, HttpClientError) for each in results)
         assert places(client) == 0
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(PATIENCE):
             while peer.open:
                 await asyncio.sleep(0.005)
 
@@ -302,7 +303,7 @@ async def test_nothing_is_swept_while_no_connection_is_open_and_deadlines_hold_a
 ) -> None:
     async with serve(answering(OK + b"connection: close\r\ncontent-length: 4\r\n\r\nfine")) as peer:
         assert await get(client, peer) == b"fine"
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while client._sweeper is not None:
                 await asyncio.sleep(0.02)
     async with serve(pausing(10)) as silent:

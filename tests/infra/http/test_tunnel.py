@@ -11,6 +11,7 @@ import pytest
 
 from signalbox.infra.http import tunnel as tunnel_module
 from signalbox.infra.http.tunnel import Tunnel
+from tests.support.timing import PATIENCE
 
 pytestmark = pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
 
@@ -34,7 +35,7 @@ class Side:
         self.reader, self.writer = await asyncio.open_connection(sock=self._outer, limit=65_536)
 
     async def take(self, size: int) -> bytes:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             return await self.reader.readexactly(size)
 
     def reset(self) -> None:
@@ -117,7 +118,7 @@ async def unjoined() -> AsyncIterator[Joined]:
 async def settled(count: Callable[[], int]) -> int:
     """The number once it has not changed for a while."""
     before = -1
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while count() != before:
             before = count()
             await asyncio.sleep(0.2)

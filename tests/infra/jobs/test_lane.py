@@ -12,7 +12,8 @@ from signalbox.infra.jobs import Job, Kind, NewJob, Report
 from signalbox.infra.jobs.lane import CLAIMED_AT_ONCE, Lane
 from signalbox.infra.jobs.memory import MemoryQueue
 from signalbox.infra.jobs.reporter import Reporter
-from tests.support.jobs import SECOND, until
+from tests.support.jobs import SECOND
+from tests.support.timing import until
 
 CLOCK = SystemClock()
 

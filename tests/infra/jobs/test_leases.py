@@ -9,6 +9,7 @@ from signalbox.infra.jobs.leases import end_leases, first_lapse, recover, renew
 from signalbox.infra.jobs.outcomes import of_outcome
 from signalbox.infra.jobs.queue import claim, record
 from tests.support.databases import Place
+from tests.support.timing import PATIENCE
 
 NOW = 1_767_225_600_000_000
 SECOND = 1_000_000
@@ -68,7 +69,7 @@ async def test_who_renews_does_not_wait_for_who_records(place: Place) -> None:
         engine.dispose()
         return sorted(number for number, each in held.items() if each.lease_until > NOW + LEASE)
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         renewed = await database.write(record_and_renew_elsewhere)
     assert renewed == [jobs[1].id, jobs[2].id]
     await database.close()

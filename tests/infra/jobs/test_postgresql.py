@@ -9,7 +9,7 @@ from signalbox.infra.db import Database
 from signalbox.infra.jobs import NewJob, Report, enqueue, enqueue_many, retry
 from signalbox.infra.jobs.postgresql import PostgresqlQueue
 from tests.support.databases import PostgresqlPlace
-from tests.support.jobs import until
+from tests.support.timing import PATIENCE, until
 
 NOW = 1_767_225_600_000_000
 
@@ -34,7 +34,7 @@ def _listeners(tx: sa.Connection) -> int:
 
 
 async def until_listening(database: Database) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not await is_listening(database):
             await asyncio.sleep(0.01)
     await asyncio.sleep(0.02)

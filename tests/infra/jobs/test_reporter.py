@@ -10,7 +10,8 @@ from signalbox.infra.db import CommitUnknownError, DatabaseUnavailableError
 from signalbox.infra.jobs import Job, NewJob, Report, State
 from signalbox.infra.jobs.memory import MemoryQueue
 from signalbox.infra.jobs.reporter import CAPACITY, PATIENCE, Reporter
-from tests.support.jobs import until
+from tests.support import timing
+from tests.support.timing import until
 
 NOW = ManualClock().now()
 
@@ -137,7 +138,7 @@ async def test_closing_does_not_wait_for_ever(caplog: pytest.LogCaptureFixture) 
     reporter = start(queue)
     for job in await claimed(queue, 9):
         reporter.put(done(job))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(timing.PATIENCE):
         await reporter.close(within=0.1)
     assert [getattr(each, "jobs", None) for each in caplog.records][-1] == 9
     await Reporter(queue, ManualClock(), fail).close(within=1)

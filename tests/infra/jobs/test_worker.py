@@ -33,7 +33,8 @@ from signalbox.infra.jobs import (
 from signalbox.infra.jobs.memory import MemoryQueue
 from signalbox.infra.jobs.worker import Worker
 from tests.support.databases import SqliteTemplate
-from tests.support.jobs import SECOND, Desk, open_desk, place_of, until
+from tests.support.jobs import SECOND, Desk, open_desk, place_of
+from tests.support.timing import PATIENCE, until
 
 CLOCK = SystemClock()
 AT_ONCE = Backoff(base=0, cap=0)
@@ -92,7 +93,7 @@ async def put(desk: Desk, count: int = 1, kind: str = "test.work", **more: Any) 
 
 
 async def ended(desk: Desk, number: int) -> StoredJob:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while (stored := await desk.find(number)).ended_at is None:
             await asyncio.sleep(0.005)
     return stored

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from signalbox.core.errors import InvalidError, UnavailableError
 from signalbox.infra.telemetry import BatchSink
+from tests.support.timing import PATIENCE
 
 
 class Store:
@@ -35,7 +36,7 @@ class Store:
     async def attempt(self) -> None:
         """Wait for the next attempt to write."""
         self.attempted.clear()
-        await asyncio.wait_for(self.attempted.wait(), 5)
+        await asyncio.wait_for(self.attempted.wait(), PATIENCE)
 
 
 @pytest.fixture

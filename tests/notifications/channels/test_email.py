@@ -15,6 +15,7 @@ from signalbox.notifications.channels import ChannelError, Sent
 from signalbox.notifications.channels.email import EmailChannel, EmailSettings
 from signalbox.sandbox.mail import MailServer
 from tests.support.channels import HOSTILE, NOTICE, open_channel, open_desk
+from tests.support.timing import PATIENCE
 
 
 @pytest.fixture
@@ -114,7 +115,7 @@ async def test_no_connection_is_left_behind(server: MailServer) -> None:
     await failure(settings(server))
     server.refuse["EHLO"] = ""
     await failure(settings(server, timeout=0.3))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while server.connections:
             await asyncio.sleep(0.01)
 
