@@ -13,6 +13,7 @@ from signalbox.app.settings import Settings
 from signalbox.auth.security import Guard
 from signalbox.core.errors import SettingsError, UnavailableError
 from signalbox.infra.context import Context
+from signalbox.infra.db import DatabaseDamagedError
 from signalbox.infra.telemetry import Metrics
 from tests.app.conftest import Site, is_problem, open_site
 from tests.support.databases import Place, PostgresqlServer
@@ -160,9 +161,16 @@ def test_databases_are_made_once(tmp_path: Path) -> None:
 
 
 def test_an_absent_database_is_an_expected_failure() -> None:
-    with pytest.raises(UnavailableError, match="does not answer") as caught:
+    with pytest.raises(UnavailableError, match=r"does not answer: .*; does its server run, .* database_url") as caught:
         upgrade_databases(load({"database_url": AWAY}, Sources()))
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["signalbox.db", "signalbox-calls.db"])
+def test_a_damaged_file_is_named_with_what_to_do(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"no database" * 1000)
+    with pytest.raises(DatabaseDamagedError, match=f"{name} is damaged .* put a backup in its place"):
+        upgrade_databases(load({"data_dir": tmp_path}, Sources()))
 
 
 def test_a_folder_that_cannot_be_made_is_a_wrong_setting(tmp_path: Path) -> None:

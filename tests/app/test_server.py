@@ -87,6 +87,12 @@ def test_a_file_that_cannot_be_locked_is_a_wrong_setting(tmp_path: Path) -> None
     settings = load({"data_dir": tmp_path / "file"}, Sources())
     with pytest.raises(SettingsError, match="data_dir"), only_server(settings):
         pytest.fail("a file is no folder")
+    (tmp_path / "signalbox.lock").mkdir()
+    with (
+        pytest.raises(SettingsError, match=r"data_dir: signalbox\.lock cannot be written"),
+        only_server(load({"data_dir": tmp_path}, Sources())),
+    ):
+        pytest.fail("a folder is no file")
 
 
 # -- before serving ---------------------------------------------------------------------------------------------------

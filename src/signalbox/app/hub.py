@@ -43,7 +43,7 @@ from signalbox.infra.cache.memory import MemoryCache
 from signalbox.infra.clock import Clock
 from signalbox.infra.clock.system import SystemClock
 from signalbox.infra.context import Context
-from signalbox.infra.db import Database
+from signalbox.infra.db import Database, DatabaseUnavailableError
 from signalbox.infra.db.migrate import History, upgrade
 from signalbox.infra.db.postgresql import open_postgresql, postgresql_engine
 from signalbox.infra.db.sqlite import open_sqlite, sqlite_engine
@@ -259,7 +259,12 @@ def _open_answers(settings: Settings, clock: Clock) -> Cache[Record]:
 
 
 def upgrade_databases(settings: Settings) -> dict[History, tuple[str | None, str | None]]:
-    """Bring the databases to the newest schema; the revisions before and after, by history."""
+    """Bring the databases to the newest schema; the revisions before and after, by history.
+
+    Raises:
+        DatabaseUnavailableError: the database does not answer; said with what to look at.
+        DatabaseDamagedError: a SQLite file is no database any more.
+    """
     if settings.sqlite_path is None:
         main = calls = postgresql_engine(_url(settings))
     else:
@@ -268,7 +273,10 @@ def upgrade_databases(settings: Settings) -> dict[History, tuple[str | None, str
     try:
         return {"main": upgrade(main, "main"), "calls": upgrade(calls, "calls")}
     except (OperationalError, InterfaceError) as error:
-        raise to_unavailable(error) from error
+        told = to_unavailable(error)
+        if settings.sqlite_path is None and isinstance(told, DatabaseUnavailableError):
+            told = DatabaseUnavailableError(f"{told}; does its server run, and is database_url right?")
+        raise told from error
     finally:
         main.dispose()
         calls.dispose()

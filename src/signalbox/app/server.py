@@ -214,6 +214,7 @@ def only_server(settings: Settings) -> Iterator[None]:
 
     Raises:
         AlreadyRunningError: another server holds it.
+        SettingsError: the folder cannot be made or written to.
     """
     path = settings.sqlite_path
     if path is None:
@@ -226,7 +227,13 @@ def only_server(settings: Settings) -> Iterator[None]:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[IO[str]]:
-    with path.open("w") as file:
+    try:
+        file = path.open("w")
+    except OSError as error:
+        raise SettingsError(
+            [Fault("data_dir", f"{path.name} cannot be written: {error.strerror}", str(path.parent))]
+        ) from None
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

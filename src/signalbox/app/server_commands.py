@@ -13,8 +13,9 @@ from signalbox.app.invocation import Invocation
 from signalbox.app.server import listen, only_server, prepare, run, start_logging
 from signalbox.app.settings import Settings
 from signalbox.app.supervisor import Supervisor
+from signalbox.auth.errors import WeakPasswordError
 from signalbox.auth.runtime import AuthRuntime
-from signalbox.core.errors import UnavailableError
+from signalbox.core.errors import Fault, SettingsError, UnavailableError
 
 _log = logging.getLogger(__name__)
 
@@ -89,7 +90,10 @@ def _first_user(settings: Settings, password: str | None) -> None:
             finally:
                 await auth.close()
 
-    made = asyncio.run(bootstrap())
+    try:
+        made = asyncio.run(bootstrap())
+    except WeakPasswordError as error:
+        raise SettingsError([Fault("SIGNALBOX_ADMIN_PASSWORD", str(error))]) from None
     if made is not None:
         console = Console(stderr=True, highlight=False, soft_wrap=True)
         console.print("First start: the user [bold]admin[/bold] (manager) was made. Its password, shown this once:")

@@ -24,6 +24,12 @@ class DatabaseUnavailableError(UnavailableError):
     code = "database_unavailable"
 
 
+class DatabaseDamagedError(UnavailableError):
+    """A file of the database is no database, or not whole any more."""
+
+    code = "database_damaged"
+
+
 class CommitUnknownError(UnavailableError):
     """The connection broke during COMMIT: the change may or may not have been made."""
 

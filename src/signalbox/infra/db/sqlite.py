@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.pool import QueuePool
 
+from signalbox.infra.db import DatabaseDamagedError
 from signalbox.infra.db.database import SqlDatabase
 
 BUSY_TIMEOUT_MS = 5_000
@@ -18,12 +20,17 @@ are."""
 
 Synchronous = Literal["FULL", "NORMAL"]
 
+_DAMAGED = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT})
+_PRIMARY_CODE = 0xFF
+"""What an extended error code of SQLite, such as SQLITE_CORRUPT_INDEX, shares with its family."""
+
 
 def open_sqlite(path: Path, *, synchronous: Synchronous = "FULL") -> SqlDatabase:
     """Open (and create) a database file.
 
     ``FULL`` forces every commit to disk. ``NORMAL`` may lose the last commits in a power failure, though
-    never in a crash of the process, and is for statistics only.
+    never in a crash of the process, and is for statistics only. Where the file is no database, whoever reads or writes
+    gets ``DatabaseDamagedError``.
     """
     writer = _engine(path, synchronous, begin="BEGIN IMMEDIATE", pool_size=1, cache_kib=WRITER_CACHE_KIB)
     reader = _engine(path, synchronous, begin="BEGIN", pool_size=READERS, query_only=True)
@@ -100,6 +107,13 @@ def _engine(
         connection.execute("PRAGMA temp_store = MEMORY")
         connection.execute(f"PRAGMA cache_size = -{cache_kib}")
         connection.execute(f"PRAGMA query_only = {int(query_only)}")
+
+    @event.listens_for(engine, "handle_error")
+    def tell_damage(context: ExceptionContext) -> None:
+        error = context.original_exception
+        if getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE in _DAMAGED:
+            msg = f"{path} is damaged ({error}); put a backup in its place, or move it away to begin with an empty one"
+            raise DatabaseDamagedError(msg) from error
 
     @event.listens_for(engine, "begin")
     def start(connection: Connection) -> None:
