@@ -149,7 +149,6 @@ def test_every_setting_that_is_described_is_there_with_its_default() -> None:
 
 # -- commands ---------------------------------------------------------------------------------------------------------
 
-COMMANDS = ROOT / "docs/reference/cli.md"
 USED = re.compile(
     r"^(?:\$ )?(?:\.venv/bin/)?signalbox ([a-z].*)|`(?:\.venv/bin/)?signalbox ([a-z][^`]*)`", re.MULTILINE
 )
@@ -199,12 +198,22 @@ def test_commands_are_there_with_their_options(path: Path, commands: dict[str, T
 
 
 def test_every_command_is_described(commands: dict[str, TyperCommand]) -> None:
-    text = COMMANDS.read_text(encoding="utf-8")
-    assert [name for name in commands if not re.search(rf"`(signalbox )?{name}[ `]", text)] == []
-    first = [re.split(r"(?<!\\)\|", line)[1] for line in text.splitlines() if line.startswith("| `")]
+    lines = (ROOT / "docs/reference/cli.md").read_text(encoding="utf-8").splitlines()
+    first = [re.split(r"(?<!\\)\|", line)[1] for line in lines if line.startswith("| `")]
     told = [each.removeprefix("signalbox ") for cell in first for each in re.findall(r"`([^`]+)`", cell)]
     uses = [use for each in told if not each.startswith("--") for use in uses_of(each)]
     assert [fault for use in uses if (fault := fault_of(use, commands))] == []
+    assert [name for name in commands if not any(f"{use} ".startswith(f"{name} ") for use in uses)] == []
+
+
+def test_targets_of_make_are_there() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    used = {
+        (named(path), each)
+        for path in DOCUMENTS
+        for each in re.findall(r"(?:`|^\$ |^)make ([a-z-]+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert [(path, each) for path, each in sorted(used) if each not in targets] == []
 
 
 # -- addresses --------------------------------------------------------------------------------------------------------
@@ -222,3 +231,19 @@ def test_addresses_of_the_api_are_there(path: Path) -> None:
     used = {each for each in ADDRESS.findall(path.read_text(encoding="utf-8")) if each not in INVENTED}
     beginnings = {each for each in used if each.endswith("/") and any(one.startswith(each) for one in described)}
     assert [each for each in used - beginnings if not any(one.fullmatch(each) for one in known)] == []
+
+
+# -- files ------------------------------------------------------------------------------------------------------------
+
+FOLDERS = sorted(path.name for top in (ROOT, ROOT / "src/signalbox") for path in top.iterdir() if path.is_dir())
+FILE = re.compile(rf"`((?:{'|'.join(each for each in FOLDERS if each.isalpha())})/[\w/.-]*\w)`")
+MADE_IN_EXAMPLES = re.compile(r".*lamps.*|.*test_(ntfy|signed)\.py")
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=named)
+def test_files_and_folders_that_are_named_are_there(path: Path) -> None:
+    names = {each for each in FILE.findall(path.read_text(encoding="utf-8")) if not MADE_IN_EXAMPLES.fullmatch(each)}
+    places = [ROOT, ROOT / "src/signalbox"]
+    assert [
+        each for each in names if not any((top / each).exists() or (top / f"{each}.py").exists() for top in places)
+    ] == []
