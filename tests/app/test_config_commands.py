@@ -89,3 +89,14 @@ def test_upgrade_tells_what_it_did() -> None:
     assert all(line.endswith("(already)") for line in again.stdout.splitlines())
     told = json.loads(invoke("--data-dir", "data", "db", "upgrade", "--json").stdout)
     assert told.keys() == {"main", "calls"}
+
+
+def test_versions_are_shown() -> None:
+    told = invoke("--data-dir", "data", "db", "show").stdout
+    assert "main: SQLite" in told
+    found = json.loads(invoke("--data-dir", "data", "db", "show", "--json").stdout)
+    assert found.keys() == {"signalbox", "python", "main", "calls"}
+    upgraded = json.loads(invoke("--data-dir", "data", "db", "upgrade", "--json").stdout)
+    assert {name: found[name]["revision"] for name in upgraded} == {
+        name: done["after"] for name, done in upgraded.items()
+    }

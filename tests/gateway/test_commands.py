@@ -37,6 +37,17 @@ async def test_upstreams_are_listed(world: World) -> None:
     assert "0.0%" in line
 
 
+async def test_an_upstream_is_shown_with_its_servers(world: World) -> None:
+    hub = await world.hub({"name": "raw", "limits": [{"by": "ip", "rate": "100/1m"}]})
+    await hub.ask(b"/fine")
+    assert (await told(hub, "show", "raw"))["name"] == "raw"
+    shown = await said(hub, "show", "raw", scope="statistics:read")
+    assert world.raw.url in shown
+    assert "100/1m" in shown
+    with pytest.raises(NotFoundError):
+        await said(hub, "show", "nobody")
+
+
 async def test_a_server_is_probed(world: World) -> None:
     hub = await world.hub({"name": "raw", "probe_path": "/fine"}, {"name": "away", "url": world.raw.refused_url})
     assert (await told(hub, "probe", "raw"))["targets"][0]["status"] == 200

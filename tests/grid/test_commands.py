@@ -18,9 +18,12 @@ READINGS = "component_id,timestamp,value,measurement_type\n7,2026-01-01T12:00:00
 class Cli:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.options: tuple[str, ...] = ()
+        """Options of every command, such as ``--config``."""
 
     def run(self, *words: str) -> str:
-        result = CliRunner().invoke(build_cli(Invocation()), ["--data-dir", str(self.folder / "data"), *words])
+        line = ["--data-dir", str(self.folder / "data"), *self.options, *words]
+        result = CliRunner().invoke(build_cli(Invocation()), line)
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         assert result.exit_code == 0, result.output

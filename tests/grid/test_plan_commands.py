@@ -64,3 +64,10 @@ def test_files_are_held_against_rules_when_asked(cli: Cli) -> None:
     later = cli.write("later.csv", READINGS.replace("12:00", "13:00"))
     cli.run("grid", "import", "measurements", later, "--rules")
     assert len(json.loads(cli.run("jobs", "list", "--kind", "grid.watch", "--json"))) == 1
+
+
+def test_a_schedule_is_paused_and_goes_on(cli: Cli) -> None:
+    cli.run("grid", "schedules", "add", "Feeders")
+    assert json.loads(cli.run("grid", "schedules", "pause", "1", "--json"))["next_report_at"] is None
+    assert "paused" in cli.run("grid", "schedules", "list")
+    assert json.loads(cli.run("grid", "schedules", "resume", "1", "--json"))["next_report_at"] is not None

@@ -1,8 +1,8 @@
 import pytest
 
+from signalbox.auth.terminal import InvalidPairError
 from signalbox.core.errors import InvalidError
 from signalbox.notifications import channel_states
-from signalbox.notifications.command_options import InvalidPairError
 from signalbox.notifications.errors import InvalidSilenceError, SilenceNotFoundError, UnknownTopicError
 from tests.notifications.conftest import Terminal
 

@@ -143,3 +143,22 @@ def test_schedules_are_listed_run_paused_and_resumed(run: Run, opener: Opener) -
     assert json.loads(run("schedules", "--json").stdout)[0]["last_at"] is None
     for word in ("run", "pause", "resume"):
         run(word, "x", fails=ScheduleNotFoundError)
+
+
+def test_kinds_are_counted(run: Run, opener: Opener) -> None:
+    assert "No job waits" in run("kinds").stderr
+    die(opener, 2)
+    act(opener, enqueue_many, [NewJob("test.other", {})])
+    assert "test.other" in run("kinds").stdout
+    found = {each["kind"]: each for each in json.loads(run("kinds", "--json").stdout)}
+    assert (found["test.work"]["dead"], found["test.other"]["waiting"]) == (2, 1)
+
+
+def test_all_that_wait_of_a_kind_are_cancelled(run: Run, opener: Opener) -> None:
+    die(opener, 1)
+    act(opener, enqueue_many, [NewJob("test.work", {})] * 3 + [NewJob("test.other", {})])
+    assert json.loads(run("cancel", "--all-waiting", "--kind", "test.work", "--json").stdout) == {"cancelled": 3}
+    states = [job["state"] for job in json.loads(run("list", "--json").stdout)]
+    assert states == ["waiting", "cancelled", "cancelled", "cancelled", "dead"]
+    for words in ((), ("--all-waiting",), ("1", "--all-waiting"), ("1", "--kind", "test.work")):
+        run("cancel", *words, fails=WhichJobsError)

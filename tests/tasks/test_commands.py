@@ -97,6 +97,12 @@ def test_a_failed_task_is_tried_again(run: Run) -> None:
     run("retry", "1", fails=TaskNotFailedError)
 
 
+def test_all_that_failed_are_tried_again(run: Run) -> None:
+    assert json.loads(run("retry", "--all-failed", "--app", "nobody", "--json").stdout) == []
+    assert "1 of 1 tasks: tried again." in run("retry", "--all-failed").stderr
+    assert json.loads(run("list", "--status", "Error", "--json").stdout) == []
+
+
 def test_a_task_is_handed_over_and_taken_back(run: Run) -> None:
     assert "The task 3 has been handed over." in run("add", '{"n": 1}').stderr
     found = json.loads(run("add", '{"n": 1}', "--json").stdout)

@@ -7,10 +7,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+import signalbox
 from signalbox.app.effective import flatten, masked
 from signalbox.app.hub import upgrade_databases
 from signalbox.app.invocation import Invocation
+from signalbox.auth import terminal
 from signalbox.core.errors import SettingsError
+from signalbox.infra.context import Context
+from signalbox.ops.versions import DatabaseVersion, python_version, read_database
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -21,7 +25,11 @@ def add(app: typer.Typer, invocation: Invocation) -> None:
     db = typer.Typer(help="Look after the database.", no_args_is_help=True)
     app.add_typer(config, name="config")
     app.add_typer(db, name="db")
+    _add_config(config, invocation)
+    _add_db(db, invocation)
 
+
+def _add_config(config: typer.Typer, invocation: Invocation) -> None:
     @config.command("check")
     def check(*, as_json: AsJson = False) -> None:
         """Say whether the settings are valid; every wrong one is named."""
@@ -36,6 +44,25 @@ def add(app: typer.Typer, invocation: Invocation) -> None:
             return
         for name, value in flatten(values):
             typer.echo(f"{name} = {json.dumps(value)}")
+
+
+def _add_db(db: typer.Typer, invocation: Invocation) -> None:
+    @db.command("show")
+    def show_versions(*, as_json: AsJson = False) -> None:
+        """Show what runs here: versions of the hub, of Python, of the databases and their schemas."""
+
+        async def work(context: Context) -> dict[str, DatabaseVersion]:
+            main = await context.db.read(read_database, history="main")
+            return {"main": main, "calls": await context.calls_db.read(read_database, history="calls")}
+
+        found = terminal.run(invocation.open_context, work)
+        if as_json:
+            versions = {name: asdict(each) for name, each in found.items()}
+            terminal.print_json({"signalbox": signalbox.__version__, "python": python_version(), **versions})
+            return
+        typer.echo(f"signalbox {signalbox.__version__}\n{python_version()}")
+        for name, each in found.items():
+            typer.echo(f"{name}: {each.name}, schema {each.revision}")
 
     @db.command("upgrade")
     def upgrade(*, as_json: AsJson = False) -> None:

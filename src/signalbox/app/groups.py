@@ -82,6 +82,18 @@ def _notify(app: typer.Typer, invocation: Invocation) -> None:
     app.add_typer(group, name="notify")
 
 
+def _calls(app: typer.Typer, invocation: Invocation) -> None:
+    from signalbox.gateway import call_commands
+
+    app.add_typer(call_commands.build_commands(invocation.open_context), name="calls")
+
+
+def _audit(app: typer.Typer, invocation: Invocation) -> None:
+    from signalbox.ops import audit_commands
+
+    app.add_typer(audit_commands.build_commands(invocation.open_context), name="audit")
+
+
 def _upstreams(app: typer.Typer, invocation: Invocation) -> None:  # noqa: ARG001 - one form for all
     from signalbox.gateway import commands
 
@@ -105,11 +117,13 @@ ENTRIES: dict[str, Entry] = {
     "tokens": Entry("Tokens with which apps sign on.", _sign_on),
     "jobs": Entry("Work that the hub does in the background.", _jobs),
     "upstreams": Entry("The upstreams of a running hub.", _upstreams),
+    "calls": Entry("Calls through the gateway: which there were, and how they did.", _calls),
     "tasks": Entry("Tasks that are submitted to third-party APIs and polled.", _tasks),
     "criticality": Entry("Levels, and who was told of them.", _criticality),
     "conversations": Entry("Data sets of interview transcripts.", _conversations),
     "grid": Entry("A power grid: components, measurements, rules and reports.", _grid),
     "simulate": Entry("Simulated apps against a hub, for demos and load.", _simulate),
-    "notify": Entry("Try out routes; silence messages for a time.", _notify),
+    "notify": Entry("Messages, channels, routes; silence messages for a time.", _notify),
+    "audit": Entry("The trail of every change that somebody made.", _audit),
 }
 """In the order in which they are listed."""

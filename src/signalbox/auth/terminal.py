@@ -7,7 +7,8 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, TypeVar
 
 import typer
 from rich.console import Console
@@ -17,7 +18,7 @@ from rich.text import Text
 from signalbox.auth.models import AppToken, User
 from signalbox.auth.passwords import check_strength
 from signalbox.core.errors import InvalidError
-from signalbox.core.times import to_datetime, to_rfc3339
+from signalbox.core.times import to_datetime, to_micros, to_rfc3339
 from signalbox.infra.context import Context
 
 R = TypeVar("R")
@@ -26,12 +27,26 @@ Opener = Callable[[], AbstractAsyncContextManager[Context]]
 """Opens the seams for the time of one command."""
 
 _PIPED_WIDTH: Final = 200
+_MOMENTS: Final = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M%z", "%Y-%m-%dT%H:%M:%S%z"]
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Since = Annotated[
+    datetime | None,
+    typer.Option(formats=_MOMENTS, metavar="TIME", help="First moment, such as 2026-01-31T10:00; UTC without a zone."),
+]
+Until = Annotated[datetime | None, typer.Option(formats=_MOMENTS, metavar="TIME", help="Moment behind the last.")]
 
 
 class NoPasswordError(InvalidError):
     """No password was given and nobody can be asked for one."""
 
     code = "no_password"
+
+
+class InvalidPairError(InvalidError):
+    """What was to be name=value is not."""
+
+    code = "invalid_pair"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +76,11 @@ def actor() -> str:
         return "cli"
 
 
+def to_moment(given: datetime | None) -> int | None:
+    """Microseconds UTC of what ``--since`` or ``--until`` says; without a zone it is UTC."""
+    return None if given is None else to_micros(given if given.tzinfo is not None else given.replace(tzinfo=UTC))
+
+
 def ask_password(*, from_stdin: bool) -> str:
     """A new password: the first line of stdin, or typed in twice.
 
@@ -77,6 +97,22 @@ def ask_password(*, from_stdin: bool) -> str:
         raise NoPasswordError(msg)
     check_strength(password)
     return password
+
+
+def to_pairs(pairs: Sequence[str] | None) -> dict[str, str]:
+    """The values of ``name=value`` by their names.
+
+    Raises:
+        InvalidPairError: one of the pairs is none.
+    """
+    found = {}
+    for pair in pairs or []:
+        name, mark, value = pair.partition("=")
+        if not mark or not name:
+            msg = f"{pair!r} is not name=value"
+            raise InvalidPairError(msg)
+        found[name] = value
+    return found
 
 
 def say(message: str) -> None:
@@ -100,6 +136,21 @@ def print_listing(listing: Listing) -> None:
     for row in listing.rows:
         table.add_row(*map(Text, row))
     Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH).print(table)
+
+
+def show_minute(moment: datetime | None) -> str:
+    """``2026-01-31 10:00 UTC`` for a table; nothing where there is none."""
+    return "" if moment is None else f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+def show_second(moment: datetime | None) -> str:
+    """``2026-01-31 10:00:00 UTC`` for a table; nothing where there is none."""
+    return "" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def show_milliseconds(seconds: float | None) -> str:
+    """``12.5 ms`` for a table; a dash where nothing was measured."""
+    return "-" if seconds is None else f"{seconds * 1_000:.1f} ms"
 
 
 def user_json(user: User) -> dict[str, Any]:

@@ -1,11 +1,7 @@
 """Data sets on the command line. What a script wants goes to stdout, everything else to stderr."""
 
-import asyncio
-import json
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, Self
 
 import typer
 from pydantic import TypeAdapter
@@ -14,21 +10,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from signalbox.auth import terminal
+from signalbox.auth.terminal import Json, Opener, run
 from signalbox.conversations import importing, service, store
 from signalbox.conversations.dataset import open_dataset
 from signalbox.conversations.importing import Importer
 from signalbox.conversations.models import StoredImport
 from signalbox.conversations.schemas import ImportOut, summarize
+from signalbox.conversations.search_commands import add_search_commands
 from signalbox.core.errors import SignalboxError
 from signalbox.core.pagination import MAX_LIMIT
 from signalbox.infra.context import Context
-
-R = TypeVar("R")
-
-Opener = Callable[[], AbstractAsyncContextManager[Context]]
-"""Opens the seams for the time of one command."""
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def build_commands(open_context: Opener) -> typer.Typer:
@@ -43,7 +34,7 @@ def build_commands(open_context: Opener) -> typer.Typer:
         as_json: Json = False,
     ) -> None:
         """Import a data set and wait until it is live."""
-        done = _run(open_context, lambda context: _import(context, path.resolve(), forced=force))
+        done = run(open_context, lambda context: _import(context, path.resolve(), forced=force))
         if as_json:
             typer.echo(service.to_out(done).model_dump_json())
         else:
@@ -56,7 +47,7 @@ def build_commands(open_context: Opener) -> typer.Typer:
         as_json: Json = False,
     ) -> None:
         """Imports, newest first."""
-        page = _run(open_context, lambda context: context.db.read(service.list_imports, cursor=None, limit=limit))
+        page = run(open_context, lambda context: context.db.read(service.list_imports, cursor=None, limit=limit))
         if as_json:
             typer.echo(TypeAdapter(list[ImportOut]).dump_json(page.items).decode())
             return
@@ -67,6 +58,20 @@ def build_commands(open_context: Opener) -> typer.Typer:
             table.add_row(*("" if value is None else str(value) for value in values))
         Console(highlight=False, soft_wrap=True).print(table)
 
+    @group.command("report")
+    def show_import(
+        number: Annotated[int, typer.Argument(help="Number of the import.", min=1, max=2**31, metavar="ID")],
+        *,
+        as_json: Json = False,
+    ) -> None:
+        """Show what an import read, linked, left unlinked and rejected, for each file."""
+        found = run(open_context, lambda context: context.db.read(service.show_import, number))
+        if as_json:
+            typer.echo(found.model_dump_json())
+        else:
+            _tell_report(found)
+
+    add_search_commands(group, open_context)
     return group
 
 
@@ -117,23 +122,21 @@ class _Bars:
 
 
 def _tell(done: StoredImport) -> None:
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
     if done.state == "unchanged":
-        console.print("the same files are live already; nothing has changed")
+        terminal.say("the same files are live already; nothing has changed")
         return
-    report = json.loads(done.report or "{}")
+    _tell_report(service.to_out(done))
+
+
+def _tell_report(of: ImportOut) -> None:
+    report = of.report
+    if report is None:
+        terminal.say(f"import {of.id} is {of.state}: {of.error or 'it has no report yet'}")
+        return
     sums = summarize(report)
-    console.print(f"import {done.id} is live: " + ", ".join(f"{count:,} {name}" for name, count in sums.items()))
+    terminal.say(f"import {of.id} is {of.state}: " + ", ".join(f"{count:,} {name}" for name, count in sums.items()))
     for file in report["files"]:
         for reason, count in file["reasons"].items():
-            console.print(f"{file['file']}: {count:,}: {reason}", markup=False)
+            terminal.say(f"{file['file']}: {count:,}: {reason}")
     for note in report["notes"]:
-        console.print(note, markup=False)
-
-
-def _run(open_context: Opener, work: Callable[[Context], Awaitable[R]]) -> R:
-    async def opened() -> R:
-        async with open_context() as context:
-            return await work(context)
-
-    return asyncio.run(opened())
+        terminal.say(note)

@@ -24,6 +24,7 @@ Url = Annotated[str, typer.Option(envvar="SIGNALBOX_URL", help="Address of the h
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 _HERE = "http://127.0.0.1:8000"
+_HEADINGS = ["Name", "Breaker", "In flight", "Calls/s", "Errors", "p50", "p95", "p99", "Why"]
 _NOT_FOUND, _CONFLICT, _SERVER_ERROR = 404, 409, 500
 
 
@@ -54,7 +55,13 @@ class HubAwayError(UnavailableError):
 def build_commands() -> typer.Typer:
     """The command group ``upstreams``; expected failures are raised as SignalboxError."""
     group = typer.Typer(no_args_is_help=True, help="The upstreams of a running hub.")
+    _add_looks(group)
+    _add_probe(group)
+    _add_changes(group)
+    return group
 
+
+def _add_looks(group: typer.Typer) -> None:
     @group.command("list")
     def list_upstreams(token: Token, *, url: Url = _HERE, as_json: AsJson = False) -> None:
         """Show how each does; the token needs the scope statistics:read."""
@@ -62,10 +69,31 @@ def build_commands() -> typer.Typer:
         if as_json:
             terminal.print_json(found)
             return
-        headings = ["Name", "Breaker", "In flight", "Calls/s", "Errors", "p50", "p95", "p99", "Why"]
         rows = [_row(each) for each in found]
-        terminal.print_listing(Listing(headings, rows, "The hub has no upstreams; see [[gateway.upstreams]]"))
+        terminal.print_listing(Listing(_HEADINGS, rows, "The hub has no upstreams; see [[gateway.upstreams]]"))
 
+    @group.command("show")
+    def show(name: Name, token: Token, *, url: Url = _HERE, as_json: AsJson = False) -> None:
+        """Show one with its servers and limits; the token needs the scope statistics:read."""
+        found = call_hub(url, f"/api/upstreams/{quote(name, safe='')}", token=token)
+        if as_json:
+            terminal.print_json(found)
+            return
+        terminal.print_listing(Listing(_HEADINGS, [_row(found)], ""))
+        servers = [
+            [each["url"], str(each["in_flight"]), str(each["failures_in_a_row"]), each["ejected_until"] or ""]
+            for each in found["targets"]
+        ]
+        terminal.print_listing(Listing(["Server", "In flight", "Failures in a row", "Ejected until"], servers, ""))
+        used = [
+            [each["name"], each["rate"], counter["key"] or "all", str(counter["used"])]
+            for each in found["limits"]
+            for counter in each["fullest"]
+        ]
+        terminal.print_listing(Listing(["Limit", "Rate", "Of", "Used"], used, "No limit counts calls at present."))
+
+
+def _add_probe(group: typer.Typer) -> None:
     @group.command("probe")
     def probe(name: Name, token: Token, *, url: Url = _HERE, as_json: AsJson = False) -> None:
         """Ask its servers now; the token needs the scope manager. Exit code 5 where one does not answer."""
@@ -83,6 +111,8 @@ def build_commands() -> typer.Typer:
             msg = f"not every server of {name} answers"
             raise HubAwayError(msg)
 
+
+def _add_changes(group: typer.Typer) -> None:
     @group.command("reset")
     def reset(name: Name, token: Token, *, url: Url = _HERE, as_json: AsJson = False) -> None:
         """Close its circuit breaker; the token needs the scope manager."""
@@ -109,8 +139,6 @@ def build_commands() -> typer.Typer:
             terminal.print_json(found)
         else:
             terminal.say(f"{found['purged']} cached answers of {name} are forgotten")
-
-    return group
 
 
 def call_hub(url: str, path: str, *, token: str, method: str = "GET") -> Any:
@@ -146,14 +174,10 @@ def _refusal(answer: urllib.error.HTTPError) -> SignalboxError:
 
 
 def _row(upstream: Any) -> list[str]:
-    times = [_milliseconds(upstream[f"{name}_seconds"]) for name in ("p50", "p95", "p99")]
+    times = [terminal.show_milliseconds(upstream[f"{name}_seconds"]) for name in ("p50", "p95", "p99")]
     errors = "-" if upstream["error_rate"] is None else f"{upstream['error_rate']:.1%}"
     breaker, calls = upstream["breaker"], f"{upstream['calls_per_second']:.1f}"
     return [upstream["name"], breaker["state"], str(upstream["in_flight"]), calls, errors, *times, breaker["reason"]]
-
-
-def _milliseconds(seconds: float | None) -> str:
-    return "-" if seconds is None else f"{seconds * 1_000:.1f} ms"
 
 
 def _text(value: object) -> str:

@@ -10,18 +10,18 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from signalbox.auth import terminal
-from signalbox.auth.terminal import Opener, run
+from signalbox.auth.terminal import Json, Opener, run
 from signalbox.core.errors import SignalboxError
 from signalbox.grid.bulk import Outcome, import_file
+from signalbox.grid.component_commands import add_readings, build_components
 from signalbox.grid.component_files import import_all, parse_rows, read_all, to_csv
 from signalbox.grid.errors import BadFileError
 from signalbox.grid.plan_commands import build_rules, build_schedules
 from signalbox.grid.reading_files import count_rows
+from signalbox.grid.report_commands import build_reports
 from signalbox.grid.schemas import ImportedRow
 from signalbox.grid.settings import GridSettings
 from signalbox.infra.context import Context
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 class RejectedRowsError(SignalboxError):
@@ -39,6 +39,9 @@ def build_commands(open_context: Opener, settings: Callable[[], GridSettings]) -
     _add_measurements(imports, open_context)
     group.add_typer(imports, name="import")
     group.add_typer(exports, name="export")
+    group.add_typer(build_components(open_context), name="components")
+    add_readings(group, open_context)
+    group.add_typer(build_reports(open_context), name="reports")
     group.add_typer(build_schedules(open_context, settings), name="schedules")
     group.add_typer(build_rules(open_context, settings), name="rules")
     return group

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from signalbox.auth import terminal
-from signalbox.auth.terminal import Listing, Opener, run
+from signalbox.auth.terminal import Json, Listing, Opener, run
 from signalbox.core.pagination import MAX_LIMIT
 from signalbox.grid import report_schedules, rules
 from signalbox.grid.changes import make
@@ -14,7 +14,6 @@ from signalbox.grid.schemas import ScheduleIn, ScheduleOut, ThresholdRuleIn, Thr
 from signalbox.grid.settings import GridSettings
 from signalbox.infra.context import Context
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Number = Annotated[int, typer.Argument(help="Its id.", metavar="ID")]
 Name = Annotated[str, typer.Argument(help="What it is called.", metavar="NAME")]
 
@@ -57,6 +56,16 @@ def build_schedules(open_context: Opener, settings: Callable[[], GridSettings]) 
             terminal.print_json(made.model_dump(mode="json"))
         terminal.say(f"Schedule {made.id}: its first report will be made {made.next_report_at:%Y-%m-%d %H:%M} UTC.")
 
+    @group.command("pause")
+    def pause(number: Number, *, as_json: Json = False) -> None:
+        """Make no reports of a schedule until it is resumed."""
+        _pause(open_context, number, paused=True, as_json=as_json)
+
+    @group.command("resume")
+    def resume(number: Number, *, as_json: Json = False) -> None:
+        """Let a schedule go on with the period that runs now."""
+        _pause(open_context, number, paused=False, as_json=as_json)
+
     @group.command("remove")
     def remove(number: Number) -> None:
         """Remove a schedule; its reports stay."""
@@ -64,6 +73,16 @@ def build_schedules(open_context: Opener, settings: Callable[[], GridSettings]) 
         terminal.say(f"Schedule {number} is removed.")
 
     return group
+
+
+def _pause(open_context: Opener, number: int, *, paused: bool, as_json: bool) -> None:
+    async def work(context: Context) -> ScheduleOut:
+        return await context.db.write(report_schedules.change, number, {"paused": paused}, **_hand(context))
+
+    changed = run(open_context, work)
+    if as_json:
+        terminal.print_json(changed.model_dump(mode="json"))
+    terminal.say(f"Schedule {number} ({changed.name}) {'is paused' if paused else 'goes on'}.")
 
 
 def build_rules(open_context: Opener, settings: Callable[[], GridSettings]) -> typer.Typer:

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from signalbox.auth import terminal
+from signalbox.auth.terminal import Json
 from signalbox.infra.context import Context
-from signalbox.notifications.command_options import App, Customer, Json, Pairs, Topic, to_dict
+from signalbox.notifications.command_options import App, Customer, Pairs, Topic
 from signalbox.notifications.runtime import NotificationRuntime
 from signalbox.notifications.schemas import ChannelOut, ChannelTestOut, PreviewIn, PreviewOut
 from signalbox.notifications.service import Hand
@@ -88,7 +89,7 @@ def _add_preview(group: typer.Typer, open_context: terminal.Opener, read_setting
             severity=severity,
             app=app,
             customer=customer,
-            metadata=to_dict(metadata),
+            metadata=terminal.to_pairs(metadata),
         )
 
         async def work(context: Context) -> PreviewOut:

@@ -7,12 +7,12 @@ from typing import Annotated
 import typer
 
 from signalbox.auth import terminal
-from signalbox.auth.terminal import Opener, run
+from signalbox.auth.terminal import Json, Opener, run
 from signalbox.core.times import parse_span, to_datetime
 from signalbox.infra.context import Context
 from signalbox.notifications import service, silences
 from signalbox.notifications.channel_commands import add_channel_commands
-from signalbox.notifications.command_options import App, Customer, Json, Pairs, Topic, to_dict
+from signalbox.notifications.command_options import App, Customer, Pairs, Topic
 from signalbox.notifications.intake import fold_topic
 from signalbox.notifications.message_commands import add_message_commands
 from signalbox.notifications.routing import Labels, compile_routing
@@ -43,7 +43,7 @@ def _add_test(group: typer.Typer, open_context: Opener, read_settings: Callable[
         as_json: Json = False,
     ) -> None:
         """Show where a message would go, and what would keep it from there now; nothing is sent."""
-        labels = Labels(fold_topic(topic), severity, app, customer, to_dict(metadata))
+        labels = Labels(fold_topic(topic), severity, app, customer, terminal.to_pairs(metadata))
         trial = service.Trial(labels, dedup_key)
         routing = compile_routing(read_settings())
 
@@ -74,7 +74,9 @@ def _add_silences(group: typer.Typer, open_context: Opener) -> None:
         as_json: Json = False,
     ) -> None:
         """Keep messages that fit from being told, from now on."""
-        matcher = MatcherSettings(topic=topic or ["*"], severity=severity, app=app, metadata=to_dict(metadata))
+        matcher = MatcherSettings(
+            topic=topic or ["*"], severity=severity, app=app, metadata=terminal.to_pairs(metadata)
+        )
 
         async def work(context: Context) -> SilenceOut:
             now = context.clock.now()

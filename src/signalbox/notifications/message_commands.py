@@ -6,11 +6,12 @@ from typing import Annotated
 import typer
 
 from signalbox.auth import terminal
+from signalbox.auth.terminal import Json
 from signalbox.core.errors import InvalidError
 from signalbox.core.pagination import MAX_LIMIT
 from signalbox.infra.context import Context
 from signalbox.notifications import listing, service
-from signalbox.notifications.command_options import App, Customer, Json
+from signalbox.notifications.command_options import App, Customer
 from signalbox.notifications.intake import fold_topic
 from signalbox.notifications.listing import MessageFilter
 from signalbox.notifications.schemas import DeliveryDetail, MessageDetail, MessageOut, Retried, RetryIn, State

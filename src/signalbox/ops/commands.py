@@ -5,17 +5,20 @@ from typing import Annotated
 import typer
 
 from signalbox.auth import terminal
-from signalbox.auth.terminal import Listing, Opener, run
+from signalbox.auth.terminal import Json, Listing, Opener, run
 from signalbox.core.errors import InvalidError
 from signalbox.core.pagination import DEFAULT_LIMIT, MAX_LIMIT
 from signalbox.infra.context import Context
 from signalbox.infra.jobs import State
 from signalbox.ops import background, schedules
-from signalbox.ops.background import JobOut
+from signalbox.ops.background import JobOut, JobsOfKind
+from signalbox.ops.many import MOST
 from signalbox.ops.schedules import ScheduleOut
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Number = Annotated[int, typer.Argument(help="Its id, as `jobs list` shows it.", min=1, max=2**63 - 1, metavar="ID")]
+OneNumber = Annotated[
+    int | None, typer.Argument(help="Its id.", min=1, max=2**63 - 1, metavar="ID", show_default=False)
+]
 KindOption = Annotated[str | None, typer.Option(help="Only of this kind, such as tasks.submit.", show_default=False)]
 ScheduleName = Annotated[str, typer.Argument(help="As `jobs schedules` shows it.", metavar="NAME")]
 
@@ -59,6 +62,19 @@ def _add_lists(group: typer.Typer, open_context: Opener) -> None:
         else:
             terminal.print_listing(_listing(found))
 
+    @group.command("kinds")
+    def list_kinds(*, as_json: Json = False) -> None:
+        """Show how much waits, runs and is dead of each kind."""
+
+        async def work(context: Context) -> list[JobsOfKind]:
+            return await context.db.read(background.summarize_jobs, now=context.clock.now())
+
+        found = run(open_context, work)
+        if as_json:
+            terminal.print_json([each.model_dump(mode="json") for each in found])
+        else:
+            terminal.print_listing(_kind_listing(found))
+
     @group.command()
     def show(job: Number, *, as_json: Json = False) -> None:
         """Show all that is known of a job."""
@@ -72,9 +88,7 @@ def _add_lists(group: typer.Typer, open_context: Opener) -> None:
 def _add_changes(group: typer.Typer, open_context: Opener) -> None:
     @group.command()
     def retry(
-        job: Annotated[
-            int | None, typer.Argument(help="Its id.", min=1, max=2**63 - 1, metavar="ID", show_default=False)
-        ] = None,
+        job: OneNumber = None,
         *,
         all_dead: Annotated[bool, typer.Option("--all-dead", help="All that are dead.")] = False,
         kind: KindOption = None,
@@ -96,12 +110,28 @@ def _add_changes(group: typer.Typer, open_context: Opener) -> None:
         _tell_job(run(open_context, work), "runs again", as_json=as_json)
 
     @group.command()
-    def cancel(job: Number, *, as_json: Json = False) -> None:
+    def cancel(
+        job: OneNumber = None,
+        *,
+        all_waiting: Annotated[bool, typer.Option("--all-waiting", help="All of a kind that wait.")] = False,
+        kind: KindOption = None,
+        as_json: Json = False,
+    ) -> None:
         """End a waiting job at once, a running one within seconds."""
+        if (job is None) != all_waiting or (kind is None) == all_waiting:
+            msg = "say which: signalbox jobs cancel ID, or jobs cancel --all-waiting --kind KIND"
+            raise WhichJobsError(msg)
+        if job is None:
+            count = run(open_context, lambda context: _cancel_all(context, kind))
+            if as_json:
+                terminal.print_json({"cancelled": count})
+            terminal.say(f"{count} jobs are cancelled." if count != 1 else "1 job is cancelled.")
+            return
+        number = job
 
         async def work(context: Context) -> JobOut:
             actor, now = terminal.actor(), context.clock.now()
-            return await context.db.write(background.cancel_job, job, actor=actor, now=now)
+            return await context.db.write(background.cancel_job, number, actor=actor, now=now)
 
         ended = run(open_context, work)
         _tell_job(ended, "is cancelled" if ended.state == "cancelled" else "is told to stop", as_json=as_json)
@@ -170,6 +200,21 @@ async def _retry_all(context: Context, kind: str | None) -> int:
             return total
 
 
+async def _cancel_all(context: Context, kind: str | None) -> int:
+    """All that wait now, newest first; how many were still waiting when it was their turn."""
+    total, cursor = 0, None
+    while True:
+        page = await context.db.read(background.list_jobs, state="waiting", kind=kind, limit=MOST, cursor=cursor)
+        ids = [job.id for job in page.items]
+        if ids:
+            actor, now = terminal.actor(), context.clock.now()
+            ended = await context.db.write(background.change_jobs, ids, action="cancel", actor=actor, now=now)
+            total += sum(each.done for each in ended)
+        if page.next_cursor is None:
+            return total
+        cursor = page.next_cursor
+
+
 def _tell_count(count: int, *, as_json: bool) -> None:
     if as_json:
         terminal.print_json({"retried": count})
@@ -194,12 +239,28 @@ def _schedule_listing(found: list[ScheduleOut]) -> Listing:
             each.name,
             each.kind,
             each.rule,
-            "paused" if each.paused_at else f"{each.next_at:%Y-%m-%d %H:%M:%S} UTC",
-            f"{each.last_at:%Y-%m-%d %H:%M:%S} UTC" if each.last_at else "",
+            "paused" if each.paused_at else terminal.show_second(each.next_at),
+            terminal.show_second(each.last_at),
         )
         for each in found
     ]
     return Listing(["Name", "Kind", "Rule", "Next", "Last"], rows, "No worker has run a schedule yet.")
+
+
+def _kind_listing(found: list[JobsOfKind]) -> Listing:
+    rows = [
+        (
+            each.kind,
+            str(each.waiting),
+            str(each.running),
+            str(each.dead),
+            terminal.show_second(each.first_due_at),
+            f"{each.overdue_seconds:.0f} s" if each.overdue_seconds else "",
+        )
+        for each in found
+    ]
+    headings = ["Kind", "Waiting", "Running", "Dead", "First due", "Overdue"]
+    return Listing(headings, rows, "No job waits, runs or is dead.")
 
 
 def _print_job(job: JobOut, *, as_json: bool) -> None:
@@ -217,7 +278,7 @@ def _listing(found: list[JobOut]) -> Listing:
             job.kind,
             job.state,
             f"{job.attempts}/{job.max_attempts}",
-            f"{job.due_at:%Y-%m-%d %H:%M:%S} UTC",
+            terminal.show_second(job.due_at),
             job.error or "",
         )
         for job in found

@@ -7,17 +7,18 @@ import msgspec
 import typer
 
 from signalbox.auth import terminal
-from signalbox.auth.terminal import Listing, Opener, run
+from signalbox.auth.terminal import Json, Listing, Opener, Since, run, to_moment
 from signalbox.core.pagination import DEFAULT_LIMIT, MAX_LIMIT
 from signalbox.infra.context import Context
-from signalbox.tasks import service
+from signalbox.tasks import overview, service
+from signalbox.tasks.change_commands import add_change_commands
 from signalbox.tasks.intake import desk_of, read_task
 from signalbox.tasks.journal import Journal
-from signalbox.tasks.schemas import LARGEST_ID, Entry, Status, TaskOut
+from signalbox.tasks.runtime import TasksRuntime
+from signalbox.tasks.schemas import LARGEST_ID, Entry, ProviderOut, Status, TaskOut
 from signalbox.tasks.settings import TasksSettings
 from signalbox.tasks.store import TaskFilter
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Number = Annotated[int, typer.Argument(help="Its id, as `tasks list` shows it.", min=1, max=LARGEST_ID, metavar="ID")]
 
 
@@ -25,8 +26,9 @@ def build_commands(open_context: Opener, settings: Callable[[], TasksSettings]) 
     """The command group ``tasks``; expected failures are raised as SignalboxError."""
     group = typer.Typer(no_args_is_help=True, help="Tasks that are submitted to third-party APIs and polled.")
     _add_lists(group, open_context)
-    _add_retry(group, open_context, settings)
+    _add_providers(group, open_context, settings)
     _add_intake(group, open_context, settings)
+    add_change_commands(group, open_context, settings)
     return group
 
 
@@ -37,13 +39,15 @@ def _add_lists(group: typer.Typer, open_context: Opener) -> None:
         status: Annotated[Status | None, typer.Option(help="Only in this status.", show_default=False)] = None,
         provider: Annotated[str | None, typer.Option(help="Only of this provider.", show_default=False)] = None,
         app: Annotated[str | None, typer.Option(help="Only of this app.", show_default=False)] = None,
+        since: Since = None,
         limit: Annotated[int, typer.Option(min=1, max=MAX_LIMIT, help="How many at most.")] = DEFAULT_LIMIT,
         as_json: Json = False,
     ) -> None:
-        """List tasks, highest id first."""
+        """List tasks, highest id first; with --since those that have changed since."""
+        wanted = TaskFilter(status, provider, to_moment(since), app)
 
         async def work(context: Context) -> list[TaskOut]:
-            page = await context.db.read(service.list_tasks, TaskFilter(status, provider, app=app), limit=limit)
+            page = await context.db.read(service.list_tasks, wanted, limit=limit)
             return page.items
 
         found = run(open_context, work)
@@ -70,28 +74,6 @@ def _add_lists(group: typer.Typer, open_context: Opener) -> None:
         terminal.print_listing(
             Listing(["At", "Status", "Source", "Detail"], [_entry_row(each) for each in entries], "")
         )
-
-
-def _add_retry(group: typer.Typer, open_context: Opener, settings: Callable[[], TasksSettings]) -> None:
-    @group.command()
-    def retry(task: Number, *, as_json: Json = False) -> None:
-        """Submit a failed task again from the start, or one that waits for its next attempt now."""
-
-        async def work(context: Context) -> TaskOut:
-            return await context.db.write(
-                service.retry_task,
-                task,
-                desk=desk_of(settings()),
-                by=terminal.actor(),
-                source="operator",
-                journal=Journal(context.broadcast),
-                now=context.clock.now(),
-            )
-
-        again = run(open_context, work)
-        if as_json:
-            terminal.print_json(msgspec.to_builtins(again))
-        terminal.say(f"The task {again.id} is tried again.")
 
 
 def _add_intake(group: typer.Typer, open_context: Opener, settings: Callable[[], TasksSettings]) -> None:
@@ -122,16 +104,27 @@ def _add_intake(group: typer.Typer, open_context: Opener, settings: Callable[[],
             terminal.print_json(msgspec.to_builtins(made))
         terminal.say(f"The task {made.id} has been handed over.")
 
-    @group.command()
-    def cancel(task: Number) -> None:
-        """Take a task back that has not been submitted; it is gone."""
 
-        async def work(context: Context) -> None:
-            journal, now = Journal(context.broadcast), context.clock.now()
-            await context.db.write(service.cancel_task, task, by=terminal.actor(), journal=journal, now=now)
+def _add_providers(group: typer.Typer, open_context: Opener, settings: Callable[[], TasksSettings]) -> None:
+    @group.command("providers")
+    def list_providers(*, as_json: Json = False) -> None:
+        """Show how providers stand: what waits, what they have, their budgets, pauses and last polls."""
 
-        run(open_context, work)
-        terminal.say(f"The task {task} has been cancelled.")
+        async def work(context: Context) -> list[ProviderOut]:
+            tasks = TasksRuntime(context, settings())
+            return await context.db.read(
+                overview.list_providers,
+                tasks.providers,
+                settings=tasks.settings,
+                budgets=context.budgets,
+                now=context.clock.now(),
+            )
+
+        found = run(open_context, work)
+        if as_json:
+            terminal.print_json([each.model_dump(mode="json") for each in found])
+        else:
+            terminal.print_listing(_provider_listing(found))
 
 
 def _listing(found: list[TaskOut]) -> Listing:
@@ -141,7 +134,7 @@ def _listing(found: list[TaskOut]) -> Listing:
             task.provider or "-",
             task.status,
             str(task.attempts),
-            f"{task.updated_at:%Y-%m-%d %H:%M:%S} UTC",
+            terminal.show_second(task.updated_at),
             task.validation_error or task.flagged or "",
         )
         for task in found
@@ -150,4 +143,28 @@ def _listing(found: list[TaskOut]) -> Listing:
 
 
 def _entry_row(of: Entry) -> tuple[str, ...]:
-    return f"{of.at:%Y-%m-%d %H:%M:%S} UTC", of.status_to, of.source, of.detail or ""
+    return terminal.show_second(of.at), of.status_to, of.source, of.detail or ""
+
+
+def _provider_listing(found: list[ProviderOut]) -> Listing:
+    rows = [
+        (
+            each.name + (" (default)" if each.is_default else ""),
+            each.host,
+            str(each.queued),
+            str(each.submitting),
+            str(each.in_flight),
+            ", ".join(f"{one.used} of {one.limit}" for one in each.limits),
+            terminal.show_second(each.paused_until),
+            _poll(each),
+        )
+        for each in found
+    ]
+    headings = ["Provider", "Host", "Queued", "Submitting", "In flight", "Budget used", "Paused until", "Last poll"]
+    return Listing(headings, rows, "The settings name no providers; see [[tasks.providers]].")
+
+
+def _poll(of: ProviderOut) -> str:
+    if of.last_poll is None:
+        return ""
+    return f"{terminal.show_second(of.last_poll.at)}: {of.last_poll.error or f'{of.last_poll.changed} changed'}"
