@@ -29,12 +29,26 @@ def test_a_block_is_stale_or_built(engine: sa.Engine) -> None:
         block_store.make_stale(tx, np.array([1, 2, SERIES, 1]), np.array([5, 5, 5, 6]))
         assert stale(tx) == [Place(5, 0), Place(5, 1), Place(6, 0)]
         assert block_store.find_stale(tx, before=6, limit=1) == [Place(5, 0)]
-        block_store.write_block(tx, Place(5, 0), [Group("LINE", 2, PARTS, PARTS), Group("LINE", 1, PARTS, PARTS)])
-        block_store.write_block(tx, Place(6, 0), [])
-        assert (stale(tx), count(tx)) == ([Place(5, 1)], 2)
+        block_store.write_block(tx, Place(5, 0), [Group("LINE", 2), Group("LINE", 1)], hours=PARTS, quarters=PARTS)
+        block_store.write_block(tx, Place(6, 0), [], hours=b"", quarters=b"")
+        assert (stale(tx), count(tx)) == ([Place(5, 1)], 1)
         block_store.make_stale(tx, np.array([7]), np.array([5]))
         block_store.make_stale(tx, np.empty(0, np.int64), np.empty(0, np.int64))
         assert (stale(tx), count(tx)) == ([Place(5, 0), Place(5, 1)], 0)
+
+
+def test_blocks_are_read_by_day_in_pages(engine: sa.Engine) -> None:
+    with lines(engine, 1) as (tx, _):
+        places = [Place(day, number) for day in (-1, 0, 2) for number in (0, 7)]
+        for place in reversed(places):
+            block_store.write_block(tx, place, [Group("LINE", 2)], hours=b"h%d" % place.day, quarters=b"q")
+        pages = list(block_store.read_blocks(tx, -1, 2, by_quarter=False, page=3))
+        assert [len(page) for page in pages] == [3, 3]
+        assert [(row.day, row.block) for page in pages for row in page] == places
+        assert pages[0][0] == (-1, 0, '[["LINE", 2]]', b"h-1")
+        (page,) = block_store.read_blocks(tx, 0, 1, by_quarter=True)
+        assert [(row.day, row.block, row.parts) for row in page] == [(0, 0, b"q"), (0, 7, b"q")]
+        assert list(block_store.read_blocks(tx, 3, 9, by_quarter=True)) == []
 
 
 def test_what_changes_a_component_makes_its_blocks_stale(engine: sa.Engine) -> None:
@@ -47,7 +61,7 @@ def test_what_changes_a_component_makes_its_blocks_stale(engine: sa.Engine) -> N
 
         def build() -> None:
             for place in stale(tx):
-                block_store.write_block(tx, place, [])
+                block_store.write_block(tx, place, [], hours=b"", quarters=b"")
 
         build()
         components.replace(tx, number, check({**LINE, "name": "another"}), by="test", now=NOW)

@@ -27,7 +27,7 @@ def test_days_that_are_over_are_built_in_steps(engine: sa.Engine) -> None:
         assert [place.day for place in block_store.find_stale(tx, before=9, limit=9)] == [2, 3]
         first, _ = tx.execute(sa.select(block).order_by(block.c.day)).all()
         (hours,) = unpack([bytes(first.hours)], HOURS)
-        assert (first.component_type, hours["n"].sum(), hours["mean"][0]) == ("LINE", 3, 4.0)
+        assert (first.groups, hours["n"].sum(), hours["mean"][0]) == ('[["LINE", 2]]', 3, 4.0)
         chunk_store.delete_readings(tx, made[0])
         for number in made[1:]:
             chunk_store.delete_readings(tx, number)

@@ -1,5 +1,6 @@
 """Taking readings in: whatever is done in whatever order, chunks, tail and rollups say what a dictionary would."""
 
+import json
 import math
 import threading
 from collections.abc import Iterator
@@ -125,11 +126,12 @@ def check_blocks(tx: sa.Connection) -> None:
                 parts
             )
     rows = tx.execute(sa.select(block)).all()
-    assert {tuple(row[:4]) for row in rows} == expected.keys()
-    for row in rows:
-        found = np.concatenate([unpack([bytes(row.hours)], HOURS)[0], unpack([bytes(row.quarters)], QUARTERS)[0]])
+    keys = [(row.day, row.block, *group) for row in rows for group in json.loads(row.groups)]
+    assert sorted(keys) == sorted(expected)
+    hours, quarters = unpack([row.hours for row in rows], HOURS), unpack([row.quarters for row in rows], QUARTERS)
+    for group, found in zip(keys, np.concatenate([hours, quarters], axis=1), strict=True):
         for place, part in enumerate(found):
-            check_merged(part, [each[place] for each in expected[tuple(row[:4])] if each[place]["n"]])
+            check_merged(part, [each[place] for each in expected[group] if each[place]["n"]])
 
 
 def check_merged(found: Any, parts: list[Any]) -> None:

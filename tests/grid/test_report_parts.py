@@ -56,5 +56,5 @@ def test_groups_are_numbered() -> None:
     kinds = Kinds([(1, "SWITCH"), (2, "LINE"), (5, "SWITCH")])
     assert (kinds.names, kinds.groups) == (["LINE", "SWITCH"], 6)
     series = np.array([to_series(5, "POWER"), to_series(2, "VOLTAGE")])
-    assert kinds.of_series(series).tolist() == kinds.of_names(["SWITCH", "LINE"], [2, 0]).tolist() == [5, 0]
+    assert kinds.of_series(series).tolist() == kinds.of_block('[["SWITCH", 2], ["LINE", 0]]').tolist() == [5, 0]
     assert len(no_parts().group) == 0

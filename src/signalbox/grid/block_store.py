@@ -1,17 +1,19 @@
 """Queries about blocks: all series of 256 neighbouring ids on a UTC day, added up by type of component and of measurement.
 
-A report reads a few rows of a block instead of hundreds of rollups. A block with readings in chunks is either built or
+A report reads one row of a block and day instead of hundreds of rollups. A block with readings in chunks is either built or
 stale. Whoever changes its rollups, or a component's type, makes it stale in the same transaction, and what is stale is
 read from the rollups; a sweep builds it, see ``blocks.py``.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from sqlalchemy import ColumnElement, Connection, and_, delete, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
+from signalbox.grid.blobs import fetch_blobs
 from signalbox.grid.models import block, chunk, component, rollup, stale_block
 from signalbox.grid.rollups import Index
 from signalbox.grid.series import WIDTH
@@ -21,6 +23,8 @@ COMPONENTS: Final = 256
 SERIES: Final = COMPONENTS * WIDTH
 
 AT_ONCE: Final = 400
+PAGE: Final = 500
+"""Blocks that a report holds in memory at once: 15 MB of quarters, if each has nine groups."""
 
 _MARK: Final = {
     dialect: insert(stale_block).on_conflict_do_nothing(index_elements=["day", "block"])
@@ -36,12 +40,22 @@ class Place(NamedTuple):
 
 
 class Group(NamedTuple):
-    """What a block holds of one type of component and of measurement; see ``rollups.pack``."""
+    """What a block adds up."""
 
     component_type: str
     measured: int
-    hours: bytes
-    quarters: bytes
+    """Number of a type of measurement, as in a series."""
+
+
+class BlockRow(NamedTuple):
+    """What a report reads of a block."""
+
+    day: int
+    block: int
+    groups: str
+    """JSON: its groups."""
+    parts: bytes
+    """Hours or quarters of one group behind those of the other; see ``rollups.unpack``."""
 
 
 IS_STALE: Final[ColumnElement[bool]] = and_(
@@ -90,9 +104,25 @@ def read_members(tx: Connection, place: Place) -> Sequence[Any]:
     return tx.execute(query.where(within).order_by(rollup.c.series)).all()
 
 
-def write_block(tx: Connection, place: Place, groups: Sequence[Group]) -> None:
-    """Have a block built, which is stale."""
+def read_blocks(
+    tx: Connection, first: int, last: int, *, by_quarter: bool, page: int = PAGE
+) -> Iterator[list[BlockRow]]:
+    """Built blocks of the days from ``first`` to ``last``, both included, by day; in pages."""
+    key, parts = tuple_(block.c.day, block.c.block), block.c.quarters if by_quarter else block.c.hours
+    query = select(block.c.day, block.c.block, block.c.groups, parts).where(block.c.day <= last)
+    query, behind, full = query.order_by(block.c.day, block.c.block).limit(page), (first, -1), True
+    while full:
+        rows = [BlockRow._make(row) for row in fetch_blobs(tx, query.where(key > behind))]
+        if rows:
+            yield rows
+            behind = rows[-1][:2]
+        full = len(rows) == page
+
+
+def write_block(tx: Connection, place: Place, groups: Sequence[Group], *, hours: bytes, quarters: bytes) -> None:
+    """Have a block built, which is stale; without groups it holds nothing any more."""
     is_it = and_(stale_block.c.day == place.day, stale_block.c.block == place.block)
     tx.execute(delete(stale_block).where(is_it))
     if groups:
-        tx.execute(block.insert(), [{**place._asdict(), **group._asdict()} for group in groups])
+        values = {"groups": json.dumps(groups), "hours": hours, "quarters": quarters}
+        tx.execute(block.insert(), {**place._asdict(), **values})

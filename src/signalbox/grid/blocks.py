@@ -32,23 +32,22 @@ def build_blocks(tx: Connection, *, now: int, limit: int) -> int:
 
 def _build(tx: Connection, place: Place) -> int:
     members = block_store.read_members(tx, place)
-    keys = [(row.component_type, row.series % WIDTH) for row in members]
-    names = sorted(set(keys))
-    codes = {key: code for code, key in enumerate(names)}
+    keys = [Group(row.component_type, row.series % WIDTH) for row in members]
+    groups = sorted(set(keys))
+    codes = {key: code for code, key in enumerate(groups)}
     group = np.array([codes[key] for key in keys], np.int64)
     hours = _merge([bytes(row.hours) for row in members], group, width=HOURS)
     quarters = _merge([bytes(row.quarters) for row in members], group, width=QUARTERS)
-    columns = zip(names, hours, quarters, strict=True)
-    block_store.write_block(tx, place, [Group(*key, *blobs) for key, *blobs in columns])
+    block_store.write_block(tx, place, groups, hours=hours, quarters=quarters)
     return len(members)
 
 
-def _merge(rows: list[bytes], group: Index, *, width: int) -> list[bytes]:
-    """Add rows up by the group of each; a row for each group."""
+def _merge(rows: list[bytes], group: Index, *, width: int) -> bytes:
+    """Add rows up by the group of each; a row for each group, one behind the other."""
     pieces, count = unpack(rows, width), len(set(group.tolist()))
     row, column = np.nonzero(pieces["n"])
     taken = pieces[row, column]
     parts = Sums(*(taken[name] for name in Sums._fields))
     merged = merge_groups(parts, group[row] * width + column, count * width)
     there = np.flatnonzero(merged.n)
-    return pack(merged.take(there), there, rows=count, width=width)
+    return b"".join(pack(merged.take(there), there, rows=count, width=width))

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from sqlalchemy import Connection, Select, and_, bindparam, delete, exists, func, select, text, tuple_
+from sqlalchemy import Connection, and_, bindparam, delete, exists, func, select, text, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError
 
 from signalbox.core.times import DAY
 from signalbox.grid import block_store
+from signalbox.grid.blobs import fetch_blobs
 from signalbox.grid.chunks import Times, decode_chunk, encode_chunk
 from signalbox.grid.errors import GridBusyError
 from signalbox.grid.merging import Bucket, Readings, bucket_starts, buckets_at, join
@@ -172,7 +172,7 @@ def read_chunks(tx: Connection, buckets: Sequence[Bucket]) -> list[Readings]:
     found = []
     for start in range(0, len(buckets), AT_ONCE):
         wanted = tuple_(chunk.c.series, chunk.c.day).in_([tuple(each) for each in buckets[start : start + AT_ONCE]])
-        found += [_to_part(*row) for row in _fetch(tx, select(*columns).where(wanted))]
+        found += [_to_part(*row) for row in fetch_blobs(tx, select(*columns).where(wanted))]
     return found
 
 
@@ -180,7 +180,7 @@ def read_series(tx: Connection, series: Sequence[int], span: Span) -> Readings |
     """Readings of the chunks of some series within ``span``; None where there are none."""
     wanted = and_(chunk.c.series.in_(series), chunk.c.first_at < span.end, chunk.c.last_at >= span.start)
     days = and_(chunk.c.day >= span.start // DAY, chunk.c.day <= (span.end - 1) // DAY)
-    rows = _fetch(tx, select(chunk.c.series, chunk.c.n, chunk.c.data).where(wanted, days))
+    rows = fetch_blobs(tx, select(chunk.c.series, chunk.c.n, chunk.c.data).where(wanted, days))
     return _within([_to_part(*row) for row in rows], span)
 
 
@@ -189,7 +189,7 @@ def read_day(tx: Connection, day: int, span: Span) -> Readings | None:
     joined = and_(chunk.c.series == rollup.c.series, chunk.c.day == rollup.c.day)
     query = select(chunk.c.series, chunk.c.n, chunk.c.data).select_from(rollup.join(chunk, joined))
     wanted = and_(rollup.c.day == day, chunk.c.first_at < span.end, chunk.c.last_at >= span.start)
-    return _within([_to_part(*row) for row in _fetch(tx, query.where(wanted))], span)
+    return _within([_to_part(*row) for row in fetch_blobs(tx, query.where(wanted))], span)
 
 
 def write_chunks(tx: Connection, readings: Readings, *, replace: bool = True) -> None:
@@ -243,23 +243,6 @@ def _delete_chunks(tx: Connection, buckets: Sequence[Bucket]) -> None:
         some = [tuple(each) for each in buckets[start : start + AT_ONCE]]
         tx.execute(delete(chunk).where(tuple_(chunk.c.series, chunk.c.day).in_(some)))
         tx.execute(delete(rollup).where(tuple_(rollup.c.series, rollup.c.day).in_(some)))
-
-
-def _fetch(tx: Connection, query: Select[tuple[int, int, bytes]]) -> Sequence[Any]:
-    """Rows with data. From PostgreSQL they come as bytes: as texts, as SQLAlchemy has them, they take twice as long."""
-    if tx.dialect.name != "postgresql":
-        return tx.execute(query).all()
-    compiled = query.compile(dialect=tx.dialect, compile_kwargs={"render_postcompile": True})
-    if not tx.in_transaction():
-        tx.begin()
-    driver: Any = tx.connection.driver_connection
-    dbapi: Any = tx.dialect.loaded_dbapi
-    try:
-        with driver.cursor(binary=True) as cursor:
-            rows: Sequence[Any] = cursor.execute(str(compiled), compiled.params).fetchall()
-    except dbapi.Error as error:  # a raw cursor's; callers know the errors of other statements
-        raise DBAPIError.instance(str(compiled), None, error, dbapi.Error, dialect=tx.dialect) from error
-    return rows
 
 
 def _to_part(series: int, count: int, data: bytes) -> Readings:

@@ -54,13 +54,12 @@ block = Table(
     main,
     Column("day", Integer, primary_key=True, autoincrement=False),
     Column("block", BigInteger, primary_key=True, autoincrement=False),
-    Column("component_type", Text, primary_key=True),
-    Column("measured", Integer, primary_key=True, autoincrement=False),  # the type's number, as in a series
-    Column("hours", LargeBinary, nullable=False),
+    Column("groups", Text, nullable=False),  # JSON: type of component and number of the type of measurement of each
+    Column("hours", LargeBinary, nullable=False),  # those of each group, one behind the other
     Column("quarters", LargeBinary, nullable=False),
     sqlite_with_rowid=False,
 )
-"""The rollups of all components of a type in a block of ids on a UTC day, together; see ``block_store.py``."""
+"""The rollups of all components in a block of ids on a UTC day, added up by group; see ``block_store.py``."""
 
 stale_block = Table(
     "grid_stale_block",

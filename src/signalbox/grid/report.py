@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
+import numpy as np
 from sqlalchemy import Connection
 
 from signalbox.core.times import to_rfc3339
@@ -48,27 +49,35 @@ def _share_done(found: Parts, size: int) -> float:
 
 
 def _to_averages(parts: Parts, calendar: Calendar, names: list[str]) -> list[dict[str, Any]]:
-    hours_of_day: list[int] = calendar.hours.tolist()
-    days = [day.isoformat() for day in calendar.names]
-    found = []
-    columns = [parts.group.tolist(), *(column.tolist() for column in parts.sums), parts.hours.tolist()]
-    for group, n, mean, m2, low, high, hours in zip(*columns, strict=True):
-        rest, kind = divmod(group, len(MEASUREMENT_TYPES))
-        place, of = divmod(rest, len(names))
-        found.append(
-            {
-                "day": days[place],
-                "measurement_type": MEASUREMENT_TYPES[kind],
-                "component_type": names[of],
-                "avg_value": min(max(mean, low), high),  # rounding may carry the mean of equal readings past them
-                "count": n,
-                "min_value": low,
-                "max_value": high,
-                "stddev": math.sqrt(m2 / n),
-                "coverage": hours.bit_count() / hours_of_day[place],
-            }
+    """By day, type of measurement and type of component, whose names are sorted."""
+    rest, measured = np.divmod(parts.group, len(MEASUREMENT_TYPES))
+    place, of = np.divmod(rest, len(names))
+    sums, kinds = parts.sums, np.array(MEASUREMENT_TYPES)[measured]
+    columns = (
+        np.array([day.isoformat() for day in calendar.names])[place],
+        kinds,
+        np.array(names, np.str_)[of],
+        np.clip(sums.mean, sums.min, sums.max),  # rounding may carry the mean of equal readings past them
+        *(sums.n, sums.min, sums.max, np.sqrt(sums.m2 / sums.n)),
+        np.array([hours.bit_count() for hours in parts.hours.tolist()]) / calendar.hours[place],
+    )
+    order = np.lexsort((of, kinds, place))
+    return [
+        {
+            "day": day,
+            "measurement_type": kind,
+            "component_type": name,
+            "avg_value": mean,
+            "count": n,
+            "min_value": low,
+            "max_value": high,
+            "stddev": deviation,
+            "coverage": coverage,
+        }
+        for day, kind, name, mean, n, low, high, deviation, coverage in zip(
+            *(column[order].tolist() for column in columns), strict=True
         )
-    return sorted(found, key=lambda each: (each["day"], each["measurement_type"], each["component_type"]))
+    ]
 
 
 def _summary(rows: list[tuple[int, str, str]]) -> dict[str, Any]:

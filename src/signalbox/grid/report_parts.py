@@ -1,5 +1,6 @@
 """What a report reads: sums of readings, each by the coarsest rollup that tells them apart, and single readings."""
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -7,13 +8,13 @@ import numpy as np
 from sqlalchemy import Connection, Select, and_, select
 
 from signalbox.core.times import DAY
-from signalbox.grid import chunk_store
+from signalbox.grid import block_store, chunk_store
 from signalbox.grid.block_store import IS_STALE
 from signalbox.grid.chunk_store import Span
 from signalbox.grid.merging import Readings
-from signalbox.grid.models import block, chunk, rollup, stale_block
+from signalbox.grid.models import chunk, rollup, stale_block
 from signalbox.grid.periods import BY_DAY, BY_QUARTER, BY_READING, Calendar, Run
-from signalbox.grid.rollups import HOURS, QUARTERS, Index, Sums, join_sums, merge_groups, unpack
+from signalbox.grid.rollups import HOURS, QUARTERS, Index, Sums, join_sums, merge_groups, merge_neighbours, unpack
 from signalbox.grid.series import MEASUREMENT_TYPES, WIDTH
 
 ROWS: Final = 10_000
@@ -45,16 +46,19 @@ class Kinds:
         self._code = {name: code for code, name in enumerate(self.names)}
         self._ids = np.array([number for number, _ in listed], np.int64)
         self._codes = np.array([self._code[kind] for _, kind in listed], np.int64)
+        self._of_block: dict[str, Index] = {}
 
     def of_series(self, series: Index) -> Index:
         """The place of each series in the groups of a day."""
         codes: Index = self._codes[np.searchsorted(self._ids, series // WIDTH)]
         return codes * len(MEASUREMENT_TYPES) + series % WIDTH
 
-    def of_names(self, names: Sequence[str], measured: Sequence[int]) -> Index:
-        """The same for types of components and of measurements."""
-        codes = np.array([self._code[name] for name in names], np.int64)
-        return codes * len(MEASUREMENT_TYPES) + np.array(measured, np.int64)
+    def of_block(self, groups: str) -> Index:
+        """The same for the groups of a block; most blocks have the same."""
+        if groups not in self._of_block:
+            places = [self._code[name] * len(MEASUREMENT_TYPES) + measured for name, measured in json.loads(groups)]
+            self._of_block[groups] = np.array(places, np.int64)
+        return self._of_block[groups]
 
 
 def read_parts(tx: Connection, calendar: Calendar, kinds: Kinds) -> Iterator[Parts]:
@@ -78,11 +82,6 @@ def merge_parts(parts: list[Parts], size: int) -> Parts:
     np.bitwise_or.at(hours, group, np.concatenate([part.hours for part in parts]))
     there = np.flatnonzero(merged.n)
     return Parts(there, merged.take(there), hours[there])
-
-
-def _nothing() -> tuple[Index, Sums, Index]:
-    none, floats = np.empty(0, np.int64), np.empty(0)
-    return none, Sums(none, floats, floats, floats, floats), none
 
 
 def no_parts() -> Parts:
@@ -111,12 +110,12 @@ def _read_edges(tx: Connection, calendar: Calendar, kinds: Kinds) -> Iterator[Pa
 
 
 def _read_blocks(tx: Connection, run: Run, calendar: Calendar, kinds: Kinds) -> Iterator[Parts]:
-    width, blob = (QUARTERS, block.c.quarters) if run.fineness == BY_QUARTER else (HOURS, block.c.hours)
-    query = select(block.c.day, block.c.component_type, block.c.measured, blob)
-    for rows in _partitions(tx, query.where(block.c.day.between(run.first, run.last)).order_by(block.c.day)):
-        day, names, measured, blobs = zip(*rows, strict=True)
-        parts = calendar.place_parts(run, width)
-        yield _of_pieces(np.array(day) - run.first, kinds.of_names(names, measured), blobs, parts, kinds)
+    by_quarter = run.fineness == BY_QUARTER
+    parts = calendar.place_parts(run, QUARTERS if by_quarter else HOURS)
+    for rows in block_store.read_blocks(tx, run.first, run.last, by_quarter=by_quarter):
+        groups = [kinds.of_block(row.groups) for row in rows]
+        day = np.repeat([row.day - run.first for row in rows], [len(each) for each in groups])
+        yield _of_pieces(day, np.concatenate(groups), [row.parts for row in rows], parts, kinds)
 
 
 def _read_days(tx: Connection, run: Run, calendar: Calendar, kinds: Kinds) -> Iterator[Parts]:
@@ -132,9 +131,9 @@ def _read_stale(tx: Connection, run: Run, calendar: Calendar, kinds: Kinds) -> I
         width, query = QUARTERS, select(rollup.c.series, rollup.c.day, chunk.c.quarters).select_from(_STALE_CHUNKS)
     else:
         width, query = HOURS, select(rollup.c.series, rollup.c.day, rollup.c.hours).select_from(_STALE)
+    parts = calendar.place_parts(run, width)
     for rows in _partitions(tx, _of_run(query, run)):
         series, day, blobs = zip(*rows, strict=True)
-        parts = calendar.place_parts(run, width)
         yield _of_pieces(np.array(day) - run.first, kinds.of_series(np.array(series)), blobs, parts, kinds)
 
 
@@ -151,14 +150,18 @@ def _partitions(tx: Connection, query: Select[Any]) -> Iterator[Any]:
 def _of_pieces(day: Index, group: Index, blobs: Sequence[bytes], calendar: tuple[Index, Index], kinds: Kinds) -> Parts:
     """Hours or quarters: which of them belongs to which day of the zone is the same for all series.
 
-    ``day`` counts from the first of the run, whose parts ``calendar`` has placed.
+    ``day`` counts from the first of the run, whose parts ``calendar`` has placed. Neighbours of one group are added up.
     """
     places, hours = calendar
-    pieces = unpack([bytes(blob) for blob in blobs], places.shape[1])
-    row, column = np.nonzero((pieces["n"] > 0) & (places[day] >= 0))
-    taken, of_day = pieces[row, column], day[row]
-    sums = Sums(*(taken[name] for name in Sums._fields))
-    return Parts(places[of_day, column] * kinds.groups + group[row], sums, np.int64(1) << hours[of_day, column])
+    pieces = unpack(blobs, places.shape[1])
+    wanted = (pieces["n"] > 0) & (places >= 0)[day]
+    if not wanted.any():
+        return no_parts()
+    groups = (places[day] * kinds.groups + group[:, np.newaxis])[wanted]
+    taken, occupied = pieces[wanted], np.int64(1) << hours[day][wanted]
+    starts = np.flatnonzero(np.diff(groups, prepend=-1))
+    sums = merge_neighbours(Sums(*(taken[name] for name in Sums._fields)), starts)
+    return Parts(groups[starts], sums, np.bitwise_or.reduceat(occupied, starts))
 
 
 def _of_readings(readings: Readings, calendar: Calendar, kinds: Kinds) -> Parts:

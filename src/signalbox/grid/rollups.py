@@ -8,6 +8,7 @@ A day is stored as 24 hours and as 96 quarters of an hour, each 36 bytes (little
 f64 min, f64 max; zeros where there is no reading.
 """
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple, Self
 
 import numpy as np
@@ -104,9 +105,9 @@ def roll_up_days(at: Times, value: Values, starts: Index) -> DayRollups:
     )
 
 
-def unpack(rows: list[bytes], width: int) -> npt.NDArray[np.void]:
-    """Stored hours or quarters of several days: an array of ``PART``, a row for each day."""
-    return np.frombuffer(b"".join(rows), PART).reshape(len(rows), width)
+def unpack(rows: Sequence[bytes], width: int) -> npt.NDArray[np.void]:
+    """Stored hours or quarters, of one day or several in each of ``rows``: an array of ``PART``, a row for each day."""
+    return np.frombuffer(b"".join(rows), PART).reshape(-1, width)
 
 
 def pack(parts: Sums, place: Index, *, rows: int, width: int) -> list[bytes]:
