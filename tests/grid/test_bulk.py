@@ -7,7 +7,7 @@ import numpy as np
 
 from signalbox.grid import chunk_store, components
 from signalbox.grid.arrow import readings_to_parquet
-from signalbox.grid.bulk import STEP, Outcome, import_file
+from signalbox.grid.bulk import Outcome, import_file
 from signalbox.grid.kinds import check
 from signalbox.grid.merging import Readings
 from signalbox.grid.series import to_series
@@ -15,7 +15,7 @@ from signalbox.infra.context import Context
 from tests.grid.conftest import LINE
 from tests.grid.test_intake import NOW
 
-COUNT = STEP + 50_000
+COUNT = 200_000
 
 
 async def test_a_file_is_brought_in_completely_however_often(context: Context, tmp_path: Path) -> None:
@@ -30,7 +30,7 @@ async def test_a_file_is_brought_in_completely_however_often(context: Context, t
     rejects = io.StringIO()
     first = await import_file(context.db, path, rejects=rejects, told=told.append)
     assert vars(first) == {"rows": COUNT, "inserted": COUNT - 1, "duplicates": 0, "rejected": 1}
-    assert told
+    assert [each.rows for each in told] == [COUNT]
     assert rejects.getvalue() == f'"{path}",1,"there is no component 3"\n'
     again = await import_file(context.db, path, told=told.append)
     assert vars(again) == {"rows": COUNT, "inserted": 0, "duplicates": COUNT - 1, "rejected": 1}

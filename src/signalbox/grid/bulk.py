@@ -1,25 +1,23 @@
 """Bringing files of readings in, in steps so short that nobody waits."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple, TextIO
+from typing import NamedTuple, TextIO
 
 import numpy as np
 from sqlalchemy import Connection
 
 from signalbox.grid import chunk_store, intake
 from signalbox.grid.merging import Marks, Readings, bucket_starts, sort, split
+from signalbox.grid.pace import Pace, read_version
 from signalbox.grid.reading_files import Batch, Rejected, read_file
 from signalbox.grid.rollups import Index
 from signalbox.grid.series import WIDTH
 from signalbox.infra.db import Database
-
-STEP: Final = 150_000
-"""Readings in one transaction. Of a file by series it took 23 ms on average on SQLite and at most 42; where each chunk that it
-touches has readings already, as of a file in order of time, several times as long."""
 
 
 class Taken(NamedTuple):
@@ -28,6 +26,10 @@ class Taken(NamedTuple):
     inserted: Marks
     unknown: Marks
     """There is no such component."""
+    seconds: float
+    """How long others could not write."""
+    version: int
+    """See ``pace.read_version``."""
 
 
 @dataclass
@@ -45,17 +47,10 @@ def insert_known(tx: Connection, piece: Readings, *, watched_at: int | None = No
 
     Threshold rules are held against them where ``watched_at``, the present in microseconds UTC, is given.
     """
-    insert = intake.insert if watched_at is None else partial(intake.insert_watched, now=watched_at)
     chunk_store.own(tx)
-    component = piece.series // WIDTH
-    wanted = set(component[bucket_starts(piece)].tolist())
-    there = chunk_store.find_known(tx, wanted)
-    if there == wanted:  # spares columns of millions their copies
-        return Taken(insert(tx, piece), np.zeros(len(component), dtype=np.bool_))
-    known = np.isin(component, list(there))
-    inserted = np.zeros(len(known), dtype=np.bool_)
-    inserted[known] = insert(tx, piece.take(known))
-    return Taken(inserted, ~known)
+    began, version = time.perf_counter(), read_version(tx)
+    inserted, unknown = _insert_known(tx, piece, watched_at)
+    return Taken(inserted, unknown, time.perf_counter() - began, version)
 
 
 async def import_file(
@@ -76,13 +71,13 @@ async def import_file(
         BadFileError: it cannot be read.
         MissingExtraError: PyArrow is not installed.
     """
-    outcome, batches = Outcome(), read_file(path)
+    outcome, batches, pace = Outcome(), read_file(path), Pace()
     following = _read_next(batches)
     try:
         while (batch := await following) is not None:
             following = _read_next(batches)  # while this one is written: neither waits for the other's disk
             outcome.rows += batch.size
-            wrong = [*batch.rejected, *await _insert(db, batch, outcome, watched_at)]
+            wrong = [*batch.rejected, *await _insert(db, batch, outcome, pace=pace, watched_at=watched_at)]
             outcome.rejected += len(wrong)
             if rejects is not None:
                 rejects.writelines(f"{_quoted(str(path))},{row},{_quoted(reason)}\n" for row, reason in sorted(wrong))
@@ -96,13 +91,31 @@ def _read_next(batches: Iterator[Batch]) -> asyncio.Task[Batch | None]:
     return asyncio.create_task(asyncio.to_thread(next, batches, None))
 
 
-async def _insert(db: Database, batch: Batch, outcome: Outcome, watched_at: int | None) -> list[Rejected]:
+def _insert_known(tx: Connection, piece: Readings, watched_at: int | None) -> tuple[Marks, Marks]:
+    insert = intake.insert if watched_at is None else partial(intake.insert_watched, now=watched_at)
+    component = piece.series // WIDTH
+    wanted = set(component[bucket_starts(piece)].tolist())
+    there = chunk_store.find_known(tx, wanted)
+    if there == wanted:  # spares columns of millions their copies
+        return insert(tx, piece), np.zeros(len(component), dtype=np.bool_)
+    known = np.isin(component, list(there))
+    inserted = np.zeros(len(known), dtype=np.bool_)
+    inserted[known] = insert(tx, piece.take(known))
+    return inserted, ~known
+
+
+async def _insert(
+    db: Database, batch: Batch, outcome: Outcome, *, pace: Pace, watched_at: int | None
+) -> list[Rejected]:
     ordered, order = await asyncio.to_thread(sort, batch.readings)
     rows: Index = batch.rows if order is None else batch.rows[order]
     wrong: list[Rejected] = []
     first = 0
-    for piece in split(ordered, size=STEP):
+    for piece in split(ordered, size=lambda: pace.size):
+        await asyncio.sleep(pace.pause)
         taken = await db.write(insert_known, piece, watched_at=watched_at)
+        pace.note(len(piece.at), taken.seconds)
+        pace.note_version(taken.version)
         outcome.inserted += int(taken.inserted.sum())
         outcome.duplicates += int((~taken.inserted & ~taken.unknown).sum())
         wrong += [

@@ -1,6 +1,6 @@
 """Sorting readings into buckets, a bucket being what one chunk holds: a series on a UTC day."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -70,12 +70,15 @@ def buckets_at(readings: Readings, starts: Index) -> list[Bucket]:
     return [Bucket(*each) for each in zip(readings.series[starts].tolist(), days.tolist(), strict=True)]
 
 
-def split(readings: Readings, *, size: int) -> Iterator[Readings]:
-    """Sorted readings in pieces of whole buckets: as many as have at most ``size`` readings, or one that has more."""
+def split(readings: Readings, *, size: Callable[[], int]) -> Iterator[Readings]:
+    """Sorted readings in pieces of whole buckets: as many as have at most ``size`` readings, or one that has more.
+
+    ``size`` is asked anew for each piece.
+    """
     bounds = np.append(bucket_starts(readings), len(readings.at))
     first = 0
     while first < len(bounds) - 1:
         begin = int(bounds[first])
-        following = max(first + 1, int(np.searchsorted(bounds, begin + size, side="right")) - 1)
+        following = max(first + 1, int(np.searchsorted(bounds, begin + size(), side="right")) - 1)
         yield readings.take(slice(begin, int(bounds[following])))
         first = following
