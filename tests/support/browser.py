@@ -11,12 +11,16 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
 
+from tests.support.timing import PATIENCE
+
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 NARROW, WIDE = 390, 1440
 FAR = "console.test"
 """A name of this machine that browsers trust no more than any other host; they do trust ``localhost``, even without https."""
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
+DRAWN = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+"""Ends when the page was drawn twice."""
 _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
@@ -50,7 +54,7 @@ class ConsolePage:
         page.tab.on("console", page._note_message)
         page.tab.on("pageerror", lambda error: page.errors.append(str(error)))
         page.tab.on("request", page._note_request)
-        page.tab.set_default_timeout(10_000)
+        page.tab.set_default_timeout(PATIENCE * 1_000)
         return page
 
     def sign_in(self, name: str, password: str) -> None:
@@ -85,7 +89,8 @@ def check_page(page: ConsolePage) -> None:
         tab.emulate_media(color_scheme=theme)
         for width in (WIDE, NARROW):
             tab.set_viewport_size({"width": width, "height": 900})
-            tab.wait_for_timeout(50)  # media queries and the charts that redraw
+            tab.wait_for_timeout(50)
+            tab.evaluate(DRAWN)  # media queries and the charts that redraw
             assert breaches(tab) == [], f"{tab.url} in {theme} at {width} px"
             assert overflow(tab) == [], f"{tab.url} scrolls sideways at {width} px"
     tab.set_viewport_size({"width": WIDE, "height": 900})

@@ -12,6 +12,7 @@ from signalbox.core.errors import UnavailableError
 from signalbox.infra.cache import Codec
 from signalbox.infra.cache.redis import Bounds, RedisCache
 from signalbox.infra.clock import Clock
+from tests.support.timing import PATIENCE
 
 T = TypeVar("T")
 
@@ -43,7 +44,7 @@ def redis_url() -> str:
 @asynccontextmanager
 async def redis_cache(codec: Codec[T], clock: Clock, bounds: Bounds | None = None) -> AsyncIterator[RedisCache[T]]:
     """A cache in the Redis at ``SIGNALBOX_TEST_REDIS_URL``, else at the standard port; emptied in the end."""
-    bounds = bounds or Bounds(timeout=2.0)  # a busy machine is not an absent Redis
+    bounds = bounds or Bounds(timeout=PATIENCE)  # a busy machine is not an absent Redis
     made = RedisCache(codec, clock=clock, url=redis_url(), namespace=f"signalbox-test:{uuid4().hex}:", bounds=bounds)
     try:
         await made.purge([b""])

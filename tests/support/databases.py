@@ -21,6 +21,7 @@ from signalbox.infra.db.database import SqlDatabase
 from signalbox.infra.db.migrate import upgrade
 from signalbox.infra.db.postgresql import open_postgresql, postgresql_engine
 from signalbox.infra.db.sqlite import open_sqlite, sqlite_engine
+from tests.support.timing import PATIENCE
 
 POSTGRESQL_VARIABLE = "SIGNALBOX_TEST_POSTGRESQL_URL"
 POSTGRESQL_URL = "postgresql://postgres@127.0.0.1:5432/postgres"
@@ -115,7 +116,7 @@ class PostgresqlServer:
         self._admin = sa.create_engine(
             self._url.set(drivername="postgresql+psycopg"),
             isolation_level="AUTOCOMMIT",
-            connect_args={"connect_timeout": 3},
+            connect_args={"connect_timeout": round(PATIENCE)},
         )
         self._made: dict[str, sa.Engine] = {}
         self._free: list[str] = []

@@ -26,6 +26,8 @@ Command = Sequence[str | Path]
 
 SIGNALBOX = Path(sys.executable).with_name("signalbox")
 ADMIN_PASSWORD = "an-admin's-password"
+LIFETIME = 50.0
+"""Seconds that a command may take: one that hangs is stopped before its test is."""
 
 
 # -- commands ---------------------------------------------------------------------------------------------------------
@@ -59,7 +61,7 @@ def run(*words: str, folder: Path, stdin: str = "", command: Command = (SIGNALBO
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=LIFETIME,
         check=False,
     )
     return Result(done.returncode, done.stdout, done.stderr)

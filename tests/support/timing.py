@@ -16,3 +16,13 @@ async def until(condition: Callable[[], object], *, within: float = PATIENCE) ->
     async with asyncio.timeout(within):
         while not condition():
             await asyncio.sleep(0.005)
+
+
+async def settled(count: Callable[[], int]) -> int:
+    """The number once it has not changed for a third of a second of which the machine was awake."""
+    last, looks = count(), 0
+    async with asyncio.timeout(PATIENCE):
+        while looks < 10:
+            await asyncio.sleep(0.03)  # short ones: of a machine that halts only one passes without anything happening
+            last, looks = (last, looks + 1) if count() == last else (count(), 0)
+    return last
