@@ -1,6 +1,6 @@
 """Who may call what, and which credentials reach an upstream."""
 
-import time
+import asyncio
 
 import pytest
 
@@ -8,6 +8,7 @@ from signalbox.auth.jwt import JWT_PREFIX
 from tests.gateway.conftest import World
 from tests.gateway.test_proxy import problem
 from tests.support.hub import Header, RunningHub
+from tests.support.timing import PATIENCE
 
 GUARDED = {"name": "guarded", "prefix": "/private", "access": "token"}
 OPEN = {"name": "raw"}
@@ -87,14 +88,14 @@ async def test_no_spelling_slips_past_the_guard(world: World, target: bytes) -> 
     assert await status(hub, bearer(token.text), target=target) == 200
 
 
-async def test_a_revoked_token_ends_within_a_second_and_a_new_one_works_at_once(world: World) -> None:
+async def test_a_revoked_token_ends_soon_and_a_new_one_works_at_once(world: World) -> None:
     hub = await world.hub(GUARDED, OPEN)
     token = await hub.token("gateway")
     assert await status(hub, bearer(token.text)) == 200
     await hub.revoke(token)
-    revoked = time.perf_counter()
-    while (answered := await status(hub, bearer(token.text))) == 200:
-        assert time.perf_counter() - revoked < 1
+    async with asyncio.timeout(PATIENCE):
+        while (answered := await status(hub, bearer(token.text))) == 200:
+            await asyncio.sleep(0.01)
     assert answered == 401
     other = await hub.token("gateway")
     assert await status(hub, bearer(other.text)) == 200

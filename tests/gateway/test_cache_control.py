@@ -120,10 +120,10 @@ def test_of_several_numbers_the_strictest_counts(numbers: list[tuple[str, int]],
 
 @pytest.mark.parametrize("piece", [b",", b'a="', b'a="\\', b'"', b"a=", b" ", b"\\", b'a="b",', b"a,"])
 def test_reading_takes_no_longer_than_there_is_to_read(piece: bytes) -> None:
-    text = piece * (8_000 // len(piece))
-    started = time.perf_counter()
+    text = piece * (80_000 // len(piece))
+    started = time.process_time()
     parse_directives([text])
-    assert time.perf_counter() - started < 0.25
+    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,11 @@ import asyncio
 
 from tests.gateway.conftest import World, recorded
 from tests.support.hub import request
-from tests.support.timing import until
+from tests.support.timing import PATIENCE, until
 
 
 async def test_a_reload_changes_upstreams_and_leaves_calls_under_way_alone(world: World) -> None:
-    hub = await world.hub({"name": "raw", "read_timeout": 5})
+    hub = await world.hub({"name": "raw", "read_timeout": PATIENCE})
     url = await world.serve(world.shop)
     settings = hub.hub.settings.model_copy(
         update={

@@ -5,7 +5,8 @@ import pytest
 
 from signalbox.core.asgi import DROP_IF_GONE, Message, Scope
 from signalbox.gateway.body import RequestBody
-from signalbox.gateway.watch import INTERVAL, ClientWatch, WaitingCalls
+from signalbox.gateway.watch import ClientWatch, WaitingCalls
+from tests.support.timing import PATIENCE
 
 PIECE: Message = {"type": "http.request", "body": b"a", "more_body": True}
 LAST: Message = {"type": "http.request", "body": b"b", "more_body": False}
@@ -49,7 +50,7 @@ async def test_a_call_ends_with_its_client(waiting: WaitingCalls) -> None:
     connection.messages.put_nowait(LAST)  # what uvicorn says first, where nobody asked for the body
     call = asyncio.create_task(wait_until_cancelled(ClientWatch(connection.scope, connection.messages.get, waiting)))
     connection.messages.put_nowait(GONE)
-    assert await asyncio.wait_for(call, 4 * INTERVAL)
+    assert await asyncio.wait_for(call, PATIENCE)
     assert waiting.watches == set()
 
 
@@ -107,7 +108,7 @@ async def test_a_client_that_leaves_while_its_body_is_held_back_is_noticed(waiti
     task = asyncio.create_task(call())
     await asyncio.sleep(0.01)
     connection.lost = True
-    assert await asyncio.wait_for(task, 2 * INTERVAL)
+    assert await asyncio.wait_for(task, PATIENCE)
 
 
 async def test_a_server_without_the_extension_serves_too(waiting: WaitingCalls) -> None:
