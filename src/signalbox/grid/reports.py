@@ -1,8 +1,8 @@
 """What can be done with reports."""
 
-import json
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import Connection
 
 from signalbox.auth import audit
@@ -62,7 +62,7 @@ def show(tx: Connection, number: int) -> ReportDetail:
         ReportNotFoundError: there is none with this id.
     """
     row = _get(tx, number)
-    return ReportDetail(**_shown(row), result=None if row.result is None else json.loads(row.result))
+    return ReportDetail(**_shown(row), result=None if row.result is None else msgspec.json.decode(row.result))
 
 
 def list_reports(
@@ -122,7 +122,7 @@ def note_progress(tx: Connection, number: int, *, run: int, progress: float) -> 
 
 def complete(tx: Connection, number: int, result: dict[str, Any], *, run: int, now: int) -> None:
     """Keep what a report says, and tell of it; nothing, where it is gone or was begun anew meanwhile."""
-    values = {"status": "completed", "progress": 1.0, "result": json.dumps(result, allow_nan=False), "ended_at": now}
+    values = {"status": "completed", "progress": 1.0, "result": msgspec.json.encode(result).decode(), "ended_at": now}
     if report_store.change_report(tx, number, values, run=run):
         _tell(tx, "report.completed", number, run, now)
 
