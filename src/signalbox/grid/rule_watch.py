@@ -35,8 +35,8 @@ CLEARED: Final = "grid.threshold_cleared"
 MOST_TOLD: Final = 20
 """Crossings of one component and rule that are told of at once, the last ones, as where old readings come in bulk."""
 
-AT_ONCE: Final = 200
-"""Series in one transaction."""
+AT_ONCE: Final = 16
+"""Series in one transaction, during which nobody else changes readings."""
 
 AHEAD: Final = 5 * MINUTE
 """How far clocks of meters may be ahead of the hub's."""
