@@ -12,6 +12,7 @@ from signalbox.infra.cache.memory import MemoryCache
 from signalbox.infra.cache.redis import Bounds
 from signalbox.infra.clock.system import SystemClock
 from tests.support.caches import BytesCodec, redis_cache
+from tests.support.timing import PATIENCE
 
 LARGEST = 10_000
 LONG = 60.0
@@ -25,7 +26,7 @@ async def cache(request: pytest.FixtureRequest) -> AsyncIterator[Cache[bytes]]:
         yield memory
         await memory.close()
         return
-    async with redis_cache(BytesCodec(), clock, Bounds(timeout=2.0, max_value=LARGEST)) as redis:
+    async with redis_cache(BytesCodec(), clock, Bounds(timeout=PATIENCE, max_value=LARGEST)) as redis:
         yield redis
 
 

@@ -26,6 +26,7 @@ from tests.support.channels import (
     open_desk,
     open_world,
 )
+from tests.support.timing import PATIENCE
 
 HOWTO = Path(__file__).parents[2] / "docs/howto/add-a-channel.md"
 DOCUMENTED = "ntfy"
@@ -35,9 +36,8 @@ KINDS = [*sorted(discover(PACKAGE)), DOCUMENTED]
 REMOTE = [kind for kind in KINDS if kind not in LOCAL]
 HTTP = [kind for kind in REMOTE if kind not in OTHER_CLIENTS]
 over_http = pytest.mark.parametrize("kind", HTTP)
-TIMEOUT = 5.0
-"""Seconds; long enough for a busy machine."""
-SHORT = 0.3
+SHORT, TIMEOUT = 0.3, 8.0
+"""Seconds after which a channel gives up, and within which it must have; by default it waits for 10."""
 
 
 @dataclass
@@ -87,7 +87,7 @@ async def world(kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> 
 
 @asynccontextmanager
 async def open_line(
-    plugin: type[Plugin], world: World, *, url: str | None = None, seconds: float = TIMEOUT
+    plugin: type[Plugin], world: World, *, url: str | None = None, seconds: float = PATIENCE
 ) -> AsyncIterator[Line]:
     settings = world.adapt(plugin.example(url or world.url)).model_copy(update={"timeout": seconds})
     kind = cast("ChannelKind", plugin)

@@ -9,6 +9,7 @@ from signalbox.infra.db import Database, DatabaseUnavailableError
 from signalbox.infra.db import database as database_module
 from signalbox.infra.db.sqlite import READERS
 from tests.support.databases import Place
+from tests.support.timing import PATIENCE
 
 
 def answer(_tx: sa.Connection, *, value: int = 42) -> int:
@@ -18,7 +19,7 @@ def answer(_tx: sa.Connection, *, value: int = 42) -> int:
 async def test_reads_run_beside_each_other(place: Place) -> None:
     opened = place.open()
     together = threading.Barrier(READERS)
-    await asyncio.gather(*(opened.read(lambda tx: together.wait(5)) for _ in range(READERS)))
+    await asyncio.gather(*(opened.read(lambda tx: together.wait(PATIENCE)) for _ in range(READERS)))
     await opened.close()
 
 
@@ -29,11 +30,11 @@ async def test_a_read_that_no_thread_takes_in_time_is_refused(
 
     def hold(_tx: sa.Connection) -> bool:
         begun.release()
-        return release.wait(10)
+        return release.wait(PATIENCE)
 
     held = [asyncio.create_task(database.read(hold)) for _ in range(READERS)]
     for _ in range(READERS):
-        assert await asyncio.to_thread(begun.acquire, timeout=10)
+        assert await asyncio.to_thread(begun.acquire, timeout=PATIENCE)
     with monkeypatch.context() as patched:
         patched.setattr(database_module, "MAX_READ_WAIT_S", 0)
         late = asyncio.create_task(database.read(answer))
@@ -56,11 +57,11 @@ async def test_close_waits_for_reads_under_way(place: Place) -> None:
 
     def hold(tx: sa.Connection) -> int:
         begun.set()
-        assert release.wait(5)
+        assert release.wait(PATIENCE)
         return tx.execute(sa.select(sa.literal(7))).scalar_one()
 
     reading = asyncio.create_task(opened.read(hold))
-    await asyncio.to_thread(begun.wait, 5)
+    await asyncio.to_thread(begun.wait, PATIENCE)
     closing = asyncio.create_task(opened.close())
     await asyncio.sleep(0)
     release.set()
@@ -81,7 +82,9 @@ async def test_no_thread_is_left_after_close(place: Place) -> None:
 
 async def test_a_lone_write_does_not_wait_for_company(database: Database) -> None:
     await database.write(answer)
-    started = time.perf_counter()
+    spent = []
     for _ in range(20):
+        started = time.perf_counter()
         await database.write(answer)
-    assert time.perf_counter() - started < 2
+        spent.append(time.perf_counter() - started)
+    assert min(spent) < 0.1  # the others may tell of a machine that halted

@@ -1,6 +1,5 @@
 import asyncio
 import socket
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
@@ -11,6 +10,7 @@ from signalbox.infra.db.bulk import insert_rows
 from signalbox.infra.db.database import SqlDatabase
 from signalbox.infra.db.postgresql import READERS, WRITERS, open_postgresql
 from tests.support.databases import PostgresqlPlace, PostgresqlServer
+from tests.support.timing import PATIENCE
 
 _metadata = sa.MetaData()
 item = sa.Table("item", _metadata, sa.Column("id", sa.BigInteger, primary_key=True))
@@ -176,27 +176,25 @@ def silent_port() -> Iterator[int]:
 
 async def test_an_absent_server_is_told_at_once(closed_port: int) -> None:
     database = open_postgresql(f"postgresql://hub@127.0.0.1:{closed_port}/hub")
-    started = time.perf_counter()
-    results = await asyncio.gather(
-        *(database.write(insert, number) for number in range(300)),
-        *(database.read(find_all) for _ in range(300)),
-        return_exceptions=True,
-    )
+    async with asyncio.timeout(PATIENCE):
+        results = await asyncio.gather(
+            *(database.write(insert, number) for number in range(300)),
+            *(database.read(find_all) for _ in range(300)),
+            return_exceptions=True,
+        )
     assert {type(each) for each in results} == {DatabaseUnavailableError}
-    assert time.perf_counter() - started < 3
     await database.close()
 
 
 async def test_a_silent_server_is_felt_once_however_many_wait(silent_port: int) -> None:
     database = open_postgresql(f"postgresql://hub@127.0.0.1:{silent_port}/hub")
-    started = time.perf_counter()
-    results = await asyncio.gather(
-        *(database.write(insert, number) for number in range(300)),
-        *(database.read(find_all) for _ in range(300)),
-        return_exceptions=True,
-    )
+    async with asyncio.timeout(PATIENCE):  # not the connect timeout for each
+        results = await asyncio.gather(
+            *(database.write(insert, number) for number in range(300)),
+            *(database.read(find_all) for _ in range(300)),
+            return_exceptions=True,
+        )
     assert {type(each) for each in results} == {DatabaseUnavailableError}
-    assert time.perf_counter() - started < 9
     await database.close()
 
 

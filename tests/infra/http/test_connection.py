@@ -125,9 +125,9 @@ async def test_the_deadline_moves_with_what_the_server_sends_and_never_beyond_th
         answer.close()
         assert ends.connection.deadline == float("inf")
         late = await connect(peer)
-        hopeless = late.connection.exchange(to(peer.origin), expires=now() + 1)
+        hopeless = late.connection.exchange(to(peer.origin), expires=now() + 30)
         assert (await hopeless).status == 200
-        assert late.connection.deadline <= now() + 1
+        assert late.connection.deadline <= now() + 30
         late.connection.abort()
 
 

@@ -13,7 +13,7 @@ from signalbox.infra.jobs.lane import CLAIMED_AT_ONCE, Lane
 from signalbox.infra.jobs.memory import MemoryQueue
 from signalbox.infra.jobs.reporter import Reporter
 from tests.support.jobs import SECOND
-from tests.support.timing import until
+from tests.support.timing import PATIENCE, until
 
 CLOCK = SystemClock()
 
@@ -50,7 +50,7 @@ async def running(queue: Counted, kind: Kind) -> AsyncIterator[Lane]:
     lane.close()
     await task
     await until(lambda: not lane.running)
-    await reporter.close(within=1)
+    await reporter.close(within=PATIENCE)
 
 
 def put(queue: MemoryQueue, count: int = 1, due_at: int | None = None) -> list[int]:

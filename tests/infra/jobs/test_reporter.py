@@ -67,7 +67,7 @@ async def test_what_ends_meanwhile_goes_into_the_next_batch() -> None:
     await until(lambda: reporter.ended["test.work", "done"] == 50)
     assert queue.batches == [50]
     assert reporter.room == CAPACITY
-    await reporter.close(within=1)
+    await reporter.close(within=timing.PATIENCE)
 
 
 @pytest.mark.parametrize("error", [DatabaseUnavailableError("away"), CommitUnknownError("broken")])
@@ -79,7 +79,7 @@ async def test_an_absent_database_is_waited_for(error: Exception, caplog: pytest
     for job in await claimed(queue, 3):
         reporter.put(done(job))
     await until(lambda: reporter.ended["test.work", "done"] == 3)
-    await reporter.close(within=1)
+    await reporter.close(within=timing.PATIENCE)
     assert [message.partition(";")[0] for message in caplog.messages] == [
         "what became of jobs cannot be recorded",
         "what became of jobs is recorded again",
@@ -93,7 +93,7 @@ async def test_a_then_that_the_database_does_not_get_done_fails_its_job_only() -
     for job in jobs:
         reporter.put(done(job)._replace(then=be_away if job is jobs[1] else None))
     await until(lambda: reporter.ended.total() == 4)
-    await reporter.close(within=1)
+    await reporter.close(within=timing.PATIENCE)
     assert reporter.ended == {("test.work", "done"): 3, ("test.work", "dead"): 1}
     assert queue.find_job(jobs[1].id).error == "this statement takes too long"
 
@@ -106,7 +106,7 @@ async def test_late_reports_are_counted() -> None:
     reporter.put(done(job))
     await until(reporter.ended.total)
     assert reporter.late == {"test.work": 1}
-    await reporter.close(within=1)
+    await reporter.close(within=timing.PATIENCE)
 
 
 async def test_a_report_that_breaks_the_queue_is_dropped_and_the_others_are_kept(
@@ -118,7 +118,7 @@ async def test_a_report_that_breaks_the_queue_is_dropped_and_the_others_are_kept
     reporter.put(done(first._replace(id=[])))  # type: ignore[arg-type]
     reporter.put(done(second))
     await until(reporter.ended.total)
-    await reporter.close(within=1)
+    await reporter.close(within=timing.PATIENCE)
     assert [each.levelno for each in caplog.records] == [logging.ERROR]
     assert queue.find_job(second.id).state == "done"
 
@@ -128,7 +128,7 @@ async def test_closing_writes_what_waits() -> None:
     reporter = start(queue)
     for job in await claimed(queue, 9):
         reporter.put(done(job))
-    await reporter.close(within=1)
+    await reporter.close(within=timing.PATIENCE)
     assert reporter.ended["test.work", "done"] == 9
 
 
@@ -141,4 +141,4 @@ async def test_closing_does_not_wait_for_ever(caplog: pytest.LogCaptureFixture) 
     async with asyncio.timeout(timing.PATIENCE):
         await reporter.close(within=0.1)
     assert [getattr(each, "jobs", None) for each in caplog.records][-1] == 9
-    await Reporter(queue, ManualClock(), fail).close(within=1)
+    await Reporter(queue, ManualClock(), fail).close(within=timing.PATIENCE)
