@@ -1,9 +1,12 @@
 """What the demo shows; that it runs is for tests/e2e."""
 
+import asyncio
+
 import pytest
 
-from signalbox.app.demo import WINDOW, Board
+from signalbox.app.demo import WINDOW, Board, welcome
 from signalbox.infra.clock.manual import ManualClock
+from signalbox.sandbox.world import opened_world
 
 
 def shown(board: Board) -> str:
@@ -51,3 +54,13 @@ def test_the_light_is_green_while_few_fail(failures: int, colour: str) -> None:
     for number in range(100):
         board.add(500 if number < failures else 200, 0.01)
     assert board.line().style == colour
+
+
+def test_addresses_and_commands_stand_on_one_line_each() -> None:
+    async def written() -> str:
+        async with opened_world() as world:
+            return welcome("http://127.0.0.1:8000", world)
+
+    lines = asyncio.run(written()).splitlines()
+    assert all(line[:29].strip() and line[28] == " " for line in lines)
+    assert [line.count("http://") for line in lines] == [0, *[1] * (len(lines) - 1)]

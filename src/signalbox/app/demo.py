@@ -16,7 +16,6 @@ import uvloop
 from pwdlib import PasswordHash
 from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from signalbox.app.demo_day import load_day
@@ -52,6 +51,7 @@ def run(*, port: int, rate: float, fast_forward: bool = False) -> None:
     """
     configure_logging(LogSettings(level="warning"))
     listener = listen("127.0.0.1", port)
+    Console(stderr=True).print("Starting the hub and a world around it ...")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up then, too
     with (
         contextlib.suppress(asyncio.CancelledError),
@@ -113,7 +113,7 @@ async def _add_token(hub: Hub) -> str:
 async def _live(port: int, world: World, token: str, board: "Board", *, rate: float, meters: Sequence[Meter]) -> None:
     """What a company's apps want of the hub, and the screen that shows it."""
     console, url, client = Console(), f"http://127.0.0.1:{port}", PooledClient()
-    console.print(_welcome(url, world))
+    console.out(welcome(url, world), highlight=False)
     reports = produce(
         url, token=token, apps=3, rate=0.1, jitter=0.5, signal="default", on_report=_ignore, dice=random.Random(2)
     )
@@ -199,25 +199,23 @@ def told(world: World, note: str) -> Text:
     return text
 
 
-def _welcome(hub: str, world: World) -> Table:
-    table = Table.grid(padding=(0, 2))
-    table.add_column()
-    table.add_column(overflow="fold")  # an address that is cut is of no use
-    table.add_row("[bold]Signalbox demo[/bold]", "Ctrl-C ends it; nothing is left behind")
-    table.add_row("hub", hub)
-    table.add_row("console", f"{hub}/console")
-    table.add_row("API docs", f"{hub}/docs")
-    table.add_row("a call through the gateway", f"curl {hub}/categories/MLA97994")
-    table.add_row("newest calls", f"curl {hub}/api/statistics/")
-    table.add_row("how the upstream does", f"curl {hub}/api/upstreams")
-    table.add_row("tasks, and who works them", f"curl {hub}/api/tasks   {hub}/api/providers")
-    table.add_row("who was told what", f"curl {hub}/api/notifications   {hub}/api/channels")
-    table.add_row("what arrived, in a browser", f"{world.slack_url}/inbox   {world.mail_url}/inbox")
-    table.add_row("levels of criticality", f"curl {hub}/api/criticality/signals   {hub}/api/criticality/consumers")
-    table.add_row("a power grid, and reports on it", f"curl {hub}/api/components   {hub}/api/reports")
-    table.add_row("who is beyond a threshold", f"curl {hub}/api/threshold-rules/crossings")
-    table.add_row("interviews", f"curl '{hub}/api/conversations?company=kestrel&tags=pricing,hiring&detail=true'")
-    table.add_row("jobs behind it all", f"curl {hub}/api/jobs")
-    table.add_row("metrics", f"curl {hub}/metrics")
-    table.add_row("logins", "user / user (reads)   manager / manager (everything)")
-    return table
+def welcome(hub: str, world: World) -> str:
+    """What there is to look at: one address or command a line, whole, so that it can be copied."""
+    rows = {
+        "Signalbox demo": "Ctrl-C ends it; nothing is left behind",
+        "hub": hub,
+        "console": f"{hub}/console   sign in as manager / manager, or as user / user who only reads",
+        "API docs": f"{hub}/docs",
+        "the team's chat": f"{world.slack_url}/inbox",
+        "the team's mail": f"{world.mail_url}/inbox",
+        "a call through the gateway": f"curl {hub}/categories/MLA97994",
+        "newest calls": f"curl {hub}/api/statistics/",
+        "how the upstream does": f"curl {hub}/api/upstreams",
+        "tasks": f"curl {hub}/api/tasks",
+        "who was told what": f"curl {hub}/api/notifications",
+        "levels of criticality": f"curl {hub}/api/criticality/signals",
+        "a power grid, reports on it": f"curl {hub}/api/reports",
+        "interviews": f"curl '{hub}/api/conversations?company=kestrel&tags=pricing,hiring&detail=true'",
+        "metrics": f"curl {hub}/metrics",
+    }
+    return "\n".join(f"{what:<29}{how}" for what, how in rows.items())
