@@ -5,11 +5,12 @@ from importlib.resources import files
 
 import pytest
 
-from signalbox.console.assets import CACHED_FOR_EVER, Assets, to_asset
+from signalbox.console.assets import BUNDLES, CACHED_FOR_EVER, Assets, to_asset
 from signalbox.console.errors import UnknownPageError
 from tests.console.test_cookies import request
 
-VENDOR = files("signalbox.console") / "static" / "vendor"
+STATIC = files("signalbox.console") / "static"
+VENDOR = STATIC / "vendor"
 
 
 def test_an_address_changes_with_the_content() -> None:
@@ -44,9 +45,19 @@ def test_what_is_not_there_is_not_found(digest: str | None, name: str) -> None:
 
 def test_our_own_are_found_and_notes_are_not() -> None:
     ours = Assets()
-    assert ours.path("console.css").endswith("/console.css")
-    with pytest.raises(KeyError):
-        ours.path("vendor/VENDORED.md")
+    assert ours.path("pages.css").endswith("/pages.css")
+    for name in ("vendor/VENDORED.md", "console.css"):
+        with pytest.raises(KeyError):
+            ours.path(name)
+
+
+def test_a_page_needs_one_file_of_each_kind() -> None:
+    ours = Assets()
+    for bundle, parts in BUNDLES.items():
+        _, _, digest, name = ours.path(bundle).split("/")
+        sent = bytes(ours.answer(request(), digest, name).body)
+        for part in parts:
+            assert (STATIC / part).read_bytes() in sent
 
 
 def test_what_others_wrote_is_unchanged_and_has_its_licence() -> None:

@@ -54,3 +54,8 @@ def test_paths_of_the_console_are_followed(wanted: str) -> None:
 )
 def test_others_lead_to_the_first_page(wanted: str) -> None:
     assert cookies.local_path(request(root="/b"), wanted) == "/b/console"
+
+
+@pytest.mark.parametrize(("cookie", "theme"), [("", ""), ("signalbox_theme=dark", "dark"), ("signalbox_theme=<b>", "")])
+def test_the_theme_is_what_was_chosen(cookie: str, theme: str) -> None:
+    assert cookies.theme_of(request(cookie=cookie)) == theme

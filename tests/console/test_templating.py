@@ -27,7 +27,7 @@ def test_a_name_that_is_not_there_is_an_error() -> None:
 
 def test_addresses_lie_below_the_root_path() -> None:
     assert render("{{ url('/jobs') }} {{ url() }}") == "/b/console/jobs /b/console"
-    assert render("{{ asset('console.css') }}").startswith("/b/console/static/")
+    assert render("{{ asset('pages.css') }}").startswith("/b/console/static/")
 
 
 def test_moments_know_the_present() -> None:

@@ -6,6 +6,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 COOKIE = "signalbox_session"
+THEME = "signalbox_theme"
+"""Written by the page's own script, when somebody chooses."""
+THEMES = ("light", "dark")
 
 _LOCAL = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*")
 _LONGEST = 2_000
@@ -14,6 +17,12 @@ _LONGEST = 2_000
 def root_of(request: Request) -> str:
     """The path below which the hub is served, such as ``/b``; empty where it is served at ``/``."""
     return str(request.scope.get("root_path", ""))
+
+
+def theme_of(request: Request) -> str:
+    """``light`` or ``dark`` where somebody has chosen in this browser; empty: as the system is."""
+    chosen = request.cookies.get(THEME, "")
+    return chosen if chosen in THEMES else ""
 
 
 def is_secure(request: Request) -> bool:

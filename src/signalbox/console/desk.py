@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
@@ -89,8 +90,9 @@ class Desk:
         if visit is not None:
             return visit.render("error.html", status=status, title=title, detail=detail)
         now = to_datetime(self._services.context.clock.now())
-        values = {"root": cookies.root_of(request), "page": None, "now": now, "status": status, "title": title}
-        return HTMLResponse(self._templates.render("error_bare.html", {**values, "detail": detail}), status)
+        values: dict[str, Any] = {"root": cookies.root_of(request), "theme": cookies.theme_of(request), "now": now}
+        values |= {"page": None, "status": status, "title": title, "detail": detail}
+        return HTMLResponse(self._templates.render("error_bare.html", values), status)
 
     def _told(self, error: SignalboxError | HTTPException | None) -> tuple[int, str, str]:
         """Status, title and detail; a form that cannot be read is an HTTPException (400 or 413)."""

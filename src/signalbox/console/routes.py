@@ -59,7 +59,7 @@ def build_status_router(services: Services, settings: StatusPageSettings) -> API
 
     async def show(request: Request) -> Response:
         status, now = await board.read(), to_datetime(services.context.clock.now())
-        values = {"root": root_of(request), "now": now, "title": settings.title, "status": status}
+        values = {"root": root_of(request), "theme": "", "now": now, "title": settings.title, "status": status}
         return HTMLResponse(templates.render("status.html", values), headers=_RENEWED)
 
     async def badge(_request: Request) -> Response:

@@ -9,6 +9,7 @@ from signalbox.conversations.runtime import ConversationRuntime
 from signalbox.core.errors import SignalboxError
 from signalbox.criticality.runtime import CriticalityRuntime
 from signalbox.gateway.runtime import GatewayRuntime
+from signalbox.grid.settings import GridSettings
 from signalbox.infra.context import Context
 from signalbox.notifications.runtime import NotificationRuntime
 from signalbox.ops.health import ReadinessProbe
@@ -28,6 +29,8 @@ class Setting:
     """As it is written in TOML; secrets are masked."""
     default: bool
     """Whether it is what it would be if nobody had set anything."""
+    origin: str = "default"
+    """Where it was set, such as ``environment: SIGNALBOX_PORT``; ``default`` where nobody has set it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class Services:
     notifications: NotificationRuntime
     tasks: TasksRuntime
     conversations: ConversationRuntime
+    grid: GridSettings
     settings: Callable[[], Sequence[Setting]]
     """The settings in force, as they may be shown, by name."""
     kinds: Sequence[str]

@@ -79,8 +79,9 @@ class SignInPages:
     def _form(self, request: Request, wanted: str, name: str = "", error: SignalboxError | None = None) -> HTMLResponse:
         status = 200 if error is None else self._services.status_of(error)[0]
         message = None if error is None else "Enter a user name and a password." if status == 422 else str(error)  # noqa: PLR2004
-        values = {"root": cookies.root_of(request), "next": wanted, "name": name, "message": message}
-        return HTMLResponse(self._templates.render("sign_in.html", {**values, "page": None}), status)
+        values = {"root": cookies.root_of(request), "theme": cookies.theme_of(request), "page": None}
+        values |= {"next": wanted, "name": name, "message": message}
+        return HTMLResponse(self._templates.render("sign_in.html", values), status)
 
 
 async def sign_out(visit: Visit) -> Response:

@@ -10,8 +10,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from signalbox.auth.sessions import BrowserSession
-from signalbox.console.cookies import root_of
+from signalbox.console.cookies import root_of, theme_of
 from signalbox.console.errors import ManagerOnlyError
+from signalbox.console.forgery import FIELD
 from signalbox.console.services import Services
 from signalbox.console.templating import Templates
 from signalbox.core.errors import Fault, UnprocessableError
@@ -88,6 +89,11 @@ class Visit:
         """What was sent."""
         return await self.request.form()
 
+    async def sent(self) -> dict[str, str]:
+        """The fields of a form that were filled in, as texts."""
+        given = {name: str(value).strip() for name, value in (await self.form()).items() if name != FIELD}
+        return {name: value for name, value in given.items() if value}
+
     async def parse(self, model: type[Form]) -> Form:
         """What was sent, checked; fields that were left empty count as not sent.
 
@@ -136,6 +142,7 @@ class Visit:
     def _shared(self) -> dict[str, Any]:
         return {
             "root": root_of(self.request),
+            "theme": theme_of(self.request),
             "now": to_datetime(self.now),
             "csrf": self.session.csrf,
             "me": self.session.principal,
@@ -158,6 +165,11 @@ def check(model: type[Form], values: Mapping[str, Any]) -> Form:
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
         raise UnprocessableError([Fault(".".join(map(str, each["loc"])), each["msg"]) for each in found]) from None
+
+
+def messages(error: UnprocessableError) -> dict[str, str]:
+    """What a form says beside its fields, by their names; the empty name stands for the form as a whole."""
+    return {fault.where: fault.message.removeprefix("Value error, ") for fault in error.faults}
 
 
 def triggers(message: str, *topics: str, kind: str = "ok") -> str:

@@ -93,6 +93,7 @@ def build_services(
         notifications=_runtime(features, NotificationRuntime),
         tasks=_runtime(features, TasksRuntime),
         conversations=_runtime(features, ConversationRuntime),
+        grid=settings.grid,
         kinds=sorted(kind for feature in features for kind in feature.kinds),
         alone=settings.sqlite_path is not None,
         kept=Kept(context.clock),

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from signalbox.console.page import Page, Route, action
 from signalbox.console.pages import grid_imports, grid_plans, grid_reports
 from signalbox.console.schema_fields import fields_of
-from signalbox.console.visit import Visit, check
+from signalbox.console.visit import Visit, check, messages
 from signalbox.core.errors import UnprocessableError
 from signalbox.core.times import DAY, to_micros
 from signalbox.grid import components, overview, readings
@@ -91,11 +91,11 @@ async def line(visit: Visit) -> Response:
 
 async def add(visit: Visit) -> Response:
     """Add a component; where that is refused, the form says which field is wrong."""
-    sent = await _sent(visit)
+    sent = await visit.sent()
     try:
         made = await visit.services.context.db.write(components.add, check_component(sent), **_hand(visit))
     except UnprocessableError as error:
-        return _refused(visit, sent, {fault.where: fault.message for fault in error.faults})
+        return _refused(visit, sent, messages(error))
     except ComponentExistsError as error:
         return _refused(visit, sent, {"name": str(error)})
     return visit.done(f"{made.name} is added.", location=f"/grid/components/{made.id}")
@@ -103,11 +103,11 @@ async def add(visit: Visit) -> Response:
 
 async def replace(visit: Visit) -> Response:
     """Replace what is known of a component; where that is refused, the form says which field is wrong."""
-    sent, number = await _sent(visit), _number(visit)
+    sent, number = await visit.sent(), _number(visit)
     try:
         made = await visit.services.context.db.write(components.replace, number, check_component(sent), **_hand(visit))
     except UnprocessableError as error:
-        return _refused(visit, sent, {fault.where: fault.message for fault in error.faults}, number)
+        return _refused(visit, sent, messages(error), number)
     except ComponentExistsError as error:
         return _refused(visit, sent, {"name": str(error)}, number)
     return visit.done(f"{made.name} is changed.", "grid", "audit")
@@ -165,11 +165,6 @@ def _refused(visit: Visit, sent: dict[str, str], errors: dict[str, str], number:
     return visit.render("grid/_form.html", status=422, **_form(sent.get("component_type"), sent, errors, number))
 
 
-async def _sent(visit: Visit) -> dict[str, str]:
-    form = await visit.form()
-    return {name: str(value) for name, value in form.items() if value != "" and name != "csrf"}
-
-
 def _number(visit: Visit) -> int:
     text = visit.path["number"]
     if not (text.isascii() and text.isdecimal() and len(text) < 17 and 0 < int(text) <= LARGEST_ID):  # noqa: PLR2004
@@ -210,5 +205,5 @@ PAGE = Page(
         action("/grid/components/{number}", replace),
         action("/grid/components/{number}/delete", delete),
     ),
-    uploads=(grid_imports.UPLOAD,),
+    uploads=grid_imports.UPLOADS,
 )

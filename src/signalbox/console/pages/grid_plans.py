@@ -1,15 +1,34 @@
 """What the grid does by itself: reports on a schedule, and bounds that readings are held against."""
 
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, Final, get_args
 
 from starlette.responses import Response
 
 from signalbox.console.page import Route, action
-from signalbox.console.visit import Visit
+from signalbox.console.visit import Visit, check, messages
+from signalbox.core.errors import UnprocessableError
 from signalbox.grid import report_schedules, rules
-from signalbox.grid.errors import RuleNotFoundError, ScheduleNotFoundError
+from signalbox.grid.errors import (
+    RuleExistsError,
+    RuleNotFoundError,
+    ScheduleExistsError,
+    ScheduleNotFoundError,
+)
+from signalbox.grid.kinds import kinds
+from signalbox.grid.schedule_periods import Every
+from signalbox.grid.schemas import ScheduleIn, ThresholdRuleIn
+from signalbox.grid.series import MEASUREMENT_TYPES
+from signalbox.infra.events import Severity
 
 ROWS: Final = 200
+CHOICES: Final[Mapping[str, Any]] = {
+    "everies": get_args(Every),
+    "types": [(each, each.lower()) for each in MEASUREMENT_TYPES],
+    "sides": [(">", "above"), ("<", "below")],
+    "severities": get_args(Severity),
+}
+"""What may be chosen in the forms."""
 
 
 async def show(visit: Visit) -> Response:
@@ -17,8 +36,38 @@ async def show(visit: Visit) -> Response:
     db = visit.services.context.db
     schedules = await db.read(report_schedules.list_schedules, limit=ROWS)
     found = await db.read(rules.list_rules, limit=ROWS)
-    template = "grid/_plans.html" if visit.is_fragment else "grid/plans.html"
-    return visit.render(template, schedules=schedules.items, rules=found.items)
+    values: dict[str, Any] = {"schedules": schedules.items, "rules": found.items}
+    if visit.is_fragment:
+        return visit.render("grid/_plans.html", **values)
+    return visit.render("grid/plans.html", **values, **_form())
+
+
+async def add_schedule(visit: Visit) -> Response:
+    """Have a report made of each period; where that is refused, the form says which field is wrong."""
+    services, sent = visit.services, await visit.sent()
+    try:
+        made = await services.context.db.write(
+            report_schedules.add, check(ScheduleIn, sent), limit=services.grid.max_schedules, **_hand(visit)
+        )
+    except UnprocessableError as error:
+        return visit.render("grid/_schedule_form.html", status=422, **_form(sent, messages(error)))
+    except ScheduleExistsError as error:
+        return visit.render("grid/_schedule_form.html", status=422, **_form(sent, {"name": str(error)}))
+    return visit.done(f"{made.name} is added: a report of each {made.every}.", "tick", "audit")
+
+
+async def add_rule(visit: Visit) -> Response:
+    """Watch a bound; where that is refused, the form says which field is wrong."""
+    services, sent = visit.services, await visit.sent()
+    try:
+        made = await services.context.db.write(
+            rules.add, check(ThresholdRuleIn, sent), limit=services.grid.max_rules, **_hand(visit)
+        )
+    except UnprocessableError as error:
+        return visit.render("grid/_rule_form.html", status=422, **_form(sent, messages(error)))
+    except RuleExistsError as error:
+        return visit.render("grid/_rule_form.html", status=422, **_form(sent, {"name": str(error)}))
+    return visit.done(f"{made.name} is watched: {made.condition}.", "tick", "audit")
 
 
 async def pause_schedule(visit: Visit) -> Response:
@@ -47,6 +96,11 @@ async def delete_rule(visit: Visit) -> Response:
     return visit.done(f"Threshold rule {text} is deleted.", "tick", "audit")
 
 
+def _form(sent: Mapping[str, str] | None = None, errors: Mapping[str, str] | None = None) -> dict[str, Any]:
+    names = [("", "every kind"), *((each, each.lower()) for each in kinds())]
+    return {"sent": sent or {}, "errors": errors or {}, "kinds": names, **CHOICES}
+
+
 def _schedule(visit: Visit) -> int:
     text = visit.path["number"]
     if not _is_number(text):
@@ -65,6 +119,8 @@ def _hand(visit: Visit) -> dict[str, Any]:
 
 ROUTES = (
     Route("/grid/plans", show),
+    action("/grid/schedules", add_schedule),
+    action("/grid/rules", add_rule),
     action("/grid/schedules/{number}/pause", pause_schedule),
     action("/grid/schedules/{number}/delete", delete_schedule),
     action("/grid/rules/{number}/delete", delete_rule),

@@ -7,7 +7,7 @@ from markupsafe import Markup
 from starlette.responses import Response
 
 from signalbox.console.page import Route, action
-from signalbox.console.visit import Visit
+from signalbox.console.visit import Visit, messages
 from signalbox.core.errors import Fault, UnprocessableError
 from signalbox.grid import plots, reports
 from signalbox.grid.arrow import PARQUET
@@ -62,12 +62,11 @@ async def download(visit: Visit) -> Response:
 
 async def order(visit: Visit) -> Response:
     """Have a report made; where that is refused, the form says which field is wrong."""
-    sent = {name: str(value).strip() for name, value in (await visit.form()).items()}
+    sent = await visit.sent()
     try:
         made = await visit.services.context.db.write(reports.order, _to_new(sent), by=visit.actor, now=visit.now)
     except UnprocessableError as error:
-        errors = {fault.where: fault.message for fault in error.faults}
-        return visit.render("grid/_order.html", status=422, sent=sent, errors=errors)
+        return visit.render("grid/_order.html", status=422, sent=sent, errors=messages(error))
     return visit.done(f"Report {made.id} is ordered.", "grid")
 
 

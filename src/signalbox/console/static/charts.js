@@ -1,7 +1,7 @@
 // Time series: <div class="chart" data-chart="address" data-live-topic="topic"> is filled with uPlot.
 // The address answers {"times": [seconds], "unit": "/s", "series": [{"label", "color": 1-6, "values", "fill"}]}.
-"use strict";
 (() => {
+  "use strict";
   // canvases need colours that are resolved: a probe in the page does that, also for light-dark()
   const probe = document.createElement("span");
   probe.hidden = true;

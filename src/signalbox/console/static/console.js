@@ -1,6 +1,6 @@
 // What pages need of scripts besides htmx. No page has scripts of its own in it: our policy forbids them.
-"use strict";
 (() => {
+  "use strict";
   const page = document.documentElement;
   const keep = {
     get(name) { try { return localStorage.getItem(`signalbox-${name}`); } catch { return null; } },
@@ -92,7 +92,8 @@
     if (event.target.closest("[data-theme-toggle]")) {
       const dark = page.dataset.theme ? page.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
       page.dataset.theme = dark ? "light" : "dark";
-      keep.set("theme", page.dataset.theme);
+      // the server writes it into the next page, so that no script has to run before the first paint
+      document.cookie = `signalbox_theme=${page.dataset.theme}; path=${document.body.dataset.live.replace(/\/live$/, "")}; max-age=31536000; samesite=lax`;
       document.dispatchEvent(new CustomEvent("theme"));
     }
     const menu = event.target.closest("[data-menu]");
@@ -131,38 +132,49 @@
     if (form) form.requestSubmit();
   });
 
-  // -- files: <form data-upload="address" data-topics="grid"> with a file, and a <progress> that shows how far it is ---
+  // -- files: <form data-upload="address" data-topics="grid"> with a file; [data-progress] shows how far it is ----------
+  // the answer is JSON, or a line of JSON for each step: {"message", "kind", "share"}, of which the last says the end
+  const types = { csv: "text/csv", parquet: "application/vnd.apache.parquet", json: "application/json", ndjson: "application/x-ndjson", jsonl: "application/x-ndjson", zip: "application/zip" };
+  const lastLine = (text) => {
+    try { return JSON.parse(text.slice(0, text.lastIndexOf("\n") + 1 || undefined).trim().split("\n").at(-1)); } catch { return null; }
+  };
+  const show = (box, said, share) => {
+    if (!box) return;
+    box.hidden = false;
+    box.querySelector("[data-said]").textContent = said;
+    const bar = box.querySelector("progress");
+    if (share === undefined) bar.removeAttribute("value");
+    else bar.value = share;
+  };
   document.addEventListener("submit", (event) => {
     const form = event.target.closest("form[data-upload]");
     if (!form) return;
     event.preventDefault();
     const file = form.querySelector("input[type=file]").files[0];
     if (!file) return;
-    const bar = form.querySelector("progress");
+    const box = form.querySelector("[data-progress]");
     const button = form.querySelector("button[type=submit]");
     const fields = new URLSearchParams(new FormData(form));
     for (const input of form.querySelectorAll("input[type=file]")) fields.delete(input.name);
     const request = new XMLHttpRequest();
     request.open("POST", `${form.dataset.upload}${fields.size ? `?${fields}` : ""}`);
     request.setRequestHeader("X-CSRF-Token", document.body.dataset.csrf);
-    request.setRequestHeader("Content-Type", form.dataset.type || file.type || "application/octet-stream");
-    request.upload.addEventListener("progress", (news) => {
-      if (bar && news.lengthComputable) { bar.hidden = false; bar.max = news.total; bar.value = news.loaded; }
+    request.setRequestHeader("Content-Type", types[file.name.split(".").at(-1).toLowerCase()] || "application/octet-stream");
+    request.upload.addEventListener("progress", (news) => show(box, "The file is being sent", news.loaded / news.total));
+    request.upload.addEventListener("load", () => show(box, "The rows are being taken in"));
+    request.addEventListener("progress", () => {
+      const told = request.status === 200 && lastLine(request.responseText);
+      if (told && told.share !== undefined) show(box, told.message, told.share);
     });
     request.addEventListener("loadend", () => {
-      if (bar) bar.hidden = true;
+      if (box) box.hidden = true;
       button.disabled = false;
+      const told = lastLine(request.responseText) || {};
       if (request.status >= 200 && request.status < 300) {
         form.reset();
-        let told = {};
-        try { told = JSON.parse(request.responseText); } catch { /* says nothing of it */ }
         toast(told.message || form.dataset.done || `${file.name} has been received.`, told.kind);
         (form.dataset.topics || "").split(" ").filter(Boolean).forEach((topic) => tell(topic));
-        return;
-      }
-      let said = "The file could not be sent.";
-      try { said = JSON.parse(request.responseText).detail || said; } catch { /* no problem details */ }
-      toast(said, "bad");
+      } else toast(told.detail || "The file could not be sent.", "bad");
     });
     button.disabled = true;
     request.send(file);
