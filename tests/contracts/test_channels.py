@@ -32,7 +32,7 @@ HOWTO = Path(__file__).parents[2] / "docs/howto/add-a-channel.md"
 DOCUMENTED = "ntfy"
 """The kind that ``HOWTO`` shows how to add; it is tried like the shipped ones."""
 
-KINDS = [*sorted(discover(PACKAGE)), DOCUMENTED]
+KINDS = sorted({*discover(PACKAGE), DOCUMENTED})
 REMOTE = [kind for kind in KINDS if kind not in LOCAL]
 HTTP = [kind for kind in REMOTE if kind not in OTHER_CLIENTS]
 over_http = pytest.mark.parametrize("kind", HTTP)

@@ -73,7 +73,7 @@ def documented(tmp_path_factory: pytest.TempPathFactory) -> Iterator[type[Plugin
     sys.path.remove(str(folder))
 
 
-@pytest.fixture(params=[*discover(PACKAGE), DOCUMENTED])
+@pytest.fixture(params=sorted({*discover(PACKAGE), DOCUMENTED}))
 async def subject(request: pytest.FixtureRequest, documented: type[Plugin]) -> AsyncIterator[Subject]:
     if request.param not in DOUBLES:
         pytest.fail(f"the kind {request.param} has no double: put one into DOUBLES")
