@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import threading
 import time
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,8 +29,11 @@ from support import TESTED_CORE, on_core, tool
 COMPANIES = 20
 PER_PAGE = 50
 PIECE = 20_000
-WRITE_EVERY = 0.01
+WRITE_EVERY = 0.02
 """Seconds between two transactions of another writer."""
+
+Waits = list[tuple[float, float]]
+"""When a transaction of another writer was begun (seconds since 1970), and how many seconds it took."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +46,13 @@ class Imported:
     words: float
     """After that, until words could be searched for."""
     cpu: float
-    wait_p99: float
+    wait_live: float
+    """p99, until readers saw it."""
+    wait_words: float
+    """p99, after that."""
     wait_max: float
+    memory: int
+    """MB that the command held at most."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +75,7 @@ def run_import(folder: Path, data: Path) -> Imported:
     environment = {**os.environ, "SIGNALBOX_DATA_DIR": str(data), "SIGNALBOX_LOG__LEVEL": "warning"}
     _run("db", "upgrade", env=environment)
     command = on_core(TESTED_CORE, [tool("signalbox"), "conversations", "import", str(folder), "--json"])
-    waits: list[float] = []
+    waits: Waits = []
     ended = threading.Event()
     writer = threading.Thread(target=_write_beside, args=(data / "signalbox.db", waits, ended))
     cpu_before = _child_seconds()
@@ -79,15 +88,22 @@ def run_import(folder: Path, data: Path) -> Imported:
         writer.join()
     told = json.loads(ran.stdout)
     begun, live = (datetime.fromisoformat(told[name]).timestamp() for name in ("created_at", "live_at"))
-    waits.sort()
     return Imported(
         rows=told["rows_total"],
         live=live - begun,
         words=end - live,
         cpu=_child_seconds() - cpu_before,
-        wait_p99=waits[int(len(waits) * 0.99)] * 1e3,
-        wait_max=waits[-1] * 1e3,
+        wait_live=_p99(took for at, took in waits if at < live),
+        wait_words=_p99(took for at, took in waits if at >= live),
+        wait_max=max(took for _, took in waits) * 1e3,
+        memory=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024,
     )
+
+
+def _p99(seconds: Iterable[float]) -> float:
+    """Milliseconds; 0 where there are none."""
+    ordered = sorted(seconds)
+    return ordered[int(len(ordered) * 0.99)] * 1e3 if ordered else 0.0
 
 
 def make_token(data: Path) -> str:
@@ -145,17 +161,17 @@ def to_query(query: Query) -> str:
     return f"company={quote_plus(query.company)}&tags={tags}&page={query.page}&per_page={PER_PAGE}"
 
 
-def _write_beside(database: Path, waits: list[float], ended: threading.Event) -> None:
+def _write_beside(database: Path, waits: Waits, ended: threading.Event) -> None:
     """Make small transactions as another process would, and take down how long each takes."""
     with closing(sqlite3.connect(database, isolation_level=None, timeout=5)) as connection:
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("CREATE TABLE bench_beside (at REAL)")
         while not ended.wait(WRITE_EVERY):
-            begun = time.perf_counter()
+            at, begun = time.time(), time.perf_counter()
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("INSERT INTO bench_beside VALUES (?)", (begun,))
             connection.execute("COMMIT")
-            waits.append(time.perf_counter() - begun)
+            waits.append((at, time.perf_counter() - begun))
         connection.execute("DROP TABLE bench_beside")
 
 

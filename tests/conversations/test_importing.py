@@ -9,8 +9,8 @@ from signalbox.conversations import importing, store, words
 from signalbox.conversations.dataset import open_dataset
 from signalbox.conversations.errors import CorruptPartError, ImportNotFoundError
 from signalbox.conversations.filters import Filter
-from signalbox.conversations.importing import ROWS, Importer, Pace
-from signalbox.conversations.models import StoredImport
+from signalbox.conversations.importing import Importer
+from signalbox.conversations.models import StoredImport, item_id
 from signalbox.conversations.packing import Packed
 from signalbox.conversations.runtime import load
 from signalbox.infra.context import Context
@@ -118,16 +118,12 @@ async def test_an_import_without_its_row_is_refused(context: Context, folder: Pa
         await Importer(context, 99).run(dataset)
 
 
-def test_the_pace_follows_the_time_that_rows_took() -> None:
-    pace = Pace(ROWS)
-    for _ in range(20):
-        pace.adjust(pace.amount, pace.amount / 50_000)
-    assert 1_900 <= pace.amount <= 2_100
-    pace.adjust(pace.amount, 60)
-    assert pace.amount == ROWS[0]
-    for _ in range(20):
-        pace.adjust(pace.amount, 0)
-    assert pace.amount == ROWS[1]
+async def test_words_of_many_transactions_are_merged(context: Context) -> None:
+    for at in range(20):
+        await context.db.write(words.take_up, [(item_id(7, at), "often said")])
+    await Importer(context, 7).merge_words()
+    assert not await context.db.write(words.merge, importing.PAGES)
+    assert await context.db.read(words.find, 7, ["said"]) == list(range(20))
 
 
 async def test_upkeep_takes_up_words_that_an_importer_left(context: Context, folder: Path) -> None:

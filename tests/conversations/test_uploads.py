@@ -5,6 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from signalbox.conversations import store
 from signalbox.sandbox.interviews import Size, make_dataset
 from tests.conversations.conftest import PATH, Desk, made, talk, write
@@ -83,11 +85,12 @@ async def test_only_managers_may(desk: Desk) -> None:
     assert (await other.get(f"{IMPORTS}/1"))["state"] == "live"
 
 
+@pytest.mark.timeout(180)
 async def test_progress_is_seen_while_it_is_imported(empty_desk: Desk, tmp_path: Path) -> None:
     make_dataset(tmp_path / "d", Size(60_000))
     answer = await empty_desk.call(IMPORTS, method="POST", body=pack(tmp_path / "d", tmp_path / "d.zip").read_bytes())
     place, seen = (answer.value(b"location") or b"").decode(), list[tuple[int, int]]()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while not seen or seen[-1][1] < 75_000:
             found = await empty_desk.get(place)
             seen.append((found["rows_done"], found["texts_done"]))

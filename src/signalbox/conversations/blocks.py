@@ -8,6 +8,7 @@ in UTF-8, one behind the other, then those of the next. A row that is no item of
 
 import struct
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -93,11 +94,11 @@ class Block:
         ends, lengths = self._ends[first : first + self.rows], self._lengths[first : first + self.rows]
         begin = ends[0] - max(lengths[0], 0)
         data = self._data[begin : ends[-1]]
-        places = zip(ends, lengths, strict=True)
+        bounds = [0, *(end - begin for end in ends)]
         if not data.isascii():  # a character is a byte only in ASCII, where all are decoded at once
-            return [data[end - begin - length : end - begin].decode() if length > 0 else "" for end, length in places]
+            return [data[start:end].decode() for start, end in pairwise(bounds)]
         text = data.decode()
-        return [text[end - begin - length : end - begin] if length > 0 else "" for end, length in places]
+        return [text[start:end] for start, end in pairwise(bounds)]
 
     def _text(self, column: int, row: int) -> str | None:
         first = self._first.get(column)

@@ -15,6 +15,7 @@ from signalbox.conversations import arrays, models, store, words
 from signalbox.conversations.dataset import Dataset
 from signalbox.conversations.errors import ImportNotFoundError, MissingExtraError
 from signalbox.conversations.models import StoredImport
+from signalbox.conversations.pacing import BESIDE, Pace, Turns
 from signalbox.conversations.schemas import summarize
 from signalbox.conversations.vectors import Bools
 from signalbox.infra.context import Context
@@ -27,34 +28,19 @@ if TYPE_CHECKING:
 CHANNEL: Final = "conversations"
 """Where processes are told that another version is live."""
 
-GOAL: Final = 0.04
-"""Seconds that one transaction should take: others wait for it on SQLite."""
 ROWS: Final = (100, 8_192)
-"""Rows of names or words that one transaction takes, at least and at most."""
+"""Rows of names that one transaction takes, at least and at most."""
+SAID: Final = (512, 16_384)
+"""The same of rows whose words are taken up."""
 BYTES: Final = (64 * 1024, 8 * 1024**2)
 """The same of blocks."""
-PAGES: Final = (16, 256)
-"""Pages of words that one transaction merges, at least and at most."""
-UPKEEP_PAGES: Final = 64
-MERGE_EVERY: Final = 16
-"""Transactions after which their words are merged: each further one makes searches slower, and a merge of many at once
-begins each of its steps by opening all of them."""
+PAGES: Final = 64
+"""Pages of words that one transaction merges."""
+MERGE_EVERY: Final = 128
+"""Transactions after which an importer merges their words; SQLite does so by itself, all at once, after 2,000."""
 
 Tell = Callable[[StoredImport], None]
 """Hears how far an import is."""
-
-
-class Pace:
-    """How much one transaction takes, so that it takes about ``GOAL`` seconds. ``bounds``: at least and at most."""
-
-    def __init__(self, bounds: tuple[int, int]) -> None:
-        self._least, self._most = bounds
-        self.amount = min(self._most, self._least * 16)
-
-    def adjust(self, amount: int, seconds: float) -> None:
-        """Take into account how long so much took."""
-        wanted = int(amount * GOAL / max(seconds, 0.001))
-        self.amount = max(self._least, min(self._most, wanted, self.amount * 2))
 
 
 class Importer:
@@ -86,18 +72,38 @@ class Importer:
         return await self._told()
 
     async def take_up_words(self) -> None:
-        """Make the words of what is live findable, to the end."""
-        pace, steps = Pace(ROWS), 0
-        while await self._in_turns(pace, take_up_some, self._now(), pace.amount):
+        """Make the words of what is live findable, to the end.
+
+        They are read while others may have the lock. What is left in many pieces in the end is merged by upkeep.
+        """
+        pace, turns, steps = Pace(SAID), Turns(), 0
+        while (of := await self._context.db.read(store.next_unread)) is not None:
+            count = min(pace.amount, of.rows_total - of.texts_done)
+            begun = self._context.clock.monotonic()
+            said = await self._context.db.read(store.read_words, of.id, first=of.texts_done, count=count)
+            left = self._context.clock.monotonic() - begun
+            held = await self._hold(turns, left, _add_words, of, said, count, now=self._now())
+            pace.adjust(count, held, goal=turns.goal(now=self._context.clock.monotonic()))
             await self._told()
             steps += 1
             if steps % MERGE_EVERY == 0:
-                await self._merge_words()
+                await self.merge_words()
 
-    async def _merge_words(self) -> None:
-        pace = Pace(PAGES)
-        while await self._in_turns(pace, words.merge, pace.amount):
-            pass
+    async def merge_words(self) -> None:
+        """Bring words that were taken up in many transactions together; what others write comes in between."""
+        merging = True
+        while merging:
+            merging = await self._write(words.merge, PAGES)
+            await asyncio.sleep(BESIDE)
+
+    async def _hold(self, turns: Turns, left: float, fn: Callable[..., int], *args: Any, **more: Any) -> float:
+        """Write something; the seconds that took. Beside others the lock is then left as long, less ``left`` before."""
+        begun = self._context.clock.monotonic()
+        commits = await self._write(fn, *args, **more)
+        ended = self._context.clock.monotonic()
+        turns.look(commits, now=ended)
+        await asyncio.sleep(turns.pause(held=ended - begun, left=left, now=ended))
+        return ended - begun
 
     async def _clear(self) -> None:
         """Delete what an earlier attempt has left."""
@@ -144,14 +150,6 @@ class Importer:
         pace.adjust(amount, self._context.clock.monotonic() - began)
         return found
 
-    async def _in_turns(self, pace: Pace, fn: Callable[..., Any], *args: Any) -> Any:
-        """Leave the lock as long as it was held: another process asks for it now and then, and else finds it taken."""
-        began = self._context.clock.monotonic()
-        found = await self._timed(pace, pace.amount, fn, *args)
-        if self._context.db.dialect == "sqlite":
-            await asyncio.sleep(self._context.clock.monotonic() - began)
-        return found
-
     async def _write(self, fn: Callable[..., Any], *args: Any, **more: Any) -> Any:
         return await self._context.db.write(fn, *args, **more)
 
@@ -174,7 +172,7 @@ def fail(tx: Connection, number: int, reason: str, *, now: int) -> None:
 
 def take_up_some(tx: Connection, now: int, limit: int) -> int:
     """Make the words of some more items of the live import findable; how many, 0 once all are."""
-    of = store.next_unread(tx)
+    of = store.next_unread(tx, locked=True)
     if of is None:
         return 0
     count = min(limit, of.rows_total - of.texts_done)
@@ -184,9 +182,9 @@ def take_up_some(tx: Connection, now: int, limit: int) -> int:
 
 
 def tidy_words(tx: Connection, now: int, limit: int) -> int:
-    """What ``take_up_words`` does, in steps, where nobody waits for it; how much that was, 0 once all is done."""
+    """What importers leave of words, in steps: those that one did not come to, and merges. How much, 0 once all is done."""
     count = take_up_some(tx, now, limit)
-    merged = words.merge(tx, UPKEEP_PAGES)
+    merged = words.merge(tx, PAGES)
     return count or int(merged)
 
 
@@ -210,6 +208,15 @@ def _is_known(tx: Connection, number: int, fingerprint: str, *, now: int) -> boo
 def _add_blocks(tx: Connection, number: int, blocks: "Sequence[Packed]", *, now: int) -> None:
     store.add_blocks(tx, number, [(each.first, each.data) for each in blocks])
     store.change_import(tx, number, rows_done=blocks[-1].first + blocks[-1].rows, now=now)
+
+
+def _add_words(tx: Connection, of: StoredImport, said: words.Words, count: int, *, now: int) -> int:
+    """Make words of so many items findable that were read before, unless others were quicker; what others committed."""
+    found = store.next_unread(tx, locked=True)
+    if found is not None and (found.id, found.texts_done) == (of.id, of.texts_done):
+        words.take_up(tx, said)
+        store.change_import(tx, of.id, texts_done=of.texts_done + count, now=now)
+    return store.commits_of_others(tx)
 
 
 def _go_live(tx: Connection, number: int, report: str, rows: int, context: Context, *, now: int) -> None:

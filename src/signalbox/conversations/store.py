@@ -82,11 +82,18 @@ def find_leftovers(tx: Connection, *, replaced_before: int, untouched_since: int
     return [to_import(row) for row in tx.execute(select(imports).where(~_i.swept, old | stuck).order_by(_i.id))]
 
 
-def next_unread(tx: Connection) -> StoredImport | None:
-    """The live import, if words of it are still to be taken up; locked until the transaction ends."""
-    query = select(imports).where(_i.state == "live", _i.texts_done < _i.rows_total).with_for_update()
-    row = tx.execute(query).first()
+def next_unread(tx: Connection, *, locked: bool = False) -> StoredImport | None:
+    """The live import, if words of it are still to be taken up; ``locked`` until the transaction ends."""
+    query = select(imports).where(_i.state == "live", _i.texts_done < _i.rows_total)
+    row = tx.execute(query.with_for_update() if locked else query).first()
     return None if row is None else to_import(row)
+
+
+def commits_of_others(tx: Connection) -> int:
+    """A number that is another once somebody else has committed to SQLite's file; 0 where nobody waits for a lock."""
+    if tx.dialect.name != "sqlite":
+        return 0
+    return int(tx.exec_driver_sql("PRAGMA data_version").scalar_one())
 
 
 # -- what an import brings --------------------------------------------------------------------------------------------

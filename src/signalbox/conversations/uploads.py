@@ -47,9 +47,9 @@ class Intake:
         self.number = 0
         """Of the import, from ``begin`` on."""
 
-    async def begin(self, actor: str, *, forced: bool) -> None:
+    async def begin(self, actor: str, *, forced: bool, request_id: str | None = None) -> None:
         """Write down that there will be an import."""
-        self.number = await self._write(_begin, actor, forced=forced)
+        self.number = await self._write(_begin, actor, forced=forced, request_id=request_id)
 
     async def add(self, data: bytes, *, more: bool = True) -> None:
         """Take some bytes; ``more``: there may be others.
@@ -114,7 +114,7 @@ class Uploads:
         """Store the file, then answer 202 with the place to look at."""
         forced = to_flag(parse_query(scope["query_string"], ("force",)), "force")
         intake = Intake(self._context, self._settings)
-        await intake.begin(principal.actor, forced=forced)
+        await intake.begin(principal.actor, forced=forced, request_id=scope["state"]["request_id"])
         try:
             await _receive(intake, receive)
         except SignalboxError as error:
@@ -138,7 +138,16 @@ async def _receive(intake: Intake, receive: Receive) -> None:
     await intake.end()
 
 
-def _begin(tx: Connection, actor: str, *, forced: bool, now: int) -> int:
+def _begin(tx: Connection, actor: str, *, forced: bool, request_id: str | None, now: int) -> int:
     number = store.add_import(tx, source="upload", actor=actor, forced=forced, state="loading", now=now)
-    audit.record(tx, actor=actor, action="conversations.import", target=str(number), before=None, after=None, at=now)
+    audit.record(
+        tx,
+        actor=actor,
+        action="conversations.import",
+        target=str(number),
+        before=None,
+        after=None,
+        at=now,
+        request_id=request_id,
+    )
     return number
