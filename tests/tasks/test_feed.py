@@ -53,6 +53,22 @@ async def test_readers_get_tasks_as_they_are_and_leave(context: Context, feed: F
     assert not first._waiting
 
 
+async def test_a_failure_of_any_kind_does_not_end_it(
+    context: Context, feed: Feed, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = TaskWorld(context, ScriptedProvider())
+    made = await world.hand_over(payload={"a": 1})
+    mailbox = Mailbox()
+    feed.join(mailbox)
+    await context.db.write(lambda tx: tx.exec_driver_sql("ALTER TABLE task RENAME TO elsewhere"))
+    await tell(context, str(made.id))
+    assert (await told(mailbox, 1)).endswith(RESYNC)
+    assert "readers of tasks miss changes" in caplog.messages
+    await context.db.write(lambda tx: tx.exec_driver_sql("ALTER TABLE elsewhere RENAME TO task"))
+    await tell(context, str(made.id))
+    assert b'"payload":{"a":1}' in await told(mailbox, 1)
+
+
 async def test_too_many_changes_are_told_as_one(context: Context, feed: Feed) -> None:
     mailbox = Mailbox()
     feed.join(mailbox)

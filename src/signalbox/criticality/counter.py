@@ -11,6 +11,7 @@ from itertools import islice
 from prometheus_client.core import CounterMetricFamily, Metric
 
 from signalbox.core.errors import UnavailableError
+from signalbox.core.outage import OutageLog
 from signalbox.core.times import MICROSECONDS, MINUTE
 from signalbox.criticality import store
 from signalbox.criticality.consumer_store import Asked
@@ -58,7 +59,7 @@ class AskCounter:
         """By minute, whose sums are not written."""
         self._by_signal: dict[str, int] = {}
         self._beat_at = 0
-        self._failing = False
+        self._outage = OutageLog(_log, "asks cannot be written; they wait in memory", "asks are written again")
         self._task: asyncio.Task[None] | None = None
 
     def add(self, pair: Pair) -> None:
@@ -89,9 +90,9 @@ class AskCounter:
             if minutes:
                 await self._write_minutes()
         except UnavailableError as error:
-            self._report(failing=True, reason=str(error))
+            self._outage.failed(error)
         else:
-            self._report(failing=False, reason="")
+            self._outage.worked(dropped=self.dropped)
 
     def collect(self) -> Iterator[Metric]:
         """Prometheus families."""
@@ -177,10 +178,3 @@ class AskCounter:
                 await self.flush(minutes=number % MINUTES_EVERY == 0)
             except Exception:  # noqa: BLE001 - one failure must not end the counting for good
                 _log.exception("asks could not be written")
-
-    def _report(self, *, failing: bool, reason: str) -> None:
-        if failing and not self._failing:
-            _log.warning("asks cannot be written; they wait in memory", extra={"reason": reason})
-        elif self._failing and not failing:
-            _log.info("asks are written again", extra={"dropped": self.dropped})
-        self._failing = failing

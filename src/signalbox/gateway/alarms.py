@@ -7,6 +7,7 @@ from collections import deque
 from typing import Any
 
 from signalbox.core.errors import UnavailableError
+from signalbox.core.outage import OutageLog
 from signalbox.core.times import MICROSECONDS, to_rfc3339
 from signalbox.gateway.breaker import Breaker, BreakerView, State
 from signalbox.infra.context import Context
@@ -34,7 +35,9 @@ class Alarms:
         self._capacity, self._pause = capacity, pause
         self._waiting: deque[tuple[Event, int]] = deque()
         self._writer, self._number = random.SystemRandom().getrandbits(62), 0
-        self._failing = False
+        self._outage = OutageLog(
+            _log, "events of upstreams cannot be written; they wait in memory", "events of upstreams are written again"
+        )
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -87,7 +90,7 @@ class Alarms:
             await self._db.write(publish, item[0], now=item[1])
         except UnavailableError as error:
             self._put_back(item)
-            self._report(failing=True, reason=str(error))
+            self._outage.failed(error)
             return False
         except asyncio.CancelledError:
             self._put_back(item)
@@ -96,7 +99,7 @@ class Alarms:
             self.dropped += 1
             _log.exception("an event could not be written and is lost", extra={"topic": item[0].topic})
         else:
-            self._report(failing=False, reason="")
+            self._outage.worked(dropped=self.dropped)
         return True
 
     def _put_back(self, item: tuple[Event, int]) -> None:
@@ -104,13 +107,6 @@ class Alarms:
             self._waiting.appendleft(item)
         else:
             self.dropped += 1
-
-    def _report(self, *, failing: bool, reason: str) -> None:
-        if failing and not self._failing:
-            _log.warning("events of upstreams cannot be written; they wait in memory", extra={"reason": reason})
-        elif self._failing and not failing:
-            _log.info("events of upstreams are written again", extra={"dropped": self.dropped})
-        self._failing = failing
 
 
 def to_event(breaker: Breaker, now: float, *, wall: int, dedup_key: str | None = None) -> Event:

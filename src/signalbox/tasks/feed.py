@@ -87,13 +87,18 @@ class Feed:
                 continue
             try:
                 found = await self._context.db.read(_find, sorted(ids))
-                for each in found:
-                    self._put(to_event(each).encode())
-                for number in sorted(ids - {each.id for each in found}):
-                    self._put(ServerSentEvent(f'{{"id":{number}}}', name="deleted").encode())
+                pieces = [to_event(each).encode() for each in found]
             except DatabaseUnavailableError as error:
                 _log.warning("readers of tasks miss changes", extra={"reason": str(error)})
                 self._put(RESYNC)
+                continue
+            except Exception:  # noqa: BLE001 - one failure must not end the feed for good
+                _log.exception("readers of tasks miss changes")
+                self._put(RESYNC)
+                continue
+            gone = sorted(ids - {each.id for each in found})
+            for piece in [*pieces, *(ServerSentEvent(f'{{"id":{each}}}', name="deleted").encode() for each in gone)]:
+                self._put(piece)
 
 
 def to_event(of: TaskOut) -> ServerSentEvent:

@@ -13,6 +13,7 @@ import psycopg
 from psycopg import sql
 from sqlalchemy import Connection, text
 
+from signalbox.core.outage import OutageLog
 from signalbox.infra.broadcast import Listener
 from signalbox.infra.broadcast.local import Listeners, check
 from signalbox.infra.db import after_commit
@@ -43,7 +44,7 @@ class PostgresqlBroadcast:
         self._origin = uuid4().hex
         self._listeners = Listeners()
         self._task: asyncio.Task[None] | None = None
-        self._failing = False
+        self._outage = OutageLog(_log, "other processes cannot be heard", "other processes are heard again")
         self.hears = False
 
     async def open(self) -> None:
@@ -74,7 +75,9 @@ class PostgresqlBroadcast:
             try:
                 await self._listen()
             except (psycopg.Error, OSError) as error:
-                self._report(failing=True, reason=str(error).strip().partition("\n")[0])
+                self._outage.failed(error)
+            except Exception:  # noqa: BLE001 - whatever it was, the next attempt must come
+                _log.exception("listening failed")
             self.hears = False
             await asyncio.sleep(self._pause)
 
@@ -90,7 +93,7 @@ class PostgresqlBroadcast:
         async with connection:
             await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(CHANNEL)))
             self.hears = True
-            self._report(failing=False, reason="")
+            self._outage.worked()
             self._listeners.tell_all_they_missed()
             while True:
                 notices = await hear(connection, within=self._silence)
@@ -115,13 +118,6 @@ class PostgresqlBroadcast:
         channel, _, message = rest.partition(" ")
         if origin != self._origin:
             self._listeners.deliver(channel, message)
-
-    def _report(self, *, failing: bool, reason: str) -> None:
-        if failing and not self._failing:
-            _log.warning("other processes cannot be heard", extra={"reason": reason})
-        elif self._failing and not failing:
-            _log.info("other processes are heard again")
-        self._failing = failing
 
 
 def _break_off(connection: psycopg.AsyncConnection) -> None:

@@ -17,6 +17,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
 from signalbox.core.errors import UnavailableError
+from signalbox.core.outage import OutageLog
 from signalbox.infra.cache import CacheStatistics, Codec
 from signalbox.infra.clock import Clock
 
@@ -74,7 +75,7 @@ class RedisCache(Generic[T]):
         )
         self._redis: Redis = Redis.from_pool(pool)
         self._closed_until = float("-inf")
-        self._failing = False
+        self._outage = OutageLog(_log, "the cache in Redis is away; calls go without it", "the cache in Redis is back")
         self._owed: set[bytes] = set()
         self._owes_all = False
         self._hits = self._misses = self._refused = 0
@@ -166,19 +167,22 @@ class RedisCache(Generic[T]):
         if now < self._closed_until:
             msg = "the cache in Redis is away"
             raise UnavailableError(msg, retry_after=self._closed_until - now)
-        if self._failing:
+        if self._outage.is_failing:
             self._closed_until = now + self._bounds.pause  # one call tries; the others go without until it succeeds
         try:
             await self._settle()
             yield
         except _FAILURES as error:
-            self._report_failure(error)
+            self._closed_until = self._clock.monotonic() + self._bounds.pause
+            self._outage.failed(error)
             msg = "the cache in Redis is away"
             raise UnavailableError(msg, retry_after=self._bounds.pause) from error
         finally:
             if _cancellations() > cancellations:
                 raise asyncio.CancelledError
-        self._report_success()
+        if self._outage.is_failing:
+            self._closed_until = float("-inf")
+        self._outage.worked()
 
     async def _settle(self) -> None:
         """Delete what could not be deleted while Redis was away."""
@@ -195,17 +199,6 @@ class RedisCache(Generic[T]):
             self._owed.add(name)
         else:
             self._owes_all = True
-
-    def _report_failure(self, error: Exception) -> None:
-        self._closed_until = self._clock.monotonic() + self._bounds.pause
-        if not self._failing:
-            _log.warning("the cache in Redis is away; calls go without it", extra={"reason": str(error)})
-        self._failing = True
-
-    def _report_success(self) -> None:
-        if self._failing:
-            _log.info("the cache in Redis is back")
-            self._failing, self._closed_until = False, float("-inf")
 
     async def _set(self, name: bytes, data: bytes, milliseconds: int) -> bool:
         try:

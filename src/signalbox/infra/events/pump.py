@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from signalbox.core.errors import InvalidError, UnavailableError
+from signalbox.core.outage import OutageLog
 from signalbox.infra.clock import Clock
 from signalbox.infra.db import Database
 from signalbox.infra.events.outbox import find_event, has_new, take_new
@@ -44,7 +45,7 @@ class Pump:
             raise InvalidError(msg)
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._failing = False
+        self._outage = OutageLog(_log, "events wait for the database", "events are handed on again")
         self._stamp: object = None
         """Of the database at the last look; while it is the same, nothing has changed."""
 
@@ -73,9 +74,9 @@ class Pump:
             self._news.clear()
             try:
                 taken = await self._hand_on() if told or await self._finds_news() else 0
-                self._failing = False
+                self._outage.worked()
             except UnavailableError as error:
-                self._say(error)
+                self._outage.failed(error)
                 taken = 0
             except Exception:  # noqa: BLE001 - one failure must not end the handing on for good
                 _log.exception("events could not be handed on")
@@ -115,11 +116,6 @@ class Pump:
             return Fail(f"event {number} has been deleted")
         now = self._clock.now()
         return Done(lambda tx: subscriber.handle(tx, event, now))
-
-    def _say(self, error: UnavailableError) -> None:
-        if not self._failing:
-            _log.warning("events wait for the database", extra={"reason": str(error)})
-        self._failing = True
 
 
 def hand_on(tx: Connection, subscribers: Sequence[Subscriber], *, now: int, limit: int) -> int:

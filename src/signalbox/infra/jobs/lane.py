@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from signalbox.core.errors import UnavailableError
+from signalbox.core.outage import OutageLog
 from signalbox.core.times import MICROSECONDS
 from signalbox.infra.clock import Clock
 from signalbox.infra.jobs import JobQueue, outcomes
@@ -64,7 +65,7 @@ class Lane:
         self._due = 0
         self._changed = asyncio.Event()
         self._closing = False
-        self._away = False
+        self._outage = OutageLog(_log, "jobs cannot be claimed", "jobs are claimed again")
 
     def wake(self, due_at: int) -> None:
         """Look for work at ``due_at``, or sooner where that was meant already."""
@@ -108,10 +109,10 @@ class Lane:
         except Exception as error:  # noqa: BLE001 - else the kind would never run again; what was claimed comes back
             if not isinstance(error, UnavailableError):
                 _log.exception("a claim failed", extra={"kind": self.name})
-            self._say(away=True, reason=str(error))
+            self._outage.failed(error, kind=self.name)
             self.wake(self._clock.now() + AWAY_PAUSE)
         else:
-            self._say(away=False)
+            self._outage.worked(kind=self.name)
 
     async def _look(self, *, pause: int) -> None:
         """Learn when the next job is due; what is due already is looked for after ``pause``."""
@@ -139,7 +140,7 @@ class Lane:
         running.begun = True
         job, report = running.job, None
         try:
-            report = outcomes.of_outcome(job, await self._handle(job))._replace(forgets=self._kind.forgets)
+            report = outcomes.of_outcome(job, await self._handle(job), forgets=self._kind.forgets)
         except asyncio.CancelledError as error:
             report = self._report_end(running) if running.ending else self.fail(job, error)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is its job's failure
@@ -191,10 +192,3 @@ class Lane:
         finally:
             if timer is not None:
                 timer.cancel()
-
-    def _say(self, *, away: bool, reason: str = "") -> None:
-        if away and not self._away:
-            _log.warning("jobs cannot be claimed", extra={"kind": self.name, "reason": reason})
-        elif self._away and not away:
-            _log.info("jobs are claimed again", extra={"kind": self.name})
-        self._away = away

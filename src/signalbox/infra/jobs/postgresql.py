@@ -6,6 +6,7 @@ import logging
 import psycopg
 from psycopg import sql
 
+from signalbox.core.outage import OutageLog
 from signalbox.infra.db import Database
 from signalbox.infra.db.notices import hear
 from signalbox.infra.db.wake import CHANNEL, Wake
@@ -29,7 +30,9 @@ class PostgresqlQueue(DatabaseQueue):
         super().__init__(db, lease=lease)
         self._url, self._pause = url, pause
         self._task: asyncio.Task[None] | None = None
-        self._failing = False
+        self._outage = OutageLog(
+            _log, "news of jobs cannot be heard; they are found by polling", "news of jobs is heard again"
+        )
 
     async def open(self, wake: Wake, *, now: int) -> None:
         """Wake after transactions of this process, and when others notify."""
@@ -48,7 +51,9 @@ class PostgresqlQueue(DatabaseQueue):
             try:
                 await self._listen(wake)
             except (psycopg.Error, OSError) as error:
-                self._report(failing=True, reason=str(error).strip().partition("\n")[0])
+                self._outage.failed(error)
+            except Exception:  # noqa: BLE001 - whatever it was, the next attempt must come
+                _log.exception("listening failed")
             await asyncio.sleep(self._pause)
 
     async def _listen(self, wake: Wake) -> None:
@@ -62,17 +67,10 @@ class PostgresqlQueue(DatabaseQueue):
         )
         async with connection:
             await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(CHANNEL)))
-            self._report(failing=False, reason="")
+            self._outage.worked()
             while True:
                 notices = await hear(connection, within=SILENCE)
                 for notice in notices:
                     wake(notice.payload, 0)
                 if not notices:
                     await connection.execute("SELECT 1")
-
-    def _report(self, *, failing: bool, reason: str) -> None:
-        if failing and not self._failing:
-            _log.warning("news of jobs cannot be heard; they are found by polling", extra={"reason": reason})
-        elif self._failing and not failing:
-            _log.info("news of jobs is heard again")
-        self._failing = failing

@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from signalbox.core.outage import OutageLog
 from signalbox.infra.clock import Clock
 from signalbox.infra.db import CommitUnknownError, DatabaseUnavailableError
 from signalbox.infra.jobs import JobQueue
@@ -41,7 +42,9 @@ class Reporter:
         self._writing = 0
         self._wake = asyncio.Event()
         self._closing = False
-        self._failing = False
+        self._outage = OutageLog(
+            _log, "what became of jobs cannot be recorded; it waits in memory", "what became of jobs is recorded again"
+        )
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -100,14 +103,14 @@ class Reporter:
             try:
                 states = await self._queue.record(batch, now=self._clock.now())
             except (DatabaseUnavailableError, CommitUnknownError) as error:
-                self._say(failing=True, reason=str(error))
+                self._outage.failed(error)
                 await asyncio.sleep(self._pause)
                 if count >= PATIENCE and any(each.then for each in batch) and await self._answers():
                     return error
             except Exception as error:  # noqa: BLE001 - whatever a ``then`` raises is its job's failure
                 return error
             else:
-                self._say(failing=False, reason="")
+                self._outage.worked()
                 self._note(batch, states)
                 return None
         return None
@@ -126,10 +129,3 @@ class Reporter:
                 self.late[report.job.kind] += 1
             else:
                 self.ended[report.job.kind, state] += 1
-
-    def _say(self, *, failing: bool, reason: str) -> None:
-        if failing and not self._failing:
-            _log.warning("what became of jobs cannot be recorded; it waits in memory", extra={"reason": reason})
-        elif self._failing and not failing:
-            _log.info("what became of jobs is recorded again")
-        self._failing = failing

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from signalbox.core.errors import UnavailableError
+from signalbox.core.outage import OutageLog
 
 T = TypeVar("T")
 
@@ -43,7 +44,9 @@ class BatchSink(Generic[T]):
         self._weigh, self._weight = weigh, 0
         self._flush, self._capacity, self._interval = flush, capacity, interval
         self._items: list[T] = []
-        self._failing = False
+        self._outage = OutageLog(
+            _log, "statistics cannot be written; they wait in memory", "statistics are written again"
+        )
         self._turn = asyncio.Lock()
         self._closing = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -94,12 +97,12 @@ class BatchSink(Generic[T]):
                 await self._flush(batch)
             except UnavailableError as error:
                 self._put_back(batch)
-                self._report(failing=True, reason=str(error))
+                self._outage.failed(error)
             except Exception:  # noqa: BLE001 - one bad batch must not end the writing of all later ones
                 self.dropped += sum(map(self._weigh, batch))
                 _log.exception("a batch could not be written and is lost", extra={"items": len(batch)})
             else:
-                self._report(failing=False, reason="")
+                self._outage.worked(dropped=self.dropped)
 
     async def _run(self) -> None:
         while not self._closing.is_set():
@@ -111,10 +114,3 @@ class BatchSink(Generic[T]):
         newer, self._items = self._items, batch
         self._weight = sum(map(self._weigh, batch))
         self.record_all(newer)
-
-    def _report(self, *, failing: bool, reason: str) -> None:
-        if failing and not self._failing:
-            _log.warning("statistics cannot be written; they wait in memory", extra={"reason": reason})
-        elif self._failing and not failing:
-            _log.info("statistics are written again", extra={"dropped": self.dropped})
-        self._failing = failing
