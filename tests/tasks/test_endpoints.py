@@ -97,14 +97,14 @@ async def test_a_batch_may_have_thousands(office: Office) -> None:
 async def test_a_long_poll_ends_with_the_change_or_the_time(office: Office) -> None:
     await office.hand_over(id=1)
     loop = asyncio.get_running_loop()
-    waiting = asyncio.create_task(office.get("/api/tasks/1?wait=20"))
+    waiting = asyncio.create_task(office.get("/api/tasks/1?wait=60"))
     await asyncio.sleep(0.1)
     start = loop.time()
     assert (await office.call("PATCH", "/api/tasks/1", {"status": "Completed"})).status == 202
     assert (await waiting)["task"]["status"] == "Completed"
     assert loop.time() - start < 10
     start = loop.time()
-    assert (await office.get("/api/tasks/1?wait=20"))["task"]["status"] == "Completed"
+    assert (await office.get("/api/tasks/1?wait=60"))["task"]["status"] == "Completed"
     assert loop.time() - start < 10, "what has ended is not waited for"
     await office.hand_over(id=2)
     assert (await office.get("/api/tasks/2?wait=0.2"))["task"]["status"] == "Not Started"
@@ -112,7 +112,7 @@ async def test_a_long_poll_ends_with_the_change_or_the_time(office: Office) -> N
 
 async def test_a_long_poll_ends_when_its_task_is_taken_back(office: Office) -> None:
     await office.hand_over(id=1)
-    waiting = asyncio.create_task(office.call("GET", "/api/tasks/1?wait=20"))
+    waiting = asyncio.create_task(office.call("GET", "/api/tasks/1?wait=60"))
     await asyncio.sleep(0.1)
     assert (await office.call("DELETE", "/api/tasks/1")).status == 204
     assert (await asyncio.wait_for(waiting, PATIENCE)).status == 404

@@ -1,6 +1,5 @@
 """The poll pump: when it asks, and what answers change."""
 
-import time
 from collections.abc import Sequence
 
 import pytest
@@ -234,18 +233,14 @@ async def test_a_task_that_was_sent_after_the_poll_began_is_not_missed(
 async def test_a_hundred_thousand_tasks_are_compared_and_written_in_short_transactions(
     world: TaskWorld, provider: ScriptedProvider
 ) -> None:
-    count = 20_000  # a fifth of it: others load this machine
+    count = 20_000  # a fifth of it; how quick it is is measured in bench/
     for _ in range(count // 5_000):
         await world.fill(5_000, provider=None)
     found = await world.tasks()
     provider.says(*((str(each.id), "Completed") for each in found))
     world.advance(11)
-    start = time.monotonic()
     await world.run()
-    took = time.monotonic() - start
     assert set((await statuses(world)).values()) == {"Completed"}
-    assert took < 20, "two orders of magnitude above what a quiet machine takes"
-    print(f"{count} tasks in {took:.2f} s")  # noqa: T201 - for whoever measures
 
 
 @pytest.mark.parametrize(

@@ -3,17 +3,18 @@
 import asyncio
 import contextlib
 import socket
+import statistics
 import time
-from collections.abc import Callable
 
 import pytest
 
 from tests.e2e.conformance.conftest import GATEWAY, OWN, Hub, code
 from tests.support.hub import Client, chunked, request
-from tests.support.timing import PATIENCE
+from tests.support.timing import PATIENCE, until
 
-LONG = 1.0 + 1.0 + 1.5
-"""Seconds within which an impatient hub ends a connection: its patience, its look once a second, a busy machine."""
+LONG = 15.0
+"""Seconds within which an impatient hub ends a connection: its patience, its look once a second, a machine that halts.
+Others wait for 30 and more."""
 
 SHOP = b"shop.test"
 FORM = (b"Content-Type", b"application/x-www-form-urlencoded")
@@ -126,19 +127,13 @@ async def narrow(hub: Hub) -> Client:
     return Client(*await asyncio.open_connection(sock=sock, limit=16_384))
 
 
-async def _until(condition: Callable[[], bool], within: float) -> None:
-    async with asyncio.timeout(within):
-        while not condition():
-            await asyncio.sleep(0.02)
-
-
 async def test_a_client_that_takes_nothing_of_its_answer_is_dropped(impatient: Hub) -> None:
     aborted = impatient.shop.app.tally.aborted
     client = await narrow(impatient)
     await client.send(request(b"/bytes/100000000", host=SHOP))
     await client.head()
     begun = time.perf_counter()
-    await _until(lambda: impatient.shop.app.tally.aborted > aborted, LONG + 1)
+    await until(lambda: impatient.shop.app.tally.aborted > aborted, within=LONG)
     assert time.perf_counter() - begun > 0.9
     client.abort()
 
@@ -146,7 +141,7 @@ async def test_a_client_that_takes_nothing_of_its_answer_is_dropped(impatient: H
 async def test_a_client_that_asks_for_more_and_more_and_takes_nothing_is_dropped(impatient: Hub) -> None:
     client = await narrow(impatient)
     sending = asyncio.create_task(client.send(request(b"/bytes/50000", host=SHOP) * 2_000))
-    await asyncio.sleep(LONG + 2)  # four megabytes go to the hub's kernel first
+    await asyncio.sleep(8)  # four megabytes go to the hub's kernel first
     assert len(await client.rest()) < 1_000_000  # what its own kernel held: the hub has dropped the rest
     sending.cancel()
     await asyncio.gather(sending, return_exceptions=True)
@@ -183,9 +178,11 @@ async def test_hundreds_of_slow_clients_hinder_nobody(impatient: Hub) -> None:
     slow = [await impatient.connect() for _ in range(300)]
     for number, client in enumerate(slow):
         await client.send(request(GATEWAY, method=b"POST", headers=[(b"Content-Length", b"9")]) if number % 2 else b"G")
+    spent = []
     for _ in range(10):
         begun = time.perf_counter()
         assert (await impatient.exchange(request(GATEWAY))).status == 200
-        assert time.perf_counter() - begun < 1.0
-    await asyncio.gather(*(ended_within(client, LONG + 3) for client in slow))
+        spent.append(time.perf_counter() - begun)
+    assert statistics.median(spent) < 1.0  # others may tell of a machine that halted
+    await asyncio.gather(*(ended_within(client, LONG) for client in slow))
     await asyncio.gather(*(client.close() for client in slow))

@@ -18,6 +18,7 @@ from websockets.sync.server import ServerConnection, serve
 from tests.e2e.conftest import Shop
 from tests.support.hub import request
 from tests.support.processes import Server, serving
+from tests.support.timing import PATIENCE
 
 
 class Chat:
@@ -56,10 +57,14 @@ def chat() -> Iterator[Chat]:
         yield made
 
 
-def before(chat: Chat) -> dict[str, str]:
+LONG = 15.0
+"""Seconds that a server has to end in where nothing holds it up, on a machine that halts."""
+
+
+def before(chat: Chat, *, drain_timeout: str) -> dict[str, str]:
     """The variables of a hub before it."""
     upstreams = [{"name": "chat", "url": chat.url, "prefix": "/"}]
-    return {"SIGNALBOX_GATEWAY__UPSTREAMS": json.dumps(upstreams), "SIGNALBOX_DRAIN_TIMEOUT": "2"}
+    return {"SIGNALBOX_GATEWAY__UPSTREAMS": json.dumps(upstreams), "SIGNALBOX_DRAIN_TIMEOUT": drain_timeout}
 
 
 def address(server: Server) -> tuple[str, int]:
@@ -78,24 +83,24 @@ def stopped_within(server: Server, seconds: float) -> bool:
 
 
 def test_an_open_websocket_holds_nothing_up(chat: Chat, tmp_path: Path) -> None:
-    with serving(folder=tmp_path, **before(chat)) as server, talking(server) as client:
+    with serving(folder=tmp_path, **before(chat, drain_timeout="60")) as server, talking(server) as client:
         client.send("hello")
-        assert client.recv(5) == "hello"
-        assert stopped_within(server, 1.5)
+        assert client.recv(PATIENCE) == "hello"
+        assert stopped_within(server, LONG)
         with pytest.raises(ConnectionClosed):
-            client.recv(5)
+            client.recv(PATIENCE)
         assert client.close_code == 1006
-        assert chat.ended.wait(1)
+        assert chat.ended.wait(PATIENCE)
         assert [line["event"] for line in server.log[-2:]] == ["draining", "stopped"]
         assert [line for line in server.log if line["level"] in {"error", "critical"}] == []
 
 
 def test_a_websocket_whose_client_does_not_read_holds_up_no_longer_than_calls_may(chat: Chat, tmp_path: Path) -> None:
-    with serving(folder=tmp_path, **before(chat)) as server, talking(server) as client:
+    with serving(folder=tmp_path, **before(chat, drain_timeout="2")) as server, talking(server) as client:
         client.send("flood")
         time.sleep(1)  # every buffer on the way is full
-        assert stopped_within(server, 5)
-        assert chat.ended.wait(1)
+        assert stopped_within(server, LONG)
+        assert chat.ended.wait(PATIENCE)
         client.socket.close()
 
 
@@ -105,7 +110,7 @@ def test_silent_clients_hold_nothing_up(shop: Shop, tmp_path: Path) -> None:
         sockets[1].sendall(b"GET / HTTP/1.1\r\nHo")
         sockets[2].sendall(request(b"/healthz"))
         assert sockets[2].recv(1_000).startswith(b"HTTP/1.1 200")
-        assert stopped_within(server, 1.5)
+        assert stopped_within(server, LONG)
         for each in sockets:
             assert each.recv(1_000) == b""
             each.close()
@@ -118,4 +123,4 @@ def test_a_refused_client_that_stays_holds_up_no_longer_than_calls_may(shop: Sho
     ):
         client.sendall(b"nonsense\r\n\r\n")
         assert client.recv(1_000).startswith(b"HTTP/1.1 400")
-        assert stopped_within(server, 1.5)
+        assert stopped_within(server, 4.5)

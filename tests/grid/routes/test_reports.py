@@ -97,7 +97,7 @@ async def test_orders_are_checked_and_repeats_answered_as_before(grid: Grid) -> 
 
 async def test_who_waits_is_answered_when_the_hub_ends(grid: Grid) -> None:
     number = await grid.hub.hub.context.db.write(_add_pending)
-    waiting = asyncio.create_task(grid.call("GET", f"/api/reports/{number}?wait=8"))
+    waiting = asyncio.create_task(grid.call("GET", f"/api/reports/{number}?wait=60"))
     await asyncio.sleep(0.3)
     assert not waiting.done()
     grid.hub.hub.context.drain.begin()
