@@ -78,6 +78,13 @@ def test_pins_are_the_same_in_all_requirements() -> None:
     assert {name: versions for name, versions in pins.items() if len(versions) > 1} == {}
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "requirements").glob("*.txt")), ids=lambda path: path.stem)
+def test_pins_have_the_hashes_of_all_files(path: Path) -> None:
+    """A single hash is that of one wheel, from an index that has no others: elsewhere the pin could not be installed."""
+    pins = re.split(r"^(?=[a-z0-9-]+==)", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    assert [pin.partition(" ")[0] for pin in pins if pin.count("--hash=sha256:") < 2] == []
+
+
 def test_every_dependency_is_pinned() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
