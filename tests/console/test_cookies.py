@@ -59,3 +59,9 @@ def test_others_lead_to_the_first_page(wanted: str) -> None:
 @pytest.mark.parametrize(("cookie", "theme"), [("", ""), ("signalbox_theme=dark", "dark"), ("signalbox_theme=<b>", "")])
 def test_the_theme_is_what_was_chosen(cookie: str, theme: str) -> None:
     assert cookies.theme_of(request(cookie=cookie)) == theme
+
+
+def test_the_tour_stays_dismissed() -> None:
+    assert cookies.is_tour_hidden(request(cookie="signalbox_tour=hidden"))
+    assert not cookies.is_tour_hidden(request(cookie="signalbox_tour=shown"))
+    assert not cookies.is_tour_hidden(request())

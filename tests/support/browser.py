@@ -63,11 +63,18 @@ class ConsolePage:
         self.tab.fill("#password", password)
         self.tab.click("button[type=submit]")
         self.tab.wait_for_url(f"{self.root}/console")
+        self.wait_ready()
 
     def open(self, path: str = "") -> Page:
         """Go to a path below ``/console``."""
         self.tab.goto(f"{self.root}/console{path}")
+        if "/sign-in" not in self.tab.url:
+            self.wait_ready()
         return self.tab
+
+    def wait_ready(self) -> None:
+        """Until the page's scripts, which come after its first paint, hear what is clicked."""
+        self.tab.wait_for_selector("html[data-ready]")
 
     def wait_live(self) -> None:
         """Until the page follows changes."""

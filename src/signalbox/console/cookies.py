@@ -9,6 +9,8 @@ COOKIE = "signalbox_session"
 THEME = "signalbox_theme"
 """Written by the page's own script, when somebody chooses."""
 THEMES = ("light", "dark")
+TOUR = "signalbox_tour"
+"""The same, where somebody has dismissed the tour: ``hidden``."""
 
 _LOCAL = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*")
 _LONGEST = 2_000
@@ -23,6 +25,11 @@ def theme_of(request: Request) -> str:
     """``light`` or ``dark`` where somebody has chosen in this browser; empty: as the system is."""
     chosen = request.cookies.get(THEME, "")
     return chosen if chosen in THEMES else ""
+
+
+def is_tour_hidden(request: Request) -> bool:
+    """Whether somebody has dismissed the tour in this browser."""
+    return request.cookies.get(TOUR) == "hidden"
 
 
 def is_secure(request: Request) -> bool:

@@ -36,6 +36,8 @@ LINES: Final[Mapping[MeasurementType, tuple[str, int]]] = MappingProxyType(
 )
 """Title and colour of a line; in which unit it is measured nobody tells the hub."""
 _COMMON: Final = frozenset({"id", "created_at", "updated_at"})
+_TITLED: Final = frozenset({"component_type", "name", "substation"})
+"""What the head of the page says."""
 
 
 class Zoom(BaseModel):
@@ -141,7 +143,9 @@ async def _component(visit: Visit) -> dict[str, Any]:
         **_form(shown.component_type, sent, number=shown.id),
         "view": view,
         "component": shown,
-        "facts": [(each.label, fields.get(each.name)) for each in fields_of(kinds()[shown.component_type])],
+        "facts": [
+            (each.label, fields.get(each.name)) for each in fields_of(kinds()[shown.component_type], without=_TITLED)
+        ],
         "titles": {kind: title for kind, (title, _) in LINES.items()},
         "spans": SPANS,
         "period": period if period in SPANS else "7d",

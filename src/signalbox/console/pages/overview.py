@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from starlette.responses import Response
 
 from signalbox.console import health
+from signalbox.console.cookies import is_tour_hidden
 from signalbox.console.page import Page, Route
 from signalbox.console.services import Services
 from signalbox.console.visit import Visit
@@ -57,7 +58,7 @@ async def show(visit: Visit) -> Response:
     values: dict[str, Any] = {}
     for each in found:
         values |= each
-    return visit.render("overview/index.html", **values)
+    return visit.render("overview/index.html", **values, tour_hidden=is_tour_hidden(visit.request))
 
 
 async def show_figures(visit: Visit) -> Response:

@@ -19,11 +19,11 @@
   const HEIGHT = 224; // without the legend below
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   const steps = [1, 5, 10, 30, 60, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400, 172800, 604800, 2592000];
+  const isLong = (times) => times.at(-1) - times[0] > 2 * 86400; // marks are days then
   const stepOf = (times) => times.slice(1).reduce((least, at, place) => Math.min(least, at - times[place]), Infinity);
   const clock = (at, times) => {
-    const length = times.at(-1) - times[0];
-    const seconds = length < 300 && stepOf(times) < 60 ? { second: "2-digit" } : {};
-    const form = length > 2 * 86400
+    const seconds = times.at(-1) - times[0] < 300 && stepOf(times) < 60 ? { second: "2-digit" } : {};
+    const form = isLong(times)
       ? { month: "short", day: "numeric" }
       : { hour: "2-digit", minute: "2-digit", ...seconds, hourCycle: "h23" };
     return new Date(at * 1000).toLocaleString(undefined, form);
@@ -42,7 +42,7 @@
       size: index ? 46 : 34,
       font: "12px system-ui, sans-serif",
       space: index ? 36 : 74,
-      ...(index ? {} : { incrs: steps.filter((each) => each >= Math.min(stepOf(data.times), 86400)) }),
+      ...(index ? {} : { incrs: steps.filter((each) => each >= (isLong(data.times) ? 86400 : Math.min(stepOf(data.times), 86400))) }),
       values: (_, marks) => marks.map((mark) => (index ? (data.tight ? String(Number(mark.toFixed(6))) : plain(mark, "")) : clock(mark, data.times))),
     })),
     series: [
@@ -67,7 +67,7 @@
       this.span = null; // what somebody has dragged over
       this.zoom = "zoom" in box.dataset ? (plot) => this.zoomTo(plot) : null;
       if (this.zoom) box.addEventListener("dblclick", () => this.show(null));
-      new ResizeObserver(() => this.plot?.setSize({ width: box.clientWidth, height: HEIGHT })).observe(box);
+      new ResizeObserver(() => this.fit()).observe(box);
       document.addEventListener("theme", () => this.draw());
       matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
       for (const topic of (box.dataset.liveTopic || "").split(" ").filter(Boolean)) {
@@ -126,6 +126,12 @@
       if (this.plot.cursor.idx === null || this.plot.cursor.idx === undefined) this.plot.setLegend({ idx: this.data.times.length - 1 });
     }
 
+    fit() {
+      if (!this.plot || this.plot.width === this.box.clientWidth) return;
+      this.plot.setSize({ width: this.box.clientWidth, height: HEIGHT });
+      this.showNewest();
+    }
+
     say(text) {
       this.message.textContent = text;
       this.message.hidden = false;
@@ -149,4 +155,5 @@
   };
   begin(document);
   document.body.addEventListener("htmx:afterSwap", (event) => begin(event.target.parentElement || document));
+  document.documentElement.dataset.ready = ""; // the last of the scripts: whatever is clicked now is heard
 })();

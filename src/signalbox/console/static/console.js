@@ -2,9 +2,10 @@
 (() => {
   "use strict";
   const page = document.documentElement;
-  const keep = {
-    get(name) { try { return localStorage.getItem(`signalbox-${name}`); } catch { return null; } },
-    set(name, value) { try { localStorage.setItem(`signalbox-${name}`, value); } catch { /* forbidden */ } },
+  // what somebody has chosen: the server writes it into the next page, so that nothing moves once it is painted
+  const choose = (name, value) => {
+    const path = document.body.dataset.live.replace(/\/live$/, "");
+    document.cookie = `signalbox_${name}=${value}; path=${path}; max-age=31536000; samesite=lax`;
   };
 
   // -- times: "3 min ago" stays true while the page is open -------------------------------------------------------
@@ -92,26 +93,18 @@
     if (event.target.closest("[data-theme-toggle]")) {
       const dark = page.dataset.theme ? page.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
       page.dataset.theme = dark ? "light" : "dark";
-      // the server writes it into the next page, so that no script has to run before the first paint
-      document.cookie = `signalbox_theme=${page.dataset.theme}; path=${document.body.dataset.live.replace(/\/live$/, "")}; max-age=31536000; samesite=lax`;
+      choose("theme", page.dataset.theme);
       document.dispatchEvent(new CustomEvent("theme"));
     }
     const menu = event.target.closest("[data-menu]");
     if (menu) menu.setAttribute("aria-expanded", String(menu.closest(".side").classList.toggle("open")));
-    const dismiss = event.target.closest("[data-dismiss]");
+    const dismiss = event.target.closest("[data-dismiss], [data-recall]");
     if (dismiss) {
-      keep.set(`dismissed-${dismiss.dataset.dismiss}`, "yes");
-      document.getElementById(dismiss.dataset.dismiss).hidden = true;
-    }
-    const recall = event.target.closest("[data-recall]");
-    if (recall) {
-      keep.set(`dismissed-${recall.dataset.recall}`, "no");
-      document.getElementById(recall.dataset.recall).hidden = false;
+      const { dismiss: gone, recall } = dismiss.dataset;
+      choose(gone || recall, gone ? "hidden" : "shown");
+      document.getElementById(gone || recall).hidden = Boolean(gone);
     }
   });
-  for (const each of document.querySelectorAll("[data-dismissable]")) {
-    each.hidden = keep.get(`dismissed-${each.id}`) === "yes";
-  }
   // a form in a dialog that has done what it should closes it
   document.body.addEventListener("htmx:afterRequest", (event) => {
     const form = event.detail.elt.closest("dialog[open] form");
