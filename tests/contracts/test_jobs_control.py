@@ -9,6 +9,8 @@ import pytest
 
 from signalbox.core.errors import SignalboxError
 from signalbox.infra.jobs import (
+    ABOUT,
+    CANCELLED,
     Every,
     JobEndedError,
     JobNotFoundError,
@@ -41,6 +43,24 @@ async def test_a_waiting_job_is_cancelled_at_once(desk: Desk) -> None:
     stored = await desk.cancel(number, START + 1)
     assert (stored.state, stored.ended_at, stored.cancel_at) == ("cancelled", START + 1, START + 1)
     assert await claim(desk.queue, now=START + 9) == []
+
+
+async def test_others_are_told_of_what_was_cancelled_once_it_has_ended(desk: Desk) -> None:
+    running = await put(desk, key="runs")
+    job = await claim_one(desk.queue)
+    await desk.cancel(running)
+    assert await desk.events(CANCELLED) == [], "it may yet come to its end"
+    await record(desk.queue, of.of_cancellation(job))
+    waiting, about_another = await put(desk, key="waits"), await put(desk, payload={ABOUT: CANCELLED})
+    for number in (waiting, about_another):
+        await desk.cancel(number)
+    again = await put(desk)
+    await claim_one(desk.queue)
+    await desk.cancel(again)
+    await desk.queue.recover(now=START + LEASE)
+    told = [(each["id"], each["key"], each["attempts"]) for each in await desk.events(CANCELLED)]
+    assert told == [(running, "runs", 1), (waiting, "waits", 0), (again, None, 1)]
+    assert await desk.events() == []
 
 
 async def test_a_running_job_is_cancelled_through_its_worker(desk: Desk) -> None:

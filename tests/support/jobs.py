@@ -10,6 +10,7 @@ import pytest
 from signalbox.infra.db import Database
 from signalbox.infra.events import find_events
 from signalbox.infra.jobs import (
+    DEAD,
     Job,
     JobQueue,
     NewJob,
@@ -54,8 +55,8 @@ class Desk(Protocol):
 
     async def retry(self, number: int, now: int = START) -> StoredJob: ...
 
-    async def events(self) -> list[dict[str, Any]]:
-        """Data of what was published, oldest first."""
+    async def events(self, topic: str = DEAD) -> list[dict[str, Any]]:
+        """Data of what was published with a topic, oldest first."""
         ...
 
     def another(self) -> JobQueue:
@@ -83,8 +84,8 @@ class MemoryDesk:
     async def retry(self, number: int, now: int = START) -> StoredJob:
         return self.queue.retry(number, now=now)
 
-    async def events(self) -> list[dict[str, Any]]:
-        return [dict(each.data) for each in self.queue.events]
+    async def events(self, topic: str = DEAD) -> list[dict[str, Any]]:
+        return [dict(each.data) for each in self.queue.events if each.topic == topic]
 
     def another(self) -> JobQueue:
         return self.queue
@@ -121,8 +122,8 @@ class DatabaseDesk:
     async def retry(self, number: int, now: int = START) -> StoredJob:
         return await self.database.write(retry, number, now=now)
 
-    async def events(self) -> list[dict[str, Any]]:
-        found = await self.database.read(find_events, topic="job.dead", limit=500)
+    async def events(self, topic: str = DEAD) -> list[dict[str, Any]]:
+        found = await self.database.read(find_events, topic=topic, limit=500)
         return [each.data for each in reversed(found)]
 
     def another(self) -> JobQueue:

@@ -15,6 +15,7 @@ from signalbox.infra.jobs import (
     enqueue_many,
     find_jobs,
     free_key,
+    is_live,
     retry,
     retry_many,
 )
@@ -140,3 +141,18 @@ async def test_a_running_job_can_give_up_its_key_and_still_ends(database: Databa
     assert await database.write(record, [Report(job, "done", NOW)], now=NOW) == ["done"]
     assert await ids(database, state="done") == [first]
     assert not await database.write(free_key, job)
+
+
+async def test_a_key_is_live_while_its_job_waits_or_runs(database: Database) -> None:
+    async def live() -> tuple[bool, ...]:
+        return tuple(
+            [await database.read(is_live, kind, key) for kind, key in (("a.b", "k"), ("a.c", "k"), ("a.b", "o"))]
+        )
+
+    assert await live() == (False, False, False)
+    await database.write(enqueue_many, [NewJob("a.b", {}, key="k")], now=NOW)
+    assert await live() == (True, False, False)
+    (job,) = await database.write(claim, "a.b", worker="w", limit=1, now=NOW, lease=9)
+    assert await live() == (True, False, False)
+    await database.write(record, [Report(job, "done", NOW)], now=NOW)
+    assert await live() == (False, False, False)

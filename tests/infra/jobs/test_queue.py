@@ -4,10 +4,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from signalbox.infra.jobs import DEAD
+from signalbox.infra.jobs import is_live
 from signalbox.infra.jobs.outcomes import of_outcome
-from signalbox.infra.jobs.queue import claim, dead_event, next_due, record
-from tests.infra.jobs.test_outcomes import make
+from signalbox.infra.jobs.queue import claim, next_due, record
 
 NOW = 1_767_225_600_000_000
 
@@ -34,6 +33,7 @@ def test_claims_and_reports_read_the_table_by_its_indexes(full: sa.Engine) -> No
         jobs = claim(tx, "test.work", worker="w", limit=100, now=NOW, lease=1)
         plans += steps(tx, lambda: record(tx, [of_outcome(job, None) for job in jobs], now=NOW))
         plans += steps(tx, lambda: next_due(tx, ["test.work", "test.other"]))
+        plans += steps(tx, lambda: is_live(tx, "test.work", "7"))
     assert [step for step in plans if "SCAN job" in step or "Seq Scan on job" in step] == []
 
 
@@ -43,10 +43,3 @@ def test_a_backlog_of_later_jobs_is_not_read_through(full: sa.Engine) -> None:
         assert {job.priority for job in jobs} == {0}
         assert len(jobs) == 100
         assert next_due(tx, ["test.work"]) == {"test.work": NOW}
-
-
-def test_what_is_told_of_a_dead_job() -> None:
-    report = of_outcome(make(key="k"), None)._replace(state="dead", error="x")
-    event = dead_event(report)
-    assert (event.topic, event.severity) == (DEAD, "error")
-    assert event.data == {"id": 1, "kind": "test.work", "key": "k", "attempts": 1, "error": "x"}

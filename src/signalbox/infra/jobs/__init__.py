@@ -20,10 +20,12 @@ from signalbox.infra.jobs.control import (
     find_job,
     find_jobs,
     free_key,
+    is_live,
     retry,
     retry_many,
 )
 from signalbox.infra.jobs.cron import Cron, parse_cron
+from signalbox.infra.jobs.endings import CANCELLED, DEAD
 from signalbox.infra.jobs.intake import enqueue, enqueue_many
 from signalbox.infra.jobs.job import (
     ABOUT,
@@ -42,7 +44,6 @@ from signalbox.infra.jobs.job import (
     Then,
 )
 from signalbox.infra.jobs.leases import Held
-from signalbox.infra.jobs.queue import DEAD
 from signalbox.infra.jobs.schedule import (
     Every,
     Schedule,
@@ -59,6 +60,7 @@ from signalbox.infra.jobs.schedule import (
 
 __all__ = [
     "ABOUT",
+    "CANCELLED",
     "DEAD",
     "Backlog",
     "Backoff",
@@ -97,6 +99,7 @@ __all__ = [
     "find_schedule",
     "find_schedules",
     "free_key",
+    "is_live",
     "parse_cron",
     "pause_schedule",
     "read_backlog",

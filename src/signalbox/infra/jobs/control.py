@@ -22,6 +22,8 @@ from sqlalchemy.exc import IntegrityError
 
 from signalbox.core.errors import ConflictError, NotFoundError
 from signalbox.infra.db.wake import mark, notify
+from signalbox.infra.events import publish
+from signalbox.infra.jobs.endings import cancelled_event
 from signalbox.infra.jobs.job import Job, State, StoredJob
 from signalbox.infra.jobs.tables import RUNNING, WAITING, job
 
@@ -37,6 +39,17 @@ _IN_STATE: dict[State, Sequence[ColumnElement[bool]]] = {
     "dead": [_DEAD, _c.ended_at.is_not(None)],  # the second, which always holds, lets the planner use the index
     "cancelled": [_CANCELLED, _c.ended_at.is_not(None)],
 }
+
+
+_LIVE = (  # in the words of the index of keys, as SQLite wants it
+    select(_c.id)
+    .where(
+        _c.kind == bindparam("wanted"),
+        _c.key == bindparam("by"),
+        _c.state.in_([literal_column("'waiting'"), literal_column("'running'")]),
+    )
+    .limit(1)
+)
 
 
 class JobNotFoundError(NotFoundError):
@@ -71,6 +84,11 @@ def find_jobs(
     return [_to_stored(row) for row in tx.execute(query)]
 
 
+def is_live(tx: Connection, kind: str, key: str) -> bool:
+    """Whether a job with this key waits or runs: what it is for is still under way."""
+    return tx.execute(_LIVE, {"wanted": kind, "by": key}).first() is not None
+
+
 def find_job(tx: Connection, number: int) -> StoredJob:
     """One job.
 
@@ -99,7 +117,8 @@ _CANCEL = (
 def cancel(tx: Connection, number: int, *, now: int) -> StoredJob:
     """End a job: a waiting one at once, a running one when its worker next renews its leases.
 
-    A running one that comes to its end before that is done, or dead, all the same; it does not wait again.
+    A running one that comes to its end before that is done, or dead, all the same; it does not wait again. What is
+    cancelled publishes ``job.cancelled``, then or now, for whoever waits for its work.
 
     Raises:
         JobNotFoundError: there is none with this id.
@@ -110,6 +129,9 @@ def cancel(tx: Connection, number: int, *, now: int) -> StoredJob:
     if changed is None:
         msg = f"job {number} is {found.state}; only what waits or runs can be cancelled"
         raise JobEndedError(msg)
+    event = cancelled_event(found, attempts=found.attempts) if found.state == "cancelled" else None
+    if event is not None:
+        publish(tx, event, now=now)
     return found
 
 

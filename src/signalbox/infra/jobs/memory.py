@@ -13,9 +13,9 @@ from signalbox.infra.db.wake import Wake
 from signalbox.infra.events import Event
 from signalbox.infra.jobs import outcomes
 from signalbox.infra.jobs.control import JobEndedError, JobNotFoundError, KeyInUseError
+from signalbox.infra.jobs.endings import cancelled_event, of_end
 from signalbox.infra.jobs.job import Job, NewJob, Report, State, StoredJob
 from signalbox.infra.jobs.leases import Held
-from signalbox.infra.jobs.queue import dead_event, is_told
 from signalbox.infra.jobs.schedule import Schedule
 
 LEASE = 10 * MICROSECONDS
@@ -102,6 +102,8 @@ class MemoryQueue:
         self._change(number, cancel_at=job.cancel_at or now)
         if job.state == "waiting":
             self._change(number, state="cancelled", ended_at=now)
+            if (event := cancelled_event(job, attempts=job.attempts)) is not None:
+                self.events.append(event)
         return self.find_job(number)
 
     def retry(self, number: int, *, now: int) -> StoredJob:
@@ -251,8 +253,8 @@ class MemoryQueue:
         )
         if state == "done" and report.forgets:
             del self._rows[job.id]
-        if state == "dead" and is_told(report.job):
-            self.events.append(dead_event(report))
+        if (event := of_end(report, state)) is not None:
+            self.events.append(event)
         elif state == "waiting":
             self._tell(job.kind, report.due_at)
         return state

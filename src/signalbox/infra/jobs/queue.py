@@ -27,13 +27,11 @@ from sqlalchemy.sql.dml import ReturningDelete
 
 from signalbox.infra.db import Dialect
 from signalbox.infra.db.wake import mark, notify
-from signalbox.infra.events import Event, publish
-from signalbox.infra.jobs.job import ABOUT, PRIORITIES, Job, Priority, Report, State
+from signalbox.infra.events import publish
+from signalbox.infra.jobs.endings import of_end
+from signalbox.infra.jobs.job import PRIORITIES, Job, Priority, Report, State
 from signalbox.infra.jobs.rows import DIALECTS, bound_rows, encode_rows
 from signalbox.infra.jobs.tables import RUNNING, WAITING, job
-
-DEAD = "job.dead"
-"""The topic of the event that is published in the transaction in which a job dies."""
 
 _c = job.c
 
@@ -167,8 +165,8 @@ _RECORD: dict[str, Update] = {dialect: _record(dialect) for dialect in DIALECTS}
 def record(tx: Connection, reports: Sequence[Report], *, now: int) -> list[State | None]:
     """Write down what became of claims, with what their handlers want recorded beside it.
 
-    A job whose end was asked for meanwhile does not run again. A job that dies publishes ``job.dead``,
-    unless it was about such an event.
+    A job whose end was asked for meanwhile does not run again. What dies publishes ``job.dead``, what is cancelled
+    ``job.cancelled``; see ``endings`` for the exceptions.
 
     Returns:
         For each report the state of its job; None where the claim was not current any more, or has been reported
@@ -183,8 +181,8 @@ def record(tx: Connection, reports: Sequence[Report], *, now: int) -> list[State
             continue
         if report.then is not None:
             report.then(tx)
-        if state == "dead" and is_told(report.job):
-            publish(tx, dead_event(report), now=now)
+        if (event := of_end(report, state)) is not None:
+            publish(tx, event, now=now)
         elif state == "waiting":
             mark(tx, report.job.kind, report.due_at)
             if report.due_at <= now:
@@ -214,18 +212,6 @@ def _write(tx: Connection, reports: Collection[Report], now: int) -> dict[tuple[
         found = tx.execute(_RECORD[dialect], {"rows": encode_rows(other), "now": now})
         kept.update(((row[0], row[1]), row[2]) for row in found)
     return kept
-
-
-def is_told(job: Job) -> bool:
-    """Whether others are told when it dies: not if it was to tell them of such a death."""
-    return job.payload.get(ABOUT) != DEAD
-
-
-def dead_event(report: Report) -> Event:
-    """What others are told of a job that died."""
-    of = report.job
-    data = {"id": of.id, "kind": of.kind, "key": of.key, "attempts": of.attempt, "error": report.error}
-    return Event(DEAD, data, severity="error")
 
 
 # -- look -------------------------------------------------------------------------------------------------------------
