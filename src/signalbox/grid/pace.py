@@ -4,7 +4,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-HOLD: Final = 0.04
+HOLD: Final = 0.03
 """Seconds that a step may take, without its commit."""
 FIRST: Final = 25_000
 """Readings in the first step."""
