@@ -1,10 +1,12 @@
 """Searches in arrays against the plainest way to do the same."""
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signalbox.conversations.arrays import UNPUBLISHED, Drafts, sort
+from signalbox.conversations.arrays import UNPUBLISHED, Drafts, empty, sort
 from signalbox.conversations.filters import Filter
 from signalbox.conversations.linking import NONE
 from signalbox.conversations.searching import Searcher, nothing
@@ -82,7 +84,8 @@ def lets_through(wanted: Filter, item: dict[str, int], items: list[dict[str, int
     """The plainest way."""
     name = "" if item["owner"] == NONE else COMPANIES[item["owner"]].casefold()
     number = str([30, 20, 10][item["owner"]])
-    company = not wanted.company or (item["owner"] != NONE and (wanted.company in name or wanted.company == number))
+    named = wanted.company == number if wanted.company in {"30", "20", "10"} else wanted.company in name
+    company = not wanted.company or (item["owner"] != NONE and named)
     there: set[str] = set().union(*(tag_names(each) for each in items if each["script"] == item["script"]))
     tags = not wanted.tags or bool(tag_names(item) & set(wanted.tags))
     every = not wanted.all_tags or (item["script"] != NONE and there >= set(wanted.tags))
@@ -135,3 +138,9 @@ def test_items_are_found_by_id_by_number_and_by_transcript(given_rows: tuple[Dra
 
 def test_there_may_be_nothing() -> None:
     assert nothing().find(Filter(company="x", tags=("y",), monologues=True)).tolist() == []
+
+
+def test_a_number_that_is_an_id_means_that_company_alone() -> None:
+    arrays = replace(empty(), company_ids=np.array([7, 1, 15]))
+    known = Searcher(1, arrays, ["Line 1", "Acme", "Line 15"], ())
+    assert [known.companies(asked) for asked in ("1", "15", "5", "line")] == [[1], [2], [2], [0, 2]]

@@ -19,7 +19,11 @@ _LONGEST: Final = 4_000
 _WORD = re.compile(r"[^\W_]+")
 
 PARAMETERS: Final = (
-    Parameter("company", "query", "Part of a company's name, in any case, or its id."),
+    Parameter(
+        "company",
+        "query",
+        "Part of a company's name, in any case; a number that is the id of one means that one alone.",
+    ),
     Parameter("tags", "query", "Names of tags with commas between, in any case."),
     Parameter(
         "match", "query", "`any` of the tags (the default), or `all`: of transcripts in which all of them occur."
@@ -103,16 +107,16 @@ def fold(text: str) -> str:
 
 
 def to_number(query: Mapping[str, str], name: str, *, least: int, most: int) -> int | None:
-    """A whole number of the query; None where it is not there.
+    """A whole number of the query; None where it is not there, or empty as forms send it.
 
     Raises:
         InvalidQueryError: it is none, or out of bounds.
     """
     text = query.get(name)
-    if text is None:
+    if not text:
         return None
     if re.fullmatch(r"-?[0-9]{1,19}", text) is None or not least <= int(text) <= most:
-        msg = f"is a whole number from {least} to {most}"
+        msg = "is a whole number" if most == LARGEST else f"is a whole number from {least} to {most}"
         raise InvalidQueryError(msg, field=name)
     return int(text)
 

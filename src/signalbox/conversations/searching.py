@@ -83,12 +83,11 @@ class Searcher:
         return found
 
     def companies(self, asked: str) -> list[int]:
-        """Codes of the companies whose name has a part, or whose id it is."""
-        return [
-            code
-            for code, (name, number) in enumerate(zip(self._companies, self.arrays.company_ids.tolist(), strict=True))
-            if asked in name or asked == str(number)
-        ]
+        """Codes of the companies whose name has a part; of that one alone whose id it is."""
+        for code, number in enumerate(self.arrays.company_ids.tolist()):
+            if asked == str(number):
+                return [code]
+        return [code for code, name in enumerate(self._companies) if asked in name]
 
     def count_tags(self, found: Ints) -> Ints:
         """How many of some items have each tag."""
