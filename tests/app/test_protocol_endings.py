@@ -11,7 +11,7 @@ from signalbox.app.protocol import HttpProtocol
 from signalbox.core.asgi import TAKE_OVER, Receive, Scope, Send, TakenOver
 from tests.app.answering import Headers, ask, opened
 from tests.support.hub import Client, request
-from tests.support.timing import PATIENCE
+from tests.support.timing import PATIENCE, settled, until
 
 
 @pytest.fixture
@@ -80,11 +80,11 @@ async def test_a_client_that_takes_nothing_of_its_answer_is_dropped() -> None:
     async with opened(app) as (client, protocol):
         await client.send(request(b"/"))
         await client.head()
-        await asyncio.sleep(0.5)  # every buffer on the way is full
+        await settled(protocol.transport.get_write_buffer_size)  # every buffer on the way is full
         sweep(protocol, times=10)
         assert not protocol.transport.is_closing()
         await client.reader.readexactly(3_000_000)  # it takes something
-        await asyncio.sleep(0.5)
+        await settled(protocol.transport.get_write_buffer_size)
         sweep(protocol, times=10)
         assert not protocol.transport.is_closing()
         sweep(protocol, times=2)
@@ -98,10 +98,10 @@ async def test_requests_that_wait_are_never_served_once_their_client_takes_nothi
     async with opened() as (client, protocol):
         client.writer.transport.pause_reading()  # type: ignore[attr-defined]
         sending = asyncio.create_task(client.send(request(b"/large") * 2_000))
-        await asyncio.sleep(0.3)
+        await until(protocol.transport.get_write_buffer_size)
+        await settled(protocol.transport.get_write_buffer_size)
         sweep(protocol, times=12)
-        await asyncio.sleep(0.05)
-        assert protocol.transport.is_closing()
+        await until(protocol.transport.is_closing)
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []

@@ -1,7 +1,5 @@
 """A sign-on to test with: cheap password hashes, and people and apps to sign on."""
 
-import asyncio
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -18,6 +16,7 @@ from signalbox.auth.settings import AuthSettings
 from signalbox.auth.sign_in import LoginRequest
 from signalbox.infra.clock.manual import ManualClock
 from signalbox.infra.context import Context
+from tests.support.timing import PATIENCE, until
 
 PASSWORD = "correct horse"
 CHEAP = Cost(time_cost=1, memory_kib=8, parallelism=1)
@@ -104,10 +103,6 @@ async def refused(runtime: AuthRuntime, token: str) -> str:
     return str(error.value)
 
 
-async def seconds_until_refused(runtime: AuthRuntime, token: str) -> float:
-    started = time.monotonic()
-    while runtime.lookup(token.encode()) is not None:
-        assert time.monotonic() - started < 5
-        await asyncio.sleep(0.01)
+async def until_refused(runtime: AuthRuntime, token: str, *, within: float = PATIENCE) -> None:
+    await until(lambda: runtime.lookup(token.encode()) is None, within=within)
     await refused(runtime, token)
-    return time.monotonic() - started

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -16,7 +15,7 @@ from signalbox.auth.errors import (
     WrongCredentialsError,
 )
 from signalbox.auth.principal import Principal
-from signalbox.auth.runtime import PATIENCE_SECONDS, POLL_SECONDS, AuthRuntime
+from signalbox.auth.runtime import POLL_SECONDS, AuthRuntime
 from signalbox.auth.settings import AuthSettings, LoginAttempts
 from signalbox.auth.sign_in import LoginRequest
 from signalbox.core.secrets import Secret
@@ -26,12 +25,13 @@ from tests.auth.conftest import (
     PASSWORD,
     Desk,
     new_runtime,
-    seconds_until_refused,
     sign_in,
     signed_on,
+    until_refused,
     who,
 )
 from tests.support.databases import PostgresqlPlace, PostgresqlServer
+from tests.support.timing import until
 from tests.support.wire import Wire
 
 # -- what they may do -------------------------------------------------------------------------------------------
@@ -85,8 +85,7 @@ async def test_known_tokens_outlive_the_database(desk: Desk, runtime: AuthRuntim
     await who(runtime, text)
     await who(runtime, jwt)
     await desk.context.db.close()
-    await asyncio.sleep(0.7)  # a poll fails meanwhile
-    assert not runtime.synchronised
+    await until(lambda: not runtime.synchronised)
     assert (await who(runtime, text)).app == "shop"
     assert (await who(runtime, jwt)).name == "Anna"
     for _ in range(2):
@@ -105,15 +104,15 @@ async def test_a_lost_server_is_outlived_and_its_return_is_noticed(
     await runtime.open()
     await who(runtime, issued.text)
     with postgresql_server.closed(place), caplog.at_level(logging.WARNING):
-        await wait_for(lambda: not runtime.synchronised)
+        await until(lambda: not runtime.synchronised)
         assert runtime.lookup(issued.text.encode())
         with pytest.raises(DatabaseUnavailableError):
             await who(runtime, late.text)
         await asyncio.sleep(0.6)
     assert caplog.text.count("sign-on cannot follow changes") == 1
-    await wait_for(lambda: runtime.synchronised)
+    await until(lambda: runtime.synchronised)
     await desk.revoke(issued.token)
-    assert await seconds_until_refused(runtime, issued.text) < 1
+    await until_refused(runtime, issued.text)
     assert await who(runtime, late.text)
     await runtime.close()
 
@@ -131,17 +130,10 @@ async def test_a_connection_that_fell_silent_holds_up_no_revocation(place: Postg
         await asyncio.sleep(POLL_SECONDS + 0.2)
         wire.cut = False
         await desk.revoke(issued.token)
-        assert await seconds_until_refused(runtime, issued.text) < PATIENCE_SECONDS + 1
+        await until_refused(runtime, issued.text, within=9)  # the driver alone would wait for 10 s
         assert runtime.synchronised
         await runtime.close()
     await database.close()
-
-
-async def wait_for(condition: Callable[[], bool]) -> None:
-    started = time.monotonic()
-    while not condition():
-        assert time.monotonic() - started < 5
-        await asyncio.sleep(0.01)
 
 
 async def test_it_opens_without_a_database(context: Context) -> None:
@@ -182,7 +174,7 @@ async def test_there_is_no_admin_where_there_is_a_user(desk: Desk, runtime: Auth
 async def test_a_lookup_is_quick_enough_for_hot_paths(desk: Desk, runtime: AuthRuntime) -> None:
     token = (await desk.create_token()).text.encode()
     await who(runtime, token.decode())
-    started = time.perf_counter()
+    started = time.thread_time()
     for _ in range(10_000):
         runtime.lookup(token)
-    assert (time.perf_counter() - started) / 10_000 < 50e-6  # it is about 1.5
+    assert (time.thread_time() - started) / 10_000 < 50e-6  # it is about 1.5

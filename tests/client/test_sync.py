@@ -7,6 +7,7 @@ import pytest
 
 from signalbox.client import Change, Client, RefusedError, UnreachableError
 from tests.client.conftest import Relay
+from tests.support.timing import PATIENCE
 
 NOW = datetime.now(UTC)
 
@@ -36,14 +37,14 @@ async def test_a_callback_hears_of_all_though_the_network_breaks(relay: Relay, t
 
     await asyncio.to_thread(report, 2, 0)
     thread.start()
-    assert await asyncio.to_thread(heard.get, timeout=10) == 2
+    assert await asyncio.to_thread(heard.get, timeout=PATIENCE) == 2
     relay.cut()
     await asyncio.to_thread(report, 4, 1)
     relay.open = True
-    assert await asyncio.to_thread(heard.get, timeout=20) == 4
+    assert await asyncio.to_thread(heard.get, timeout=PATIENCE) == 4
     follower.close()
     relay.cut()
-    await asyncio.to_thread(thread.join, 10)
+    await asyncio.to_thread(thread.join, PATIENCE)
     assert not thread.is_alive()
 
 

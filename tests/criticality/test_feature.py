@@ -9,6 +9,7 @@ from signalbox.infra.events import Event, find_events, publish
 from tests.criticality.conftest import World
 
 
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("place", ["sqlite"], indirect=True)
 async def test_rules_raise_and_silence_is_told(world: World) -> None:
     hub = await world.hub(criticality={"rules": [{"topic": "grid.threshold", "level": 4}]})

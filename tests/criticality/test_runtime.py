@@ -31,7 +31,7 @@ async def test_a_change_is_known_before_its_report_is_answered(runtime: Critical
     assert runtime.has_nothing_for(A)
 
 
-async def test_a_change_that_nobody_told_of_is_found_within_a_second(runtime: CriticalityRuntime) -> None:
+async def test_a_change_that_nobody_told_of_is_found(runtime: CriticalityRuntime) -> None:
     await put(runtime, 3, tell=False)
     await until(lambda: not runtime.has_nothing_for(A))
 
@@ -63,7 +63,7 @@ async def test_memory_is_not_trusted_while_the_database_is_silent(place: Postgre
         await runtime.open()
         assert runtime.has_nothing_for(A)
         wire.cut = True
-        await until(lambda: not runtime.is_fresh, within=PATIENCE + 1)
+        await until(lambda: not runtime.is_fresh, within=PATIENCE + 6)  # the driver alone would wait for 10 s
         wire.cut = False
         await until(lambda: runtime.has_nothing_for(A))
         await runtime.close()
