@@ -1,4 +1,4 @@
-"""Events of the hub become messages."""
+"""Events of the hub become messages; those of jobs that ended undone also end the deliveries that these were for."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -6,11 +6,15 @@ from typing import Any
 from sqlalchemy import Connection
 
 from signalbox.infra.events import StoredEvent, Subscriber
+from signalbox.infra.jobs import CANCELLED, DEAD, is_live
+from signalbox.notifications import store
 from signalbox.notifications.intake import accept
+from signalbox.notifications.job_names import PREFIX
 from signalbox.notifications.routing import Labels, Routing, find_routes
 from signalbox.notifications.schemas import NewMessage
 
 NAME = "notifications"
+FOLLOWER = "notifications.deliveries"
 
 _TEXTS = ("description", "message", "reason", "error")
 """Where events say in words what happened."""
@@ -26,11 +30,28 @@ def build_subscriber(routing: Callable[[], Routing]) -> Subscriber:
 
 
 def accept_event(tx: Connection, event: StoredEvent, *, routing: Routing, now: int) -> str | None:
-    """Make a message of an event where a route takes it; its id. ``GET /api/events`` shows the others all the same."""
+    """Make a message of an event where a route takes it; its id. ``GET /api/events`` shows the others all the same.
+
+    None of what somebody cancelled: that one knows it, and whoever empties a queue would fill it by this.
+    """
+    if event.topic == CANCELLED:
+        return None
     new = to_message(event)
     if not find_routes(routing, Labels(new.topic, new.severity, new.app, new.customer, new.metadata)):
         return None
     return accept(tx, new, routing=routing, now=now).id
+
+
+def build_follower() -> Subscriber:
+    """Who ends deliveries whose jobs ended without them."""
+    return Subscriber(FOLLOWER, [DEAD, CANCELLED], end_delivery)
+
+
+def end_delivery(tx: Connection, event: StoredEvent, now: int) -> None:
+    """Give a delivery up whose job died or was cancelled; people can try it again, like all that is dead."""
+    kind, key = event.data["kind"], event.data["key"]
+    if kind.startswith(PREFIX) and key and not is_live(tx, kind, key):
+        store.end_undelivered(tx, int(key), reason=str(event.data["error"]), now=now)
 
 
 def to_message(event: StoredEvent) -> NewMessage:

@@ -267,6 +267,15 @@ def end_dead(tx: Connection, number: int, *, reason: str, now: int) -> None:
     set_carried(tx, number, state="dead", reason=reason, now=now)
 
 
+def end_undelivered(tx: Connection, number: int, *, reason: str, now: int) -> bool:
+    """Give a delivery up that has not ended, with all that it carries; False where it has, or was swept."""
+    open_ = _d.state.in_(["pending", "sending"])
+    found = tx.execute(select(_d.number).where(_d.number == number, open_).with_for_update()).first()
+    if found is not None:
+        end_dead(tx, number, reason=reason, now=now)
+    return found is not None
+
+
 # -- retry and sweep --------------------------------------------------------------------------------------------------
 
 

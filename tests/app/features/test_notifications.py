@@ -21,10 +21,10 @@ def settings(tmp_path: Path, **more: object) -> Settings:
 
 async def test_events_are_listened_to_where_a_route_may_take_them(context: Context, tmp_path: Path) -> None:
     guard = Guard(AuthRuntime(context, settings(tmp_path).auth))
-    assert not build(context, settings(tmp_path), guard).subscribers
+    assert [each.name for each in build(context, settings(tmp_path), guard).subscribers] == ["notifications.deliveries"]
     routes = [{"topic": "*", "channels": ["chat"]}]
     made = build(context, settings(tmp_path, notifications={"channels": CHANNELS, "routes": routes}), guard)
-    assert [each.name for each in made.subscribers] == ["notifications"]
+    assert [each.name for each in made.subscribers] == ["notifications.deliveries", "notifications"]
     assert list(made.kinds) == ["notifications.deliver.chat"]
     assert [door.path for door in made.doors] == ["/api/assistance", "/api/hooks/{name}"]
 

@@ -11,7 +11,7 @@ from signalbox.core.times import DAY, parse_span
 from signalbox.infra.context import Context
 from signalbox.notifications import marks, orphans, silences, store
 from signalbox.notifications.doors import build_doors
-from signalbox.notifications.events import build_subscriber
+from signalbox.notifications.events import build_follower, build_subscriber
 from signalbox.notifications.routes import build_routers
 from signalbox.notifications.runtime import NotificationRuntime
 from signalbox.ops.retention import Sweep
@@ -29,7 +29,7 @@ def build(context: Context, settings: Settings, guard: Guard) -> Feature:
         routers=build_routers(runtime, guard),
         doors=build_doors(runtime),
         kinds=runtime.kinds(),
-        subscribers=[build_subscriber(lambda: runtime.routing)] if takes_events else [],
+        subscribers=[build_follower(), *([build_subscriber(lambda: runtime.routing)] if takes_events else [])],
         sweeps=_sweeps(context, kept, list(runtime.channels)),
         runtime=runtime,
         reload=kept.reload,
