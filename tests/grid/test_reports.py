@@ -12,7 +12,7 @@ from signalbox.grid import reports
 from signalbox.grid.errors import ReportNotFoundError, ReportUnfinishedError
 from signalbox.grid.schemas import NewReport
 from signalbox.infra.events import StoredEvent, find_events
-from signalbox.infra.jobs import find_jobs
+from signalbox.infra.jobs import cancel, find_jobs
 from tests.grid.test_intake import NOW
 
 JANUARY = NewReport("2026-01-01", "2026-02-01", "Europe/Berlin", "January")
@@ -95,19 +95,28 @@ def test_who_deletes_a_report_or_makes_it_anew_is_written_down(engine: sa.Engine
         assert (entries[0].after, (entries[1].after or {})["run"]) == (None, 2)
 
 
-def test_a_report_whose_job_has_died_has_failed(engine: sa.Engine) -> None:
+@pytest.mark.parametrize("topic", ["job.dead", "job.cancelled"])
+def test_a_report_whose_job_has_ended_without_it_has_failed_and_can_be_made_anew(engine: sa.Engine, topic: str) -> None:
     with engine.connect() as tx:
         number = reports.order(tx, JANUARY, by="test", now=NOW).id
-        for kind, key in (("tasks.tend", None), ("grid.report", f"report/{number}/2"), ("grid.report", None)):
-            reports.follow_death(tx, dead(kind, key), NOW)
+        key = f"report/{number}/1"
+        reports.follow_job(tx, ended(topic, "grid.report", key), NOW)
+        assert reports.show(tx, number).status == "pending", "its job is alive: it was made to run again"
+        (job,) = find_jobs(tx, kind="grid.report", limit=9)
+        cancel(tx, job.id, now=NOW)
+        for kind, other in (("tasks.tend", None), ("grid.report", f"report/{number}/2"), ("grid.report", None)):
+            reports.follow_job(tx, ended(topic, kind, other), NOW)
         assert reports.show(tx, number).status == "pending"
-        reports.follow_death(tx, dead("grid.report", f"report/{number}/1"), NOW)
-        assert (reports.show(tx, number).status, reports.show(tx, number).error) == ("failed", "killed")
+        reports.follow_job(tx, ended(topic, "grid.report", key), NOW)
+        assert (reports.show(tx, number).status, reports.show(tx, number).error) == ("failed", "it ended")
+        assert reports.rerun(tx, number, by="test", now=NOW).status == "pending"
+        reports.follow_job(tx, ended(topic, "grid.report", key), NOW)
+        assert reports.show(tx, number).status == "pending", "an event of the run before is too late"
 
 
-def dead(kind: str, key: str | None) -> StoredEvent:
-    data = {"id": 1, "kind": kind, "key": key, "attempts": 5, "error": "killed"}
-    return StoredEvent(id=1, topic="job.dead", severity="error", dedup_key=None, data=data, created_at=NOW)
+def ended(topic: str, kind: str, key: str | None) -> StoredEvent:
+    data = {"id": 1, "kind": kind, "key": key, "attempts": 5, "error": "it ended"}
+    return StoredEvent(id=1, topic=topic, severity="error", dedup_key=None, data=data, created_at=NOW)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from signalbox.grid.report_store import ReportRow
 from signalbox.grid.schedule_periods import Period
 from signalbox.grid.schemas import NewReport, ReportDetail, ReportOut, ReportStatus
 from signalbox.infra.events import Event, Severity, StoredEvent, publish
-from signalbox.infra.jobs import enqueue
+from signalbox.infra.jobs import enqueue, is_live
 
 KIND: Final = "grid.report"
 MAX_ATTEMPTS: Final = 5
@@ -134,10 +134,11 @@ def fail(tx: Connection, number: int, error: str, *, run: int, now: int) -> None
         _tell(tx, "report.failed", number, run, now)
 
 
-def follow_death(tx: Connection, event: StoredEvent, now: int) -> None:
-    """Give a report up whose job has died, as when each of its workers was killed."""
-    if event.data["kind"] == KIND and event.data["key"]:
-        _, number, run = event.data["key"].split("/")
+def follow_job(tx: Connection, event: StoredEvent, now: int) -> None:
+    """Give a report up whose job has died, as when each of its workers was killed, or was cancelled."""
+    key = event.data["key"]
+    if event.data["kind"] == KIND and key and not is_live(tx, KIND, key):
+        _, number, run = key.split("/")
         fail(tx, int(number), str(event.data["error"]), run=int(run), now=now)
 
 

@@ -11,7 +11,7 @@ from signalbox.grid.batch_upload import build_batch_poll
 from signalbox.grid.routes import components, measurements, report_schedules, reports, threshold_rules
 from signalbox.infra.context import Context
 from signalbox.infra.events import Subscriber
-from signalbox.infra.jobs import DEAD
+from signalbox.infra.jobs import CANCELLED, DEAD
 from signalbox.ops.retention import Sweep
 
 
@@ -28,7 +28,7 @@ def build(context: Context, settings: Settings, guard: Guard) -> Feature:
         polls=[build_batch_poll(context)],
         kinds=jobs.build_kinds(context, settings.grid),
         schedules=jobs.build_schedules(),
-        subscribers=[Subscriber("grid.reports", [DEAD], report_service.follow_death)],
+        subscribers=[Subscriber("grid.reports", [DEAD, CANCELLED], report_service.follow_job)],
         sweeps=[Sweep("grid_tail", context.db, _fold), Sweep("grid_block", context.db, _build)],
     )
 
