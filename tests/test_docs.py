@@ -33,9 +33,15 @@ def named(path: Path) -> str:
 @pytest.mark.parametrize("path", DOCUMENTS, ids=named)
 def test_links_lead_to_files_that_are_there(path: Path) -> None:
     text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
-    targets = re.findall(r"\]\(([^)\s]+)\)", text)
+    targets = [*re.findall(r"\]\(([^)\s]+)\)", text), *re.findall(r"(?:src|srcset|href)=\"([^\"]+)\"", text)]
     relative = [target.partition("#")[0] for target in targets if "://" not in target]
     assert [target for target in relative if not (path.parent / target).exists()] == []
+
+
+def test_every_document_and_picture_is_linked() -> None:
+    text = "".join(path.read_text(encoding="utf-8") for path in DOCUMENTS)
+    there = [path for path in ROOT.glob("docs/**/*") if path.suffix in {".md", ".png"}]
+    assert [named(path) for path in there if f"/{path.name}" not in text and f"({path.name}" not in text] == []
 
 
 # -- settings ---------------------------------------------------------------------------------------------------------
