@@ -13,6 +13,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_group
 
 from signalbox.app.groups import ENTRIES
+from signalbox.app.hub import LIVE
 from signalbox.app.invocation import Invocation
 from signalbox.app.lazy import new_app
 from signalbox.app.settings import Settings
@@ -151,6 +152,15 @@ def test_every_setting_that_is_described_is_there_with_its_default() -> None:
         elif default == "required" and not fields[name].is_required():
             wrong.append(f"{name} may be left out")
     assert wrong == []
+
+
+def test_what_needs_a_restart_says_so() -> None:
+    marked, ending = set[str](), re.compile(r"(needs a restart|(^|[.)] )R)( \|)?$")
+    for line in SETTINGS.read_text(encoding="utf-8").splitlines():
+        if ending.search(line.strip()) and (name := re.search(r"`[\[]*(\w+)", line)):
+            marked.add(name[1])
+    of_auth = {"jwt_key", "max_remembered"}  # the rest of it does not
+    assert marked == {*Settings.model_fields} - LIVE - {"port"} | of_auth  # port stands in the line of host
 
 
 # -- commands ---------------------------------------------------------------------------------------------------------
