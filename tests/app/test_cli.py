@@ -11,6 +11,8 @@ import signalbox
 from signalbox.app.cli import hoist
 from tests.support.processes import Result, run
 
+pytestmark = pytest.mark.timeout(180)  # processes begin and end, beside whatever else the machine does
+
 PASSWORD = "a long password"
 
 

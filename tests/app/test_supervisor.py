@@ -14,6 +14,9 @@ from signalbox.app.settings import Settings
 from signalbox.app.supervisor import settings_of_worker
 from tests.support.databases import PostgresqlServer
 from tests.support.processes import ADMIN_PASSWORD, SIGNALBOX, Command, Server, serving, started, until
+from tests.support.timing import PATIENCE
+
+pytestmark = pytest.mark.timeout(180)  # processes begin and end, beside whatever else the machine does
 
 
 @pytest.fixture
@@ -43,7 +46,7 @@ def test_ending_while_workers_start_ends_them_all(url: str, tmp_path: Path) -> N
     with started(command, folder=tmp_path / "here", **variables) as server:
         until(lambda: workers(server))
         assert server.end() == 0
-        until(lambda: server.members() == {}, within=2)
+        until(lambda: server.members() == {}, within=PATIENCE)
     assert [path.name for path in tmp_path.glob("signalbox-*")] == []
 
 

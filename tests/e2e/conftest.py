@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
@@ -14,6 +15,13 @@ from signalbox.sandbox.upstream import UpstreamApp
 from tests.support.browser import ConsolePage, browsing
 from tests.support.console_hub import PASSWORD, ConsoleHub, console_hub
 from tests.support.processes import Server, serving
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Several processes begin and end in each of these tests, beside whatever else the machine does."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(180))
 
 
 @dataclass

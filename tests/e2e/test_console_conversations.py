@@ -45,7 +45,7 @@ def find_and_read(page: ConsolePage) -> None:
     tab = page.open("/conversations")
     tab.fill("#field-q", "market")
     tab.click(".filters button[type=submit]")
-    tab.wait_for_selector("#found mark:has-text('Market')", timeout=15_000)
+    tab.wait_for_selector("#found mark:has-text('Market')")
     assert "q=market" in tab.url
     check_page(page)
     tab.click("text=in its transcript")

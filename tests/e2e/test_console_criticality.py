@@ -39,7 +39,7 @@ def test_a_manager_sets_a_level_and_others_see_it(console_page: Open, shown_hub:
     tab.click("#set-form button[type=submit]")
     tab.wait_for_selector(".toast:has-text('default stands at 4.')")
     assert tab.locator("#set-level").is_hidden()
-    seen.wait_for_selector("#level svg[aria-label^='Level 4']", timeout=5_000)
+    seen.wait_for_selector("#level svg[aria-label^='Level 4']")
     seen.wait_for_selector(f"#history td:has-text('{EVIL}')")
     assert seen.locator("img").count() == 0
     check_page(watcher)

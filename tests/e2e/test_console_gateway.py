@@ -92,7 +92,7 @@ def test_a_breaker_that_opens_is_seen_and_reset(console_page: Open, shown_hub: C
     page.open("/gateway")
     page.wait_live()
     call(shown_hub, *["/status/503"] * 60)
-    page.tab.wait_for_selector("#upstreams >> text=open", timeout=15_000)
+    page.tab.wait_for_selector("#upstreams >> text=open")
     page.tab.click("#upstreams >> text=Reset")
     page.tab.click("#confirm button[value=yes]")
     page.tab.wait_for_selector("#toasts >> text=calls are let through")

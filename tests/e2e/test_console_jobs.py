@@ -66,11 +66,11 @@ def test_a_job_is_cancelled_and_run_again_and_the_page_follows(console_page: Ope
     page.wait_live()
     page.tab.click("#job >> text=Cancel")
     agree(page)
-    page.tab.wait_for_selector("#job .pill >> text=cancelled", timeout=5_000)
+    page.tab.wait_for_selector("#job .pill >> text=cancelled")
     assert state(shown_hub, number) == "cancelled"
     page.tab.click("#job >> text=Run again")
     page.tab.wait_for_selector(f".toast >> text=Job {number} runs again.")
-    page.tab.wait_for_selector("#job .pill >> text=waiting", timeout=5_000)
+    page.tab.wait_for_selector("#job .pill >> text=waiting")
     assert state(shown_hub, number) == "waiting"
 
 
@@ -81,7 +81,7 @@ def test_what_is_dead_runs_again_at_once(console_page: Open, shown_hub: ConsoleH
     page.tab.click("#kinds >> text=Run the dead again")
     agree(page)
     page.tab.wait_for_selector(".toast >> text=run again")
-    page.tab.wait_for_selector("#rows >> text=No job fits these filters", timeout=5_000)
+    page.tab.wait_for_selector("#rows >> text=No job fits these filters")
     assert {state(shown_hub, each) for each in numbers} == {"waiting"}
 
 
@@ -90,7 +90,7 @@ def test_a_job_that_comes_is_seen_without_a_reload(console_page: Open, shown_hub
     page.open(f"/jobs?kind={KIND}")
     page.wait_live()
     number = make(shown_hub)
-    page.tab.wait_for_selector(f"#rows a[href$='/jobs/{number}']", timeout=5_000)
+    page.tab.wait_for_selector(f"#rows a[href$='/jobs/{number}']")
 
 
 def test_a_schedule_is_paused_resumed_and_run(console_page: Open, shown_hub: ConsoleHub) -> None:
@@ -109,4 +109,4 @@ def test_a_schedule_is_paused_resumed_and_run(console_page: Open, shown_hub: Con
     page.tab.wait_for_selector(".toast >> text=waits to be run")
     page.tab.click(f"{row} >> text=Resume")
     page.tab.wait_for_selector(f"{row} >> text=Pause")
-    until(lambda: not paused(), within=5)
+    until(lambda: not paused())

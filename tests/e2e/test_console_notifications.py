@@ -47,7 +47,7 @@ def agree(page: ConsolePage) -> None:
 @pytest.mark.parametrize("role", ["user", "manager"])
 def test_the_pages_are_as_every_page_must_be(console_page: Open, shown_hub: ConsoleHub, role: Role) -> None:
     id_ = make(shown_hub, app=EVIL)
-    until(lambda: message(shown_hub, id_).deliveries[0].state == "sent", within=10)
+    until(lambda: message(shown_hub, id_).deliveries[0].state == "sent")
     page = console_page(role)
     page.open("/notifications")
     page.wait_live()
@@ -71,8 +71,8 @@ def test_a_message_appears_without_a_reload(console_page: Open, shown_hub: Conso
     page.open("/notifications?app=live")
     page.wait_live()
     id_ = make(shown_hub, app="live")
-    page.tab.wait_for_selector(f"#rows a[href$='{id_}']", timeout=5_000)
-    page.tab.wait_for_selector("#rows .pill >> text=on-call sent", timeout=10_000)
+    page.tab.wait_for_selector(f"#rows a[href$='{id_}']")
+    page.tab.wait_for_selector("#rows .pill >> text=on-call sent")
 
 
 def test_what_is_dead_is_tried_again_and_the_page_follows(console_page: Open, shown_hub: ConsoleHub) -> None:
@@ -89,7 +89,7 @@ def test_what_is_dead_is_tried_again_and_the_page_follows(console_page: Open, sh
     page.wait_live()
     page.tab.click("#way >> text=Try again")
     page.tab.wait_for_selector(".toast >> text=weather is tried again on on-call.")
-    page.tab.wait_for_selector("#way .pill >> text=sent", timeout=10_000)
+    page.tab.wait_for_selector("#way .pill >> text=sent")
     assert message(shown_hub, id_).deliveries[0].state == "sent"
 
 

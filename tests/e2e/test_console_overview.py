@@ -35,9 +35,9 @@ def test_a_level_appears_without_a_reload(console_page: Open, shown_hub: Console
     page.wait_live()
     page.tab.evaluate("window.kept = true")
     report(shown_hub, 4, second=1)
-    page.tab.wait_for_selector("#criticality svg[aria-label^='Level 4']", timeout=5_000)
+    page.tab.wait_for_selector("#criticality svg[aria-label^='Level 4']")
     report(shown_hub, 5, second=2)
-    page.tab.wait_for_selector("#criticality svg[aria-label^='Level 5']", timeout=5_000)
+    page.tab.wait_for_selector("#criticality svg[aria-label^='Level 5']")
     assert page.tab.evaluate("window.kept") is True
 
 
@@ -76,4 +76,4 @@ def test_whoever_is_signed_out_elsewhere_sees_the_form_within_seconds(
     found = shown_hub.call(lambda: sessions.find(session))
     assert found is not None
     shown_hub.call(lambda: sessions.end(found))
-    page.tab.wait_for_url("**/console/sign-in", timeout=5_000)
+    page.tab.wait_for_url("**/console/sign-in")

@@ -58,7 +58,7 @@ def test_a_new_task_appears_without_a_reload_where_it_fits(console_page: Open, s
     page.tab.evaluate("window.kept = true")
     make(shown_hub, app="other")
     task = make(shown_hub, app="live")
-    page.tab.wait_for_selector(f"#rows a[href$='/tasks/{task.id}']", timeout=5_000)
+    page.tab.wait_for_selector(f"#rows a[href$='/tasks/{task.id}']")
     assert page.tab.locator("#rows tbody tr").count() == 1
     assert page.tab.evaluate("window.kept") is True
 
@@ -97,12 +97,12 @@ def test_ticked_tasks_are_tried_again_and_the_ticks_outlive_an_update(
     page.wait_live()
     page.tab.check("text=All on this page")
     made = make(shown_hub, app="many")
-    page.tab.wait_for_selector(f"#rows a[href$='/tasks/{made.id}']", timeout=5_000)
+    page.tab.wait_for_selector(f"#rows a[href$='/tasks/{made.id}']")
     assert page.tab.locator("#rows input[name=ids]:checked").count() == len(failed)
     page.tab.click("#rows >> text=Try again")
     agree(page)
     page.tab.wait_for_selector(".toast >> text=2 of 2 tasks: tried again.")
-    page.tab.wait_for_selector("#rows .pill[data-state=bad]", state="detached", timeout=5_000)
+    page.tab.wait_for_selector("#rows .pill[data-state=bad]", state="detached")
     assert "Error" not in {each.status for each in of_app(shown_hub, "many")}
 
 

@@ -84,7 +84,7 @@ def check_all_done_once(engine: sa.Engine, jobs: int) -> int:
     return sum(each.claim > 1 for each in stored.values())
 
 
-@pytest.mark.timeout(30 + 5 * ROUNDS)
+@pytest.mark.timeout(120 + 5 * ROUNDS)
 def test_no_job_is_lost_and_none_is_done_twice(url: str, engine: sa.Engine, tmp_path: Path) -> None:
     dice, jobs = random.Random(), 0
     workers = WORKERS[engine.dialect.name]

@@ -12,6 +12,7 @@ import pytest
 from tests.e2e.conftest import Shop
 from tests.support.databases import PostgresqlPlace, PostgresqlServer
 from tests.support.processes import ADMIN_PASSWORD, Server, ask, serving, sign_in, until
+from tests.support.timing import PATIENCE
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,7 @@ def test_workers_serve_are_replaced_and_end_together(server: Server) -> None:
     assert len(server.logged("worker died; it is started again")) == 1
 
     assert server.end() == 0
-    until(lambda: server.members() == {}, within=2)
+    until(lambda: server.members() == {}, within=PATIENCE)
     assert server.err == ""
 
 
@@ -84,7 +85,7 @@ def test_all_workers_reload_and_the_first_user_is_made_once(server: Server) -> N
     for number in (0, 1):
         assert taken in (server.folder / f"hub-{number}.log").read_text(encoding="utf-8")
     assert server.end(signal.SIGINT) == 0
-    until(lambda: server.members() == {}, within=2)
+    until(lambda: server.members() == {}, within=PATIENCE)
 
 
 def test_wrong_settings_change_nothing_and_start_nobody(server: Server) -> None:

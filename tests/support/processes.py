@@ -27,7 +27,7 @@ Command = Sequence[str | Path]
 SIGNALBOX = Path(sys.executable).with_name("signalbox")
 ADMIN_PASSWORD = "an-admin's-password"
 LIFETIME = 50.0
-"""Seconds that a command may take: one that hangs is stopped before its test is."""
+"""Seconds that a process may take to begin and to do what it is asked: beside many others that takes long."""
 
 
 # -- commands ---------------------------------------------------------------------------------------------------------
@@ -235,7 +235,7 @@ def admin_token(server: Server) -> str:
     return str(answer.json["access_token"])
 
 
-def until(condition: Callable[[], T], *, within: float = PATIENCE) -> T:
+def until(condition: Callable[[], T], *, within: float = LIFETIME) -> T:
     """Wait until the condition holds; its value."""
     deadline = time.monotonic() + within
     while not (value := condition()):
