@@ -41,6 +41,11 @@ _PERCENT, _SEMICOLON = b"%;"
 """Bytes without which a path has one reading only; as numbers they are found in a sixth of the time."""
 _MAX_HEADS = 256
 """Combinations of limits whose headers are remembered."""
+_MAX_CALLERS = 4_096
+"""Callers whose demands are remembered, for each upstream."""
+
+_Caller = tuple[str, str | None, int]
+"""An address, an app, and the patterns that the path fits, as bits."""
 
 
 class RateLimitedError(TooManyError):
@@ -123,14 +128,15 @@ class LimitUsage(NamedTuple):
 class _Limit:
     """One limit, compiled; ``bit`` stands for it in combinations of an upstream's limits."""
 
-    __slots__ = ("bit", "by_app", "by_ip", "fits", "name", "policy", "prefix", "rate", "refusal", "settings")
+    __slots__ = ("bit", "by_app", "by_ip", "name", "pattern", "policy", "prefix", "rate", "refusal", "settings")
 
     def __init__(self, settings: LimitSettings, *, upstream: str, name: str, bit: int) -> None:
         self.settings, self.name, self.bit, self.rate = settings, name, bit, settings.rate
         self.prefix = f"{upstream} {settings.by} {settings.rate} {settings.pattern or ''} "
         """Of all keys of this limit; what follows says whom a key counts."""
         self.by_ip, self.by_app = settings.by.startswith("ip"), settings.by.endswith("app")
-        self.fits = None if settings.pattern is None else _compile(settings.pattern)
+        self.pattern = 0
+        """The bit of its pattern among an upstream's; 0 where it limits all paths."""
         self.policy = f'"{name}";q={self.rate.limit};w={self.rate.window // MICROSECONDS}'
         paths = "" if settings.pattern is None else f" to {settings.pattern}"
         calls, _, window = str(self.rate).partition("/")
@@ -149,9 +155,8 @@ class UpstreamLimits:
             name = f"{upstream}:{each.by}" if seen[each.by] == 1 else f"{upstream}:{each.by}-{seen[each.by]}"
             self._limits.append(_Limit(each, upstream=upstream, name=name, bit=1 << len(self._limits)))
         self._heads: dict[int, tuple[Header, bytes]] = {}
-        self._compiled = [
-            (each.bit, each.fits, each.by_ip, each.by_app, each.prefix, each.rate) for each in self._limits
-        ]
+        self._patterns = self._compile_patterns()
+        self._known: dict[_Caller, tuple[dict[str, Rate], int]] = {}
 
     def check(self, client: str, app: str | None, path: bytes, now: int) -> list[Header]:
         """Count a call against every limit that applies to it.
@@ -169,23 +174,12 @@ class UpstreamLimits:
             RateLimitedError: a limit is used up; the call counts nowhere.
         """
         reading = lenient_reading(path) if _PERCENT in path or _SEMICOLON in path else None
-        network = None
-        demands: dict[str, Rate] = {}
-        applying = 0
-        for bit, fits, by_ip, by_app, prefix, rate in self._compiled:
-            if fits is not None and fits(path) is None and (reading is None or fits(reading) is None):
-                continue
-            key = prefix
-            if by_app:
-                if app is None:
-                    continue
-                key += f"{app}@" if by_ip else app
-            if by_ip:
-                if network is None:
-                    network = network_of(client) if ":" in client else client
-                key += network
-            applying |= bit
-            demands[key] = rate
+        fitting = 0
+        for bit, fits in self._patterns:
+            if fits(path) is not None or (reading is not None and fits(reading) is not None):
+                fitting |= bit
+        caller = client, app, fitting
+        demands, applying = self._known.get(caller) or self._demands_of(caller)
         if not applying:
             return []
         verdict = self._limiter.take_now(demands, now)
@@ -197,6 +191,32 @@ class UpstreamLimits:
     async def usage(self, *, top: int = 10) -> list[LimitUsage]:
         """How each limit stands, with its ``top`` fullest counters; for status pages."""
         return [_usage(limit, await self._limiter.usage(limit.prefix, limit.rate, top=top)) for limit in self._limits]
+
+    def _compile_patterns(self) -> list[tuple[int, Callable[[bytes], re.Match[bytes] | None]]]:
+        """What tells whether a path fits each of the patterns, and the bit that stands for it from now on."""
+        bits: dict[str, int] = {}
+        for limit in self._limits:
+            if limit.settings.pattern is not None:
+                limit.pattern = bits.setdefault(limit.settings.pattern, 1 << len(bits))
+        return [(bit, _compile(pattern)) for pattern, bit in bits.items()]
+
+    def _demands_of(self, caller: _Caller) -> tuple[dict[str, Rate], int]:
+        """What a call demands of the limiter, and the limits that apply to it: the same as the caller's last time."""
+        client, app, fitting = caller
+        demands: dict[str, Rate] = {}
+        applying = 0
+        for limit in self._limits:
+            if (limit.by_app and app is None) or limit.pattern & ~fitting:
+                continue
+            whose = [app or ""] if limit.by_app else []
+            if limit.by_ip:
+                whose.append(network_of(client))
+            applying |= limit.bit
+            demands[limit.prefix + "@".join(whose)] = limit.rate
+        if len(self._known) >= _MAX_CALLERS:
+            self._known.clear()
+        made = self._known[caller] = demands, applying
+        return made
 
     def _remember(self, limits: int) -> tuple[Header, bytes]:
         """The policies of a combination of limits, and the value of ``RateLimit`` with two places for each of them."""

@@ -19,7 +19,7 @@ from signalbox.core.errors import InvalidError
 from signalbox.core.rates import Rate
 from signalbox.core.times import MICROSECONDS
 from signalbox.infra.clock import Clock
-from signalbox.infra.limits import Demands, KeyUsage, Usage, Verdict
+from signalbox.infra.limits import Demands, KeyUsage, Quota, Usage, Verdict
 
 MAX_KEYS = 1_000_000
 MAX_PERMITS = 10_000_000
@@ -64,12 +64,8 @@ class _Window:
         self.permits = 0
         """Times that are stored, those that are over and not deleted yet included."""
 
-    def take(self, key: str, now: int) -> tuple[int, int]:
-        """Add a permit to a key's log if there is room.
-
-        Returns:
-            How many permits count then, 0 if there was no room, and the time of the oldest of them.
-        """
+    def take(self, key: str, now: int) -> Quota | None:
+        """Add a permit to a key's log if there is room; how the demand stands then, None if there was none."""
         shard = self.shards[hash(key) & _MASK]
         log = shard.get(key)
         if not isinstance(log, array):
@@ -84,7 +80,7 @@ class _Window:
                 if start == size:
                     self.permits -= size - 2
                     shard[key] = now
-                    return 1, now
+                    return self.limit - 1, self.length
                 oldest = log[start]
             if start > size // 2:  # seldom enough that moving what is left costs nothing on average
                 del log[1:start]
@@ -92,26 +88,26 @@ class _Window:
                 size -= start - 1
                 start = 1
             log[0] = start
-        used = size - start
-        if used >= self.limit:
-            return 0, oldest
+        left = self.limit + start - size
+        if left <= 0:
+            return None
         log.append(now)
         self.permits += 1
-        return used + 1, oldest
+        return left - 1, oldest - over
 
-    def _begin(self, shard: Shard, key: str, log: int | None, now: int) -> tuple[int, int]:
+    def _begin(self, shard: Shard, key: str, log: int | None, now: int) -> Quota | None:
         """As ``take``, for a key with one permit or none."""
         if log is None:
             self.keys += 1
             self.permits += 1
         elif log > now - self.length:
             if self.limit == 1:
-                return 0, log
+                return None
             shard[key] = array("q", (1, log, now))
             self.permits += 1
-            return 2, log
+            return self.limit - 2, log + self.length - now
         shard[key] = now
-        return 1, now
+        return self.limit - 1, self.length
 
     def count(self, log: Log, now: int) -> tuple[int, int]:
         """How many permits of a log count, and the time of the oldest of them, ``now`` where there is none."""
@@ -216,10 +212,12 @@ class MemoryLimiter:
         quotas = []
         for key, rate in demands.items():
             window = windows.get(rate) or self._open(rate, demands, key)
-            used, oldest = window.take(key, now)
-            if used == 0:
+            quota = window.take(key, now)
+            if quota is None:
                 return self._refuse(demands, key, given)
-            quotas.append((window.limit - used, oldest + window.length - given))
+            quotas.append(quota)
+        if given < now:
+            quotas = [(left, reset + now - given) for left, reset in quotas]
         return _new_verdict((True, None, 0, quotas))
 
     def _refuse(self, demands: Demands, refused_by: str, given: int) -> Verdict:
