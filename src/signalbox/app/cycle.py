@@ -79,6 +79,10 @@ class Cycle:
     body = b""
     """What has come of the request body and was not asked for yet."""
     more_body = True
+    keep_alive = True
+    """Whether the connection may carry another request."""
+    expects_continue = False
+    """Whether the client waits to be asked for its body."""
     disconnected = False
     response_started = False
     response_complete = False
@@ -92,17 +96,8 @@ class Cycle:
     _news = False
     _event: asyncio.Event | None = None
 
-    def __init__(
-        self,
-        scope: Scope,
-        flow: Flow,
-        on_response: Callable[["Cycle"], None],
-        *,
-        keep_alive: bool,
-        expects_continue: bool,
-    ) -> None:
-        self.scope, self.keep_alive = scope, keep_alive
-        self._flow, self._expects_continue, self._on_response = flow, expects_continue, on_response
+    def __init__(self, scope: Scope, flow: Flow, on_response: Callable[["Cycle"], None]) -> None:
+        self.scope, self._flow, self._on_response = scope, flow, on_response
 
     def start(self, app: AsgiApp, loop: asyncio.AbstractEventLoop, tasks: set[asyncio.Task[None]]) -> None:
         """Begin to answer, without a task where the application can; ``tasks`` holds the task while it runs."""
@@ -165,7 +160,7 @@ class Cycle:
     @property
     def waits_for_body(self) -> bool:
         """Whether it is the client's turn to send more of the request body."""
-        return self.more_body and not self.response_complete and not self._expects_continue
+        return self.more_body and not self.response_complete and not self.expects_continue
 
     # -- the request ------------------------------------------------------------------------------------------------
 
@@ -189,9 +184,9 @@ class Cycle:
 
     async def receive(self) -> Message:
         """The next part of the request body; ``http.disconnect`` where the client left, or has its answer."""
-        if self._expects_continue and not self._flow.transport.is_closing():
+        if self.expects_continue and not self._flow.transport.is_closing():
             self._flow.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            self._expects_continue = False
+            self.expects_continue = False
         if not self.disconnected and not self.response_complete:
             self._flow.resume_reading()
             await self._wait_for_news()
@@ -232,8 +227,8 @@ class Cycle:
             raise RuntimeError(msg)
 
     def _begin(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        if self._expects_continue:  # never asked for its body, the client may send it all the same, or the next request
-            self._expects_continue = self.keep_alive = False
+        if self.expects_continue:  # never asked for its body, the client may send it all the same, or the next request
+            self.expects_continue = self.keep_alive = False
         self._head = self._encode_head(status, headers)
         self.response_started = True
 

@@ -1,7 +1,6 @@
 """The first to see a request: tells the hub's own paths from those of upstreams (raw ASGI)."""
 
 import logging
-import re
 from collections.abc import Awaitable, Iterable
 from email.utils import formatdate
 from urllib.parse import unquote
@@ -28,7 +27,8 @@ _WITH_HEAD = frozenset({"http.response.start", WHOLE_ANSWER})
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 """Methods of requests that seldom have a body."""
 
-_HOST = re.compile(rb"[^\s\x00-\x20\x7f-\xff/?#@\\\"<>^`{|}]+")
+_HOST_CHARACTERS = bytes(set(range(0x21, 0x7F)) - set(b'/?#@\\"<>^`{|}'))
+"""What may stand in a ``Host`` value. To delete these takes half the time that a regular expression takes."""
 
 
 class InvalidHostError(InvalidError):
@@ -71,7 +71,7 @@ class Front:
             msg = f"this application serves http, not {scope['type']}"
             raise RuntimeError(msg)
         hosts = [value for name, value in scope["headers"] if name == b"host"]
-        if len(hosts) != 1 or _HOST.fullmatch(hosts[0]) is None:
+        if len(hosts) != 1 or not _is_host(hosts[0]):
             await self._refuse(scope, send, _host_error(hosts), close=True)
             return
         if not scope["raw_path"].startswith(b"/"):  # OPTIONS * asks no resource (RFC 9110, 9.3.7)
@@ -94,7 +94,7 @@ class Front:
         """Whether a ``Host`` value is valid, and no upstream claims all of its paths."""
         if self._proxy is not None and self._proxy.rules.table.owns_host(host):
             return False
-        return _HOST.fullmatch(host) is not None
+        return _is_host(host)
 
     def begin(self, scope: Scope, turn: Turn) -> bool:
         """Serve a call through the gateway without a task where that can be, as ``Begin``."""
@@ -102,11 +102,11 @@ class Front:
         if proxy is None or scope["method"] not in _WITHOUT_BODY:
             return False
         hosts = [value for name, value in scope["headers"] if name == b"host"]
-        if len(hosts) != 1 or _HOST.fullmatch(hosts[0]) is None or not scope["raw_path"].startswith(b"/"):
+        given = raw_path, _ = scope["raw_path"], scope["path"]
+        if len(hosts) != 1 or not _is_host(hosts[0]) or not raw_path.startswith(b"/"):
             return False
-        given = scope["raw_path"], scope["path"]
         self._resolve_path(scope)
-        is_own = not proxy.rules.table.owns_host(hosts[0]) and self._own.find(scope["raw_path"]) is not None
+        is_own = self._own.find(scope["raw_path"]) is not None and not proxy.rules.table.owns_host(hosts[0])
         if not is_own and proxy.begin(scope, turn):
             return True
         scope["raw_path"], scope["path"] = given  # else the root path would be taken off twice
@@ -179,6 +179,11 @@ async def _guarded(endpoint: AsgiApp, scope: Scope, receive: Receive, send: Send
     except Exception as error:
         _log.exception("a request failed", extra={"path": scope["path"]})
         raise InternalError from error
+
+
+def _is_host(value: bytes) -> bool:
+    """Whether a ``Host`` value may be one."""
+    return value != b"" and not value.translate(None, _HOST_CHARACTERS)
 
 
 def _request_id(headers: Iterable[tuple[bytes, bytes]]) -> bytes:

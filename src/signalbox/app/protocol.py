@@ -305,9 +305,8 @@ class HttpProtocol(asyncio.Protocol):
         keep_alive = modern and self._parser.should_keep_alive() and not self._asks_to_upgrade
         expects_continue = self._expects_continue and modern  # an old client must not be asked (RFC 9110, 10.1.1)
         before = self._cycle
-        self._cycle = cycle = Cycle(
-            scope, self._flow, self._answered, keep_alive=keep_alive, expects_continue=expects_continue
-        )
+        self._cycle = cycle = Cycle(scope, self._flow, self._answered)
+        cycle.keep_alive, cycle.expects_continue = keep_alive, expects_continue
         if before is None or before.response_complete:
             cycle.start(self._app, self._loop, self._state.tasks)
         else:
@@ -318,7 +317,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def _scope(self) -> dict[str, Any]:
         url = self._url
-        if b"#" in url:
+        if url.count(b"#"):
             msg = "a fragment in a request"
             raise ValueError(msg)
         if url.startswith(b"/"):

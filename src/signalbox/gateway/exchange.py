@@ -34,7 +34,8 @@ class Exchange:
     target: Target | None = None
     """Where the attempt under way was sent, as long as it waits to hear of it."""
 
-    def __init__(self, scope: Scope, *, peer: str, client: str, now: int, monotonic: float) -> None:
+    def __init__(self, scope: Scope, peer: str, client: str, now: int, monotonic: float) -> None:
+        # made by position: for each object with names Python makes a dictionary of them
         self.started_at, self.started = now, monotonic
         self.peer, self.client = peer, client
         self.method: str = scope["method"]

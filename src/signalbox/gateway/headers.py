@@ -152,19 +152,13 @@ def trace_headers(special: dict[bytes, list[bytes]]) -> list[Header]:
 
 def response_headers(headers: list[Header], *, status: int, request_id: bytes) -> list[Header]:
     """An answer's headers as passed to the client; repeated ones stay repeated, in their order."""
-    passed: list[Header] = []
-    via: list[bytes] | None = None
-    named: set[bytes] = set()
-    for header in headers:
-        name = header[0]
-        if name not in _RESPONSE_SPECIAL:
-            passed.append(header)
-        elif name == b"via":
-            via = [*(via or []), header[1]]
-        elif name == b"connection":
-            named |= connection_options((header[1],))
-    if named:
-        passed = [header for header in passed if header[0] not in named or header[0] == b"content-length"]
+    passed = [header for header in headers if header[0] not in _RESPONSE_SPECIAL]
+    via: list[bytes] = []
+    if len(passed) < len(headers):
+        via = [value for name, value in headers if name == b"via"]
+        named = connection_options([value for name, value in headers if name == b"connection"])
+        if named:
+            passed = [header for header in passed if header[0] not in named or header[0] == b"content-length"]
     if status in (204, 304):
         passed = [header for header in passed if header[0] != b"content-length"]
     passed.append((b"via", _append(via, _VIA)))

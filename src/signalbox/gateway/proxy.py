@@ -151,7 +151,7 @@ class Proxy:
         clock = self._clock
         peer = scope["client"][0] if scope["client"] else ""
         client = self.rules.proxies.client(peer, scope["headers"])
-        return Exchange(scope, peer=peer, client=client, now=clock.now(), monotonic=clock.monotonic())
+        return Exchange(scope, peer, client, clock.now(), clock.monotonic())
 
     async def _see_through(
         self, work: Coroutine[Any, Any, None], exchange: Exchange, watch: ClientWatch, scope: Scope, send: Send

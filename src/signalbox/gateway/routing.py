@@ -55,8 +55,8 @@ class _Prefixes:
         self._depth = max(self._depth, path.count(b"/"))
 
     def find(self, path: bytes) -> Upstream | None:
-        if not self._by_prefix:
-            return None
+        if not self._depth:
+            return self._by_prefix.get(b"")
         path = b"/".join(path.split(b"/", self._depth + 1)[: self._depth + 1])  # however long, as deep as prefixes are
         while path:
             found = self._by_prefix.get(path)

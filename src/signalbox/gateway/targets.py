@@ -100,15 +100,11 @@ class Targets:
             raise InvalidError(msg)
         self.settings = settings
         self.all = tuple(Target(url, self) for url in urls)
-        self._only = self.all[0] if len(self.all) == 1 else None
+        self.only = self.all[0] if len(self.all) == 1 else None
+        """The target where there is one alone."""
         self._in: Sequence[Target] = self.all
         self._turn = -1
         self._next_return = _NEVER
-
-    @property
-    def only(self) -> Target | None:
-        """The target where there is one alone."""
-        return self._only
 
     @property
     def in_flight(self) -> int:
@@ -121,7 +117,7 @@ class Targets:
         An ejected one is picked only where all are ejected. One of ``exclude``, which a call has tried before, is
         picked only where no other remains.
         """
-        target = self._only
+        target = self.only
         if target is None:
             target = self._choose(now, exclude)
         target.in_flight += 1
@@ -130,7 +126,7 @@ class Targets:
     def note_failure(self, target: Target, now: float) -> None:
         """Eject a target that has failed too often; one that failed since it came back is ejected at once."""
         wanted = self.settings
-        if self._only is not None or target.failures_in_a_row < wanted.consecutive_failures:
+        if self.only is not None or target.failures_in_a_row < wanted.consecutive_failures:
             return
         if now < target.ejected_until:
             return  # a call from before the ejection

@@ -60,6 +60,7 @@ class Connection(asyncio.Protocol):
         self._writable: asyncio.Event | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._on_news: Callable[[], None] | None = None
+        self._pieces: deque[bytes] = deque()
         self._reset()
 
     def _reset(self) -> None:
@@ -69,7 +70,8 @@ class Connection(asyncio.Protocol):
         self._complete = False
         self._keep_alive = False
         self._error: HttpClientError | None = None
-        self._pieces: deque[bytes] = deque()
+        if self._pieces:
+            self._pieces = deque()
         self._buffered = 0
         self._reading_paused = False
         self._received = 0  # bytes since the last piece of a body: of a head, of what stands around chunks
@@ -164,8 +166,11 @@ class Connection(asyncio.Protocol):
         """The body if it has arrived completely."""
         if not self._complete:
             return None
-        pieces, self._pieces = self._pieces, deque()
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces = self._pieces
+        if len(pieces) == 1:
+            return pieces.popleft()
+        self._pieces = deque()
+        return b"".join(pieces)
 
     def release(self) -> None:
         """End the call: keep the connection where the answer was whole and both sides agree, else drop it."""
@@ -439,13 +444,14 @@ def _check_length(sent: int, length: int | None, *, whole: bool) -> None:
 
 
 def _encode_head(request: Request, length: int | None) -> bytes:
-    lines = [b"%b %b HTTP/1.1\r\nhost: %b" % (request.method, request.target, request.origin.authority)]
+    method = request.method
+    lines = [b"".join((method, b" ", request.target, b" HTTP/1.1\r\nhost: ", request.origin.authority))]
     lines += map(b": ".join, request.headers)
     if request.upgrade:
         lines.append(b"connection: upgrade\r\nupgrade: " + request.upgrade)
     if length is None:
         lines.append(b"transfer-encoding: chunked")
-    elif length or request.method not in _BODILESS:
+    elif length or method not in _BODILESS:
         lines.append(b"content-length: %d" % length)
     lines.append(b"\r\n")
     return b"\r\n".join(lines)
