@@ -57,6 +57,8 @@ class Run:
     """Requests that found every connection taken when they were due."""
     load_core_used: float
     """Share of the core that generator and upstream have together."""
+    proxy_core_used: float
+    """Share of its core that the proxy used: small requests that come one by one cost more than those of full load."""
     taken: float
     """Share that others took, of this core or of the proxy's, whichever is more."""
 
@@ -106,8 +108,8 @@ class Generator:
         own = CoreWatch(LOAD_CORE, lambda: time.process_time() + cpu_seconds(beside.pid))
         other = CoreWatch(TESTED_CORE, lambda: 0.0 if tested is None else cpu_seconds(tested.pid))
         self._send_all(rate, round(rate * seconds))
-        used, taken = own.shares()
-        return self._summary(rate, used, max(taken, other.shares()[1]))
+        (used, taken), (proxy_used, taken_there) = own.shares(), other.shares()
+        return self._summary(rate, (used, proxy_used), max(taken, taken_there))
 
     def _send_all(self, rate: float, count: int) -> None:
         clock, latencies, wake = time.perf_counter, self._latencies, [self._epoll.fileno()]
@@ -154,7 +156,7 @@ class Generator:
             msg = f"not the expected answer: {received[:500]!r}"
             raise RuntimeError(msg)
 
-    def _summary(self, rate: float, load_core_used: float, taken: float) -> Run:
+    def _summary(self, rate: float, cores_used: tuple[float, float], taken: float) -> Run:
         latencies = sorted(self._latencies)
         late = sorted(self._lateness) or [0.0]
         return Run(
@@ -165,7 +167,8 @@ class Generator:
             highest=latencies[-1] * _MILLISECONDS,
             sent_late_p99=_percentile(late, 0.99),
             queued=self._queued,
-            load_core_used=load_core_used,
+            load_core_used=cores_used[0],
+            proxy_core_used=cores_used[1],
             taken=taken,
         )
 
@@ -239,7 +242,18 @@ def _report(candidates: Sequence[Candidate], runs: dict[str, list[Run]], options
         f"it was due; medians of {options.rounds} rounds, in each of which every way got the same rate; added: the "
         "difference to the same percentile of the upstream asked directly, in the same round; the proxy on one core, "
         "upstream (nginx, 300 bytes of JSON, keep-alive) and load generator on another.",
-        columns=("way", "requests/s", "p50, ms", "p99, ms", "p99.9, ms", "added p50", "added p99", "sent late", "core"),
+        columns=(
+            "way",
+            "requests/s",
+            "p50, ms",
+            "p99, ms",
+            "p99.9, ms",
+            "added p50",
+            "added p99",
+            "sent late",
+            "core",
+            "proxy's core",
+        ),
         rows=[_row(name, runs) for name in runs],
         targets=[
             Target("added by the hub, p50, ms", _added(runs, HUB, "p50"), most=MOST_ADDED_P50),
@@ -250,6 +264,7 @@ def _report(candidates: Sequence[Candidate], runs: dict[str, list[Run]], options
             **{candidate.name: candidate.settings for candidate in candidates},
             "sent late": "99 % of requests were sent at most that many ms after they were due, if a connection was free",
             "core": "share that generator and upstream used of their core",
+            "proxy's core": "share that the proxy used of its own",
         },
         raw={name: [asdict(run) for run in each] for name, each in runs.items()},
     )
@@ -258,8 +273,9 @@ def _report(candidates: Sequence[Candidate], runs: dict[str, list[Run]], options
 def _row(name: str, runs: dict[str, list[Run]]) -> tuple[str, ...]:
     figures = [f"{_middle(runs[name], field):.2f}" for field in ("p50", "p99", "p999")]
     added = ["-" if name == DIRECT else f"{_added(runs, name, field):.2f}" for field in ("p50", "p99")]
-    late, core = _middle(runs[name], "sent_late_p99"), _middle(runs[name], "load_core_used")
-    return (name, f"{_middle(runs[name], 'rate'):,.0f}", *figures, *added, f"{late:.2f}", f"{core:.0%}")
+    late = f"{_middle(runs[name], 'sent_late_p99'):.2f}"
+    cores = [f"{_middle(runs[name], field):.0%}" for field in ("load_core_used", "proxy_core_used")]
+    return (name, f"{_middle(runs[name], 'rate'):,.0f}", *figures, *added, late, *cores)
 
 
 def _added(runs: dict[str, list[Run]], name: str, field: str) -> float:
