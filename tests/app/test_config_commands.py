@@ -45,9 +45,19 @@ def test_show_masks_secrets_and_nothing_else(folder: Path) -> None:
         assert "hunter2" not in shown
         assert "http://shop.test/api" in shown
     lines = invoke("config", "show").stdout.splitlines()
-    assert {'auth.token_lifetime = "1h"', 'gateway.upstreams[0].name = "shop"', "port = 8000"} <= set(lines)
+    assert {
+        'auth.token_lifetime = "1h"  # signalbox.toml',
+        'gateway.upstreams[0].name = "shop"  # signalbox.toml',
+        "port = 8000",
+    } <= set(lines)
     values = json.loads(invoke("config", "show", "--json").stdout)
     assert set(values["database_url"]) == set(values["auth"]["jwt_key"]) == {"*"}
+
+
+def test_show_says_where_each_was_set() -> None:
+    assert invoke("config", "show", "--set", SIGNALBOX_PORT="9").stdout == "port = 9  # environment: SIGNALBOX_PORT\n"
+    (row,) = json.loads(invoke("config", "show", "--set", "--origins", SIGNALBOX_PORT="9").stdout)
+    assert row == {"name": "port", "value": "9", "default": False, "origin": "environment: SIGNALBOX_PORT"}
 
 
 def test_check_says_what_it_read(folder: Path) -> None:

@@ -1,8 +1,6 @@
 from pathlib import Path
 
-import pytest
-
-from signalbox.app.effective import flatten, list_settings, masked
+from signalbox.app.effective import list_settings, masked
 from signalbox.app.load import Sources, load
 from signalbox.console.services import Setting
 from signalbox.core.logging import MASK
@@ -10,9 +8,9 @@ from signalbox.core.logging import MASK
 
 def test_what_was_set_is_told_from_defaults(tmp_path: Path) -> None:
     shown = {each.name: each for each in list_settings(load({"port": 9, "data_dir": tmp_path}, Sources()))}
-    assert shown["port"] == Setting("port", "9", default=False)
-    assert shown["workers"] == Setting("workers", "1", default=True)
-    assert shown["retention.calls"] == Setting("retention.calls", '"7d"', default=True)
+    assert shown["port"] == Setting("port", "9", default=False, origin="command line: --port")
+    assert shown["workers"] == Setting("workers", "1", default=True, origin="default")
+    assert shown["retention.calls"] == Setting("retention.calls", '"7d"', default=True, origin="default")
 
 
 def test_secrets_are_masked() -> None:
@@ -53,16 +51,3 @@ def test_what_may_be_a_secret_is_masked_too() -> None:
     assert shown["submit_headers"] == {"X-From": MASK}
     assert values["gateway"]["upstreams"][0]["url"] == "http://shop.test/api"
     assert "hidden" not in str(list_settings(settings))
-
-
-@pytest.mark.parametrize(
-    ("value", "flat"),
-    [
-        ({"a": 1, "b": {"c": "x", "d": {"e": True}}}, [("a", 1), ("b.c", "x"), ("b.d.e", True)]),
-        ({"a": [1, 2], "b": []}, [("a", [1, 2]), ("b", [])]),
-        ({"a": [{"b": 1}, {"b": 2}]}, [("a[0].b", 1), ("a[1].b", 2)]),
-        ({"a": None}, []),
-    ],
-)
-def test_nested_settings_are_flattened(value: object, flat: list[tuple[str, object]]) -> None:
-    assert flatten(value) == flat

@@ -24,7 +24,7 @@ async def ids(database: Database, *, limit: int = 100, below: int | None = None,
 
 async def test_an_entry_comes_back_as_it_was_written(database: Database) -> None:
     await note(database, 7)
-    await database.write(record, actor="a", action="b", target="c", before=None, after=None, at=8)
+    await database.write(record, actor="a", action="b", target="c", before=None, after=None, at=8, request_id=None)
     bare, full = await database.read(list_entries, wanted=AuditFilter(), limit=10)
     assert full == AuditRow(
         id=1,
@@ -56,7 +56,7 @@ async def test_entries_are_filtered_and_come_newest_first(database: Database) ->
 
 async def test_the_entry_shares_the_fate_of_the_change(database: Database) -> None:
     def change(tx: Connection) -> None:
-        record(tx, actor="a", action="b", target="c", before=None, after=None, at=1)
+        record(tx, actor="a", action="b", target="c", before=None, after=None, at=1, request_id=None)
         msg = "too late"
         raise ConflictError(msg)
 

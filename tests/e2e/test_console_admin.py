@@ -22,7 +22,16 @@ LONG = "a long password"
 
 def note(tx: Connection, *, at: int) -> None:
     """An entry as an app with a strange name may cause it."""
-    record(tx, actor=f"app:{EVIL}", action="lamp.switch", target=EVIL, before=None, after={EVIL: EVIL}, at=at)
+    record(
+        tx,
+        actor=f"app:{EVIL}",
+        action="lamp.switch",
+        target=EVIL,
+        before=None,
+        after={EVIL: EVIL},
+        at=at,
+        request_id=None,
+    )
 
 
 def make_token(hub: ConsoleHub, app: str) -> int:

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 import signalbox
-from signalbox.app.effective import flatten, masked
+from signalbox.app.effective import DEFAULT, list_settings, masked
 from signalbox.app.hub import upgrade_databases
 from signalbox.app.invocation import Invocation
 from signalbox.auth import terminal
@@ -36,14 +36,22 @@ def _add_config(config: typer.Typer, invocation: Invocation) -> None:
         _check(invocation, as_json=as_json)
 
     @config.command("show")
-    def show(*, as_json: AsJson = False) -> None:
-        """Show the settings in force, secrets masked."""
-        values = masked(invocation.settings())
-        if as_json:
-            typer.echo(json.dumps(values))
-            return
-        for name, value in flatten(values):
-            typer.echo(f"{name} = {json.dumps(value)}")
+    def show(
+        *,
+        changed: Annotated[bool, typer.Option("--set", help="Only what was set somewhere.")] = False,
+        origins: Annotated[bool, typer.Option("--origins", help="JSON with a row and an origin for each.")] = False,
+        as_json: AsJson = False,
+    ) -> None:
+        """Show the settings in force and where each was set, secrets masked."""
+        settings = invocation.settings()
+        shown = [each for each in list_settings(settings) if not changed or each.origin != DEFAULT]
+        if origins:
+            terminal.print_json([asdict(each) for each in shown])
+        elif as_json:
+            typer.echo(json.dumps(masked(settings)))
+        else:
+            for each in shown:
+                typer.echo(f"{each.name} = {each.value}" + ("" if each.origin == DEFAULT else f"  # {each.origin}"))
 
 
 def _add_db(db: typer.Typer, invocation: Invocation) -> None:

@@ -4,10 +4,13 @@ import json
 import re
 from typing import Any
 
+from signalbox.app.origins import flatten, root_of
 from signalbox.app.settings import Settings
 from signalbox.console.services import Setting
 from signalbox.core.logging import MASK, redact
 
+DEFAULT = "default"
+"""The origin of what nobody has set."""
 _HEADERS = ("headers", "submit_headers")
 _QUERY = re.compile(r"([?&][\w.~%\[\]-]+=)(?!\{[^{}]*\}(?:[&#\s]|$))[^&#\s]+")
 """A value in the query of an address, unless it is one word in braces, which stands for another."""
@@ -17,7 +20,12 @@ def list_settings(settings: Settings) -> list[Setting]:
     """All that have a value, in the order in which they are declared; secrets masked."""
     changed = {name for name, _ in flatten(settings.model_dump(mode="json", exclude_defaults=True))}
     return [
-        Setting(name, json.dumps(value, ensure_ascii=False), default=name not in changed)
+        Setting(
+            name,
+            json.dumps(value, ensure_ascii=False),
+            default=name not in changed,
+            origin=settings.origins.get(root_of(name), DEFAULT),
+        )
         for name, value in flatten(masked(settings))
     ]
 
@@ -29,15 +37,6 @@ def masked(settings: Settings) -> dict[str, Any]:
     """
     shown: dict[str, Any] = _mask(redact(settings.model_dump(mode="json")))
     return shown
-
-
-def flatten(value: Any, name: str = "") -> list[tuple[str, Any]]:
-    """Nested settings as dotted names with plain values, as they are written in TOML."""
-    if isinstance(value, dict):
-        return [pair for key, item in value.items() for pair in flatten(item, f"{name}.{key}" if name else key)]
-    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
-        return [pair for index, item in enumerate(value) for pair in flatten(item, f"{name}[{index}]")]
-    return [] if value is None else [(name, value)]
 
 
 def _mask(value: Any, *, in_headers: bool = False) -> Any:

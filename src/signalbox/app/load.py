@@ -21,6 +21,7 @@ from pydantic_settings import (
     SettingsError as UnreadableSettingsError,
 )
 
+from signalbox.app import origins
 from signalbox.app.settings import PREFIX, Settings
 from signalbox.core.errors import Fault, SettingsError
 from signalbox.core.logging import redact
@@ -41,6 +42,8 @@ class Sources(BaseModel):
     environ: dict[str, str] = {}
     dotenv: dict[str, str] = {}
     file: Path | None = None
+    called: dict[str, str] = {}
+    """Variables that were given by another name: ``PORT`` or ``SIGNALBOX_PORT_FILE`` for ``SIGNALBOX_PORT``."""
 
     @classmethod
     def of_process(cls, file: Path | None = None) -> "Sources":
@@ -54,7 +57,8 @@ class Sources(BaseModel):
         named = file or _path(environ.get("SIGNALBOX_CONFIG")) or _path(dotenv.get("SIGNALBOX_CONFIG"))
         if named is None and DEFAULT_FILE.is_file():
             named = DEFAULT_FILE
-        return cls(environ=environ, dotenv=resolve(dotenv), file=named)
+        called = other_names(dotenv) | other_names(os.environ)
+        return cls(environ=environ, dotenv=resolve(dotenv), file=named, called=called)
 
     @property
     def admin_password(self) -> str | None:
@@ -102,7 +106,7 @@ def load(flags: Mapping[str, Any], sources: Sources) -> Settings:
             )
 
     try:
-        return Loaded(**flags)
+        return Loaded(**flags).came_from(_origins(flags, sources))
     except ValidationError as error:
         raise SettingsError([_fault(each) for each in error.errors()]) from None
     except UnreadableSettingsError as error:
@@ -122,14 +126,36 @@ def resolve(variables: Mapping[str, str]) -> dict[str, str]:
         if found.get(alias):
             found.setdefault(name, found[alias])
     for name in list(found):
-        target = name.removesuffix("_FILE")
-        if not name.startswith(PREFIX) or target == name or target.endswith("_"):
+        if not _names_file(name):
             continue
         try:
-            found[target] = Path(found.pop(name)).read_text(encoding="utf-8").strip("\r\n")
+            found[name.removesuffix("_FILE")] = Path(found.pop(name)).read_text(encoding="utf-8").strip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsError([Fault(name, _unreadable(error), variables[name])]) from None
     return found
+
+
+def other_names(variables: Mapping[str, str]) -> dict[str, str]:
+    """By what names variables were given that ``resolve`` calls otherwise."""
+    aliases = {name: alias for alias, name in _ALIASES.items() if variables.get(alias) and name not in variables}
+    files = {name.removesuffix("_FILE"): name for name in variables if _names_file(name)}
+    return aliases | files
+
+
+def _names_file(name: str) -> bool:
+    target = name.removesuffix("_FILE")
+    return name.startswith(PREFIX) and target != name and not target.endswith("_")
+
+
+def _origins(flags: Mapping[str, Any], sources: Sources) -> dict[str, str]:
+    """Where settings were set, the strongest source last."""
+    found: dict[str, str] = {}
+    if sources.file is not None:
+        found |= origins.of_file(sources.file.read_text(encoding="utf-8"), str(sources.file))
+    for variables, shown in ((sources.dotenv, ".env"), (sources.environ, "environment")):
+        called = {name: sources.called.get(name, name) for name in variables}
+        found |= origins.of_variables(_Variables(Settings, variables)(), called, shown)
+    return found | origins.of_flags(flags)
 
 
 class _NotJsonError(ValueError):

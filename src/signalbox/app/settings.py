@@ -1,10 +1,11 @@
 """All settings; ``load.py`` finds their values."""
 
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
@@ -168,6 +169,18 @@ class Settings(BaseSettings):
     """How often third-party hosts may be called by everything together, ``[[budgets]]``."""
     budget_margin: Annotated[float, Field(ge=0, le=10)] = 0.1
     """Seconds by which windows of budgets are longer at our end, for calls that take unevenly long to arrive."""
+
+    _origins: Mapping[str, str] = PrivateAttr(default_factory=dict)
+
+    @property
+    def origins(self) -> Mapping[str, str]:
+        """Where settings were set, by dotted name, such as ``environment: SIGNALBOX_PORT``; without those that are not."""
+        return self._origins
+
+    def came_from(self, origins: Mapping[str, str]) -> Self:
+        """The same settings, with their origins; for whoever has read them."""
+        self._origins = origins
+        return self
 
     @property
     def sqlite_path(self) -> Path | None:

@@ -30,7 +30,7 @@ def record(
     before: dict[str, Any] | None,
     after: dict[str, Any] | None,
     at: int,
-    request_id: str | None = None,
+    request_id: str | None,
 ) -> None:
     """Write one entry.
 
@@ -42,7 +42,7 @@ def record(
         before: What changed, as it was; JSON-safe, without secrets; None for something new.
         after: What changed, as it is now; None for something gone.
         at: When, in microseconds UTC.
-        request_id: The request that asked for it.
+        request_id: The request that asked for it; None where it came by a command, or from the hub itself.
     """
     entry = {"at": at, "actor": actor, "action": action, "target": target, "request_id": request_id}
     tx.execute(_INSERT, {**entry, "before": before, "after": after})

@@ -50,6 +50,7 @@ def create_token(
     expires_at: int | None,
     actor: str,
     at: int,
+    request_id: str | None = None,
 ) -> IssuedToken:
     """Make an app token; it works at once.
 
@@ -61,6 +62,7 @@ def create_token(
         expires_at: When it ends, in microseconds UTC; None for never.
         actor: Who makes it.
         at: The present, in microseconds UTC.
+        request_id: The request that asks for it.
 
     Raises:
         AppNameRequiredError: there is neither ``app`` nor ``any_app``.
@@ -75,12 +77,12 @@ def create_token(
         tx, {**described, **kept, "expires_at": expires_at, "created_at": at, "created_by": actor}
     )
     after = {**described, "prefix": token.prefix, "expires_at": expires_at}
-    record(tx, actor=actor, action="token.create", target=f"token:{token.id}", before=None, after=after, at=at)
+    _audit(tx, "token.create", token, None, after, actor=actor, at=at, request_id=request_id)
     store.bump(tx)
     return IssuedToken(token, text)
 
 
-def revoke_token(tx: Connection, *, which: str, actor: str, at: int) -> AppToken:
+def revoke_token(tx: Connection, *, which: str, actor: str, at: int, request_id: str | None = None) -> AppToken:
     """Revoke an app token, named by its id or the beginning of its visible prefix; it fails within a second.
 
     Raises:
@@ -94,7 +96,7 @@ def revoke_token(tx: Connection, *, which: str, actor: str, at: int) -> AppToken
         msg = f"the token {token.prefix} was revoked before"
         raise TokenRevokedError(msg)
     before, after = {"revoked_at": None}, {"revoked_at": at}
-    record(tx, actor=actor, action="token.revoke", target=f"token:{token.id}", before=before, after=after, at=at)
+    _audit(tx, "token.revoke", token, before, after, actor=actor, at=at, request_id=request_id)
     store.bump(tx)
     return get_token(tx, which=str(token.id))
 
@@ -218,6 +220,21 @@ def _describe(*, app: str | None, any_app: bool, scopes: Sequence[str]) -> dict[
         raise UnknownScopeError(msg)
     named = None if app is None else check_app_name(app)
     return {"app": named, "any_app": any_app, "scopes": sorted(check_scopes(scopes))}
+
+
+def _audit(
+    tx: Connection,
+    action: str,
+    token: AppToken,
+    before: dict[str, Any] | None,
+    after: dict[str, Any],
+    *,
+    actor: str,
+    at: int,
+    request_id: str | None,
+) -> None:
+    target = f"token:{token.id}"
+    record(tx, actor=actor, action=action, target=target, before=before, after=after, at=at, request_id=request_id)
 
 
 def _by_id(tx: Connection, which: str) -> list[AppToken]:

@@ -37,7 +37,16 @@ def check_name(name: str) -> str:
     return key
 
 
-def add_user(tx: Connection, *, name: str, password: HashedPassword, role: Role, actor: str, at: int) -> User:
+def add_user(
+    tx: Connection,
+    *,
+    name: str,
+    password: HashedPassword,
+    role: Role,
+    actor: str,
+    at: int,
+    request_id: str | None = None,
+) -> User:
     """Add a user.
 
     Raises:
@@ -51,7 +60,7 @@ def add_user(tx: Connection, *, name: str, password: HashedPassword, role: Role,
         msg = f"there is a user {name} already"
         raise UserExistsError(msg)
     after = {"name": user.name, "role": user.role}
-    _changed(tx, user, action="user.add", actor=actor, at=at, before=None, after=after)
+    _changed(tx, user, action="user.add", actor=actor, at=at, request_id=request_id, before=None, after=after)
     return user
 
 
@@ -64,7 +73,9 @@ def bootstrap_admin(tx: Connection, *, password: HashedPassword, actor: str, at:
     return True
 
 
-def set_password(tx: Connection, *, name: str, password: HashedPassword, actor: str, at: int) -> User:
+def set_password(
+    tx: Connection, *, name: str, password: HashedPassword, actor: str, at: int, request_id: str | None = None
+) -> User:
     """Replace a user's password; whoever is signed in with the old one no longer is.
 
     Raises:
@@ -74,11 +85,11 @@ def set_password(tx: Connection, *, name: str, password: HashedPassword, actor: 
     user = get_user(tx, name=name)
     store.set_password(tx, user_id=user.id, password=password, at=at)
     before, after = {"password_changed_at": user.password_changed_at}, {"password_changed_at": at}
-    _changed(tx, user, action="user.password", actor=actor, at=at, before=before, after=after)
+    _changed(tx, user, action="user.password", actor=actor, at=at, request_id=request_id, before=before, after=after)
     return get_user(tx, name=name)
 
 
-def set_role(tx: Connection, *, name: str, role: Role, actor: str, at: int) -> User:
+def set_role(tx: Connection, *, name: str, role: Role, actor: str, at: int, request_id: str | None = None) -> User:
     """Give a user another role; whoever is signed in must sign in again.
 
     Raises:
@@ -91,28 +102,37 @@ def set_role(tx: Connection, *, name: str, role: Role, actor: str, at: int) -> U
         msg = f"the user {user.name} has the role {role} already"
         raise UserUnchangedError(msg)
     store.set_role(tx, user_id=user.id, role=role)
-    _changed(tx, user, action="user.role", actor=actor, at=at, before={"role": user.role}, after={"role": role})
+    _changed(
+        tx,
+        user,
+        action="user.role",
+        actor=actor,
+        at=at,
+        request_id=request_id,
+        before={"role": user.role},
+        after={"role": role},
+    )
     return get_user(tx, name=name)
 
 
-def disable_user(tx: Connection, *, name: str, actor: str, at: int) -> User:
+def disable_user(tx: Connection, *, name: str, actor: str, at: int, request_id: str | None = None) -> User:
     """Keep a user from signing in; tokens issued before are void.
 
     Raises:
         UnknownUserError: there is no such user.
         UserUnchangedError: the user is disabled already.
     """
-    return _set_disabled(tx, name=name, disabled_at=at, actor=actor, at=at)
+    return _set_disabled(tx, name=name, disabled_at=at, actor=actor, at=at, request_id=request_id)
 
 
-def enable_user(tx: Connection, *, name: str, actor: str, at: int) -> User:
+def enable_user(tx: Connection, *, name: str, actor: str, at: int, request_id: str | None = None) -> User:
     """Let a disabled user sign in again.
 
     Raises:
         UnknownUserError: there is no such user.
         UserUnchangedError: the user is not disabled.
     """
-    return _set_disabled(tx, name=name, disabled_at=None, actor=actor, at=at)
+    return _set_disabled(tx, name=name, disabled_at=None, actor=actor, at=at, request_id=request_id)
 
 
 def list_users(tx: Connection) -> list[User]:
@@ -139,7 +159,9 @@ def get_user(tx: Connection, *, name: str) -> User:
     return user
 
 
-def _set_disabled(tx: Connection, *, name: str, disabled_at: int | None, actor: str, at: int) -> User:
+def _set_disabled(
+    tx: Connection, *, name: str, disabled_at: int | None, actor: str, at: int, request_id: str | None = None
+) -> User:
     store.lock(tx)
     user = get_user(tx, name=name)
     verb = "enable" if disabled_at is None else "disable"
@@ -148,7 +170,7 @@ def _set_disabled(tx: Connection, *, name: str, disabled_at: int | None, actor: 
         raise UserUnchangedError(msg)
     store.set_disabled(tx, user_id=user.id, disabled_at=disabled_at)
     before, after = {"disabled_at": user.disabled_at}, {"disabled_at": disabled_at}
-    _changed(tx, user, action=f"user.{verb}", actor=actor, at=at, before=before, after=after)
+    _changed(tx, user, action=f"user.{verb}", actor=actor, at=at, request_id=request_id, before=before, after=after)
     return get_user(tx, name=name)
 
 
@@ -159,8 +181,10 @@ def _changed(
     action: str,
     actor: str,
     at: int,
+    request_id: str | None,
     before: dict[str, Any] | None,
     after: dict[str, Any],
 ) -> None:
-    record(tx, actor=actor, action=action, target=f"user:{user.name}", before=before, after=after, at=at)
+    target = f"user:{user.name}"
+    record(tx, actor=actor, action=action, target=target, before=before, after=after, at=at, request_id=request_id)
     store.bump(tx)

@@ -57,18 +57,24 @@ class Intake:
         Raises:
             TooLargeError: there are too many.
             InvalidDatasetError: they are no zip file.
+            ImportEndedError: the import was given up meanwhile.
         """
         self._waiting += data
         self._size += len(data)
         self._check(more=more)
         while len(self._waiting) >= store.PIECE or (self._waiting and not more):
             piece = bytes(self._waiting[: store.PIECE])
-            await self._context.db.write(store.add_upload, self.number, self._piece, piece)
+            await self._write(_add_piece, self.number, self._piece, piece)
             del self._waiting[: store.PIECE]
             self._piece += 1
 
     async def end(self) -> None:
-        """Have it imported."""
+        """Have it imported.
+
+        Raises:
+            InvalidDatasetError: it is no zip file.
+            ImportEndedError: the import was given up meanwhile.
+        """
         await self.add(b"", more=False)
         await self._write(jobs.enqueue, self.number)
 
@@ -106,7 +112,7 @@ class Uploads:
             answer=Accepted,
             parameters=(Parameter("force", "query", "`true`: take folders without `_SUCCESS` too.", "boolean"),),
             status=202,
-            responses={400: "The body is no zip file", 413: "The file is too large"},
+            responses={400: "The body is no zip file", 409: "It was given up meanwhile", 413: "The file is too large"},
             tags=("conversations",),
         )
 
@@ -151,3 +157,9 @@ def _begin(tx: Connection, actor: str, *, forced: bool, request_id: str | None, 
         request_id=request_id,
     )
     return number
+
+
+def _add_piece(tx: Connection, number: int, piece: int, data: bytes, *, now: int) -> None:
+    """Keep a piece, and note that the import is alive: a slow client may take hours."""
+    store.change_loading(tx, number, now=now)
+    store.add_upload(tx, number, piece, data)

@@ -1,6 +1,6 @@
 """What people see of criticality, and who is expected to ask."""
 
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response, status
 from pydantic import AwareDatetime
@@ -128,11 +128,20 @@ def build_level_router(context: Context, guard: Guard, settings: CriticalitySett
     manager = Depends(guard.require(MANAGER))
 
     @router.post("/{signal}", summary="Set a level by hand")
-    async def set_level(signal: NameInPath, new: LevelByHand, caller: Annotated[Principal, manager]) -> LevelSet:
+    async def set_level(
+        request: Request, signal: NameInPath, new: LevelByHand, caller: Annotated[Principal, manager]
+    ) -> LevelSet:
         """Set a level as of now, whatever producers and rules say; it stays until a producer reports another."""
         now = context.clock.now()
         what = Report(signal, new.level, now, caller.actor, new.reason)
-        outcome = await context.db.write(override.set_level, what, settings=settings, announce=announce, now=now)
+        outcome = await context.db.write(
+            override.set_level,
+            what,
+            settings=settings,
+            announce=announce,
+            now=now,
+            request_id=request.state.request_id,
+        )
         return LevelSet(revision=outcome.revision, level=outcome.current.level)
 
     return router
@@ -144,21 +153,27 @@ def build_consumer_router(context: Context, guard: Guard) -> APIRouter:
     reader = Depends(guard.require(READ))
 
     @router.post("", summary="Expect a consumer to ask")
-    async def register(new: NewConsumer, caller: Annotated[Principal, reader]) -> ConsumerOut:
+    async def register(request: Request, new: NewConsumer, caller: Annotated[Principal, reader]) -> ConsumerOut:
         """Register a consumer with its interval, or change it; mute it or not. What is left out stays as it is.
 
         Its silence counts from now on. An app may register itself; for others this needs the scope manager.
         """
         _check_whose(new.app, caller)
-        return await context.db.write(consumers.register, new, actor=caller.actor, now=context.clock.now())
+        return await context.db.write(consumers.register, new, **_hand(request, caller, context))
 
     @router.delete("/{app:path}", status_code=status.HTTP_204_NO_CONTENT, summary="Expect a consumer no more")
-    async def retire(app: AppInPath, caller: Annotated[Principal, reader], signal: Name = DEFAULT_SIGNAL) -> None:
+    async def retire(
+        request: Request, app: AppInPath, caller: Annotated[Principal, reader], signal: Name = DEFAULT_SIGNAL
+    ) -> None:
         """Retire a consumer: its silence is nobody's business any more. It may go on asking."""
         _check_whose(app, caller)
-        await context.db.write(consumers.retire, app, signal, actor=caller.actor, now=context.clock.now())
+        await context.db.write(consumers.retire, app, signal, **_hand(request, caller, context))
 
     return router
+
+
+def _hand(request: Request, caller: Principal, context: Context) -> dict[str, Any]:
+    return {"actor": caller.actor, "now": context.clock.now(), "request_id": request.state.request_id}
 
 
 def _period(context: Context, since: AwareDatetime | None, until: AwareDatetime | None) -> tuple[int, int]:

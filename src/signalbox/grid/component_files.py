@@ -29,12 +29,16 @@ async def read_all(db: Database) -> list[dict[str, Any]]:
     return rows[::-1]
 
 
-async def import_all(context: Context, rows: list[dict[str, Any]], *, by: str) -> list[ImportedRow]:
+async def import_all(
+    context: Context, rows: list[dict[str, Any]], *, by: str, request_id: str | None = None
+) -> list[ImportedRow]:
     """Import rows, a short transaction after the other."""
     results: list[ImportedRow] = []
     for start in range(0, len(rows), STEP):
         some, now = rows[start : start + STEP], context.clock.now()
-        results += await context.db.write(components.import_rows, some, first=start + 1, by=by, now=now)
+        results += await context.db.write(
+            components.import_rows, some, first=start + 1, by=by, now=now, request_id=request_id
+        )
     return results
 
 

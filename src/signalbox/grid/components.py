@@ -107,14 +107,22 @@ def delete(tx: Connection, number: int, *, by: str, now: int, request_id: str | 
 
 
 def import_rows(
-    tx: Connection, rows: Sequence[Mapping[str, Any]], *, first: int = 1, by: str, now: int
+    tx: Connection,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    first: int = 1,
+    by: str,
+    now: int,
+    request_id: str | None = None,
 ) -> list[ImportedRow]:
     """Add components or bring them up to date; what became of each row, numbered from ``first`` on.
 
     A row with an ``id`` is of that component, which is added under this id where it is missing; one without is of the
     component with its name and substation. Cells that are empty or null say nothing.
     """
-    results = [_import_row(tx, first + place, row, by=by, now=now) for place, row in enumerate(rows)]
+    results = [
+        _import_row(tx, first + place, row, by=by, now=now, request_id=request_id) for place, row in enumerate(rows)
+    ]
     store.skip_ids(tx, [each.id for each in results if each.status == "created" and each.id is not None])
     return results
 
@@ -132,7 +140,9 @@ def to_out(row: ComponentRow) -> ComponentOut:
     return ComponentOut.model_validate({**common, **json.loads(row.fields), **times})
 
 
-def _import_row(tx: Connection, place: int, row: Mapping[str, Any], *, by: str, now: int) -> ImportedRow:
+def _import_row(
+    tx: Connection, place: int, row: Mapping[str, Any], *, by: str, now: int, request_id: str | None
+) -> ImportedRow:
     given = {name: value for name, value in row.items() if value not in (None, "")}
     try:
         number = _to_id(given.pop("id", None))
@@ -145,7 +155,7 @@ def _import_row(tx: Connection, place: int, row: Mapping[str, Any], *, by: str, 
             return ImportedRow(row=place, status="unchanged", id=found.id)
         if (other := store.find_by_name(tx, new.substation, new.name)) is not None and other.id != found.id:
             raise _taken(new)
-        replace(tx, found.id, new, by=by, now=now)
+        replace(tx, found.id, new, by=by, now=now, request_id=request_id)
         return ImportedRow(row=place, status="updated", id=found.id)
     except SignalboxError as error:
         return ImportedRow(row=place, status="rejected", reason=str(error))

@@ -7,7 +7,9 @@ EVIL = "<img src=x onerror=alert(1)>"
 
 
 def note(tx: Connection, *, actor: str = "user:anna", action: str = "lamp.switch", target: str, at: int) -> None:
-    record(tx, actor=actor, action=action, target=target, before={"on": False}, after={"on": True}, at=at)
+    record(
+        tx, actor=actor, action=action, target=target, before={"on": False}, after={"on": True}, at=at, request_id=None
+    )
 
 
 async def entered(signed_in: SignedIn) -> Visitor:

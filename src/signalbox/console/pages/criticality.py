@@ -114,6 +114,7 @@ async def set_by_hand(visit: Visit) -> Response:
             settings=runtime.settings,
             announce=runtime.announce,
             now=visit.now,
+            request_id=visit.request_id,
         )
     except UnprocessableError as error:
         faults = {fault.where: fault.message for fault in error.faults}
@@ -129,7 +130,9 @@ async def expect(visit: Visit) -> Response:
     try:
         fields = {key: value.strip() for key in ("app", "signal", "interval") if (value := sent.get(key, "")).strip()}
         wanted = check(NewConsumer, fields)
-        made = await visit.services.context.db.write(consumers.register, wanted, actor=visit.actor, now=visit.now)
+        made = await visit.services.context.db.write(
+            consumers.register, wanted, actor=visit.actor, now=visit.now, request_id=visit.request_id
+        )
     except UnprocessableError as error:
         faults = {fault.where: fault.message for fault in error.faults}
         name = sent.get("signal", "")
@@ -142,7 +145,9 @@ async def mute(visit: Visit) -> Response:
     wanted = await visit.parse(Muting)
     await visit.services.context.db.read(consumers.read_consumer, wanted.app, wanted.signal, now=visit.now)
     new = check(NewConsumer, {"app": wanted.app, "signal": wanted.signal, "muted": wanted.muted})
-    made = await visit.services.context.db.write(consumers.register, new, actor=visit.actor, now=visit.now)
+    made = await visit.services.context.db.write(
+        consumers.register, new, actor=visit.actor, now=visit.now, request_id=visit.request_id
+    )
     told = "is muted: nobody is told of its silence" if wanted.muted else "is minded again"
     return visit.done(f"{made.app} {told}.", "criticality", "audit")
 
@@ -150,7 +155,9 @@ async def mute(visit: Visit) -> Response:
 async def retire(visit: Visit) -> Response:
     """Expect a consumer no more."""
     wanted = await visit.parse(Retiring)
-    await visit.services.context.db.write(consumers.retire, wanted.app, wanted.signal, actor=visit.actor, now=visit.now)
+    await visit.services.context.db.write(
+        consumers.retire, wanted.app, wanted.signal, actor=visit.actor, now=visit.now, request_id=visit.request_id
+    )
     return visit.done(f"{wanted.app} is retired.", "criticality", "audit")
 
 

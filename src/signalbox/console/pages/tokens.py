@@ -59,6 +59,7 @@ async def create(visit: Visit) -> Response:
             expires_at=None if new.lifetime is None else at + parse_span(new.lifetime),
             actor=visit.actor,
             at=at,
+            request_id=visit.request_id,
         )
     except UnprocessableError as error:
         return _form(visit, sent, {fault.where: fault.message for fault in error.faults})
@@ -79,7 +80,7 @@ async def revoke(visit: Visit) -> Response:
         TokenRevokedError: it was revoked before.
     """
     token = await visit.services.context.db.write(
-        service.revoke_token, which=visit.path["id"], actor=visit.actor, at=visit.now
+        service.revoke_token, which=visit.path["id"], actor=visit.actor, at=visit.now, request_id=visit.request_id
     )
     return visit.done(f"The token {token.prefix}… is revoked: it fails within a second.", "audit")
 

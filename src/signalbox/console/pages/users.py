@@ -83,7 +83,13 @@ async def add(visit: Visit) -> Response:
         users.check_name(new.name)
         hashed = await visit.services.auth.hash_password(new.password)
         added = await visit.services.context.db.write(
-            users.add_user, name=new.name, password=hashed, role=new.role, actor=visit.actor, at=visit.now
+            users.add_user,
+            name=new.name,
+            password=hashed,
+            role=new.role,
+            actor=visit.actor,
+            at=visit.now,
+            request_id=visit.request_id,
         )
     except UnprocessableError as error:
         return _form(visit, sent, {fault.where: fault.message for fault in error.faults})
@@ -111,7 +117,7 @@ async def set_password(visit: Visit) -> Response:
         said = error.faults[0].message if isinstance(error, UnprocessableError) else str(error)
         return visit.render("users/_password.html", status=422, errors={"password": said}, name=name)
     user = await visit.services.context.db.write(
-        users.set_password, name=name, password=hashed, actor=visit.actor, at=visit.now
+        users.set_password, name=name, password=hashed, actor=visit.actor, at=visit.now, request_id=visit.request_id
     )
     response = visit.render("users/_password.html", errors={}, name=name)
     response.headers["HX-Trigger"] = triggers(f"{user.name} has a new password, and must sign in again.", "audit")
@@ -130,7 +136,12 @@ async def set_role(visit: Visit) -> Response:
     wanted = await visit.parse(NewRole)
     _check_other(visit, "take away your own role")
     user = await visit.services.context.db.write(
-        users.set_role, name=visit.path["name"], role=wanted.role, actor=visit.actor, at=visit.now
+        users.set_role,
+        name=visit.path["name"],
+        role=wanted.role,
+        actor=visit.actor,
+        at=visit.now,
+        request_id=visit.request_id,
     )
     return visit.done(f"{user.name} is a {user.role} now, and must sign in again.", "audit")
 
@@ -145,7 +156,7 @@ async def disable(visit: Visit) -> Response:
     """
     _check_other(visit, "disable yourself")
     user = await visit.services.context.db.write(
-        users.disable_user, name=visit.path["name"], actor=visit.actor, at=visit.now
+        users.disable_user, name=visit.path["name"], actor=visit.actor, at=visit.now, request_id=visit.request_id
     )
     return visit.done(f"{user.name} is disabled, and signed out everywhere.", "audit")
 
@@ -158,7 +169,7 @@ async def enable(visit: Visit) -> Response:
         UserUnchangedError: the user is not disabled.
     """
     user = await visit.services.context.db.write(
-        users.enable_user, name=visit.path["name"], actor=visit.actor, at=visit.now
+        users.enable_user, name=visit.path["name"], actor=visit.actor, at=visit.now, request_id=visit.request_id
     )
     return visit.done(f"{user.name} can sign in again.", "audit")
 

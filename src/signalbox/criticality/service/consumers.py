@@ -18,7 +18,7 @@ from signalbox.criticality.service.silence import LATENESS
 _UNITS = ((DAY, "d"), (HOUR, "h"), (MINUTE, "m"), (MICROSECONDS, "s"))
 
 
-def register(tx: Connection, new: NewConsumer, *, actor: str, now: int) -> ConsumerOut:
+def register(tx: Connection, new: NewConsumer, *, actor: str, now: int, request_id: str | None = None) -> ConsumerOut:
     """Expect an app to ask, change how often, mute it or not; its silence counts from now on. A retired one is back.
 
     One that is silent stays so until it asks.
@@ -38,11 +38,12 @@ def register(tx: Connection, new: NewConsumer, *, actor: str, now: int) -> Consu
     if before is None or before.silent_since is None or not watched:  # asking ends an outage, other wishes do not
         values |= {"overdue_at": now + period if watched and period is not None else None, "silent_since": None}
     consumer_store.put_consumer(tx, new.app, new.signal, values)
-    _record(tx, "consumer.register", before, _known(tx, new.app, new.signal), actor=actor, now=now)
+    after = _known(tx, new.app, new.signal)
+    _record(tx, "consumer.register", before, after, actor=actor, now=now, request_id=request_id)
     return read_consumer(tx, new.app, new.signal, now=now)
 
 
-def retire(tx: Connection, app: str, name: str, *, actor: str, now: int) -> None:
+def retire(tx: Connection, app: str, name: str, *, actor: str, now: int, request_id: str | None = None) -> None:
     """Expect an app no more. It may go on asking.
 
     Raises:
@@ -51,7 +52,7 @@ def retire(tx: Connection, app: str, name: str, *, actor: str, now: int) -> None
     before = _known(tx, app, name)
     values = {"retired_at": before.retired_at or now, "overdue_at": None, "silent_since": None}
     consumer_store.put_consumer(tx, app, name, values)
-    _record(tx, "consumer.retire", before, _known(tx, app, name), actor=actor, now=now)
+    _record(tx, "consumer.retire", before, _known(tx, app, name), actor=actor, now=now, request_id=request_id)
 
 
 def read_consumer(tx: Connection, app: str, name: str, *, now: int) -> ConsumerOut:
@@ -123,10 +124,21 @@ def _known(tx: Connection, app: str, name: str) -> Consumer:
     return found
 
 
-def _record(tx: Connection, action: str, before: Consumer | None, after: Consumer, *, actor: str, now: int) -> None:
+def _record(
+    tx: Connection,
+    action: str,
+    before: Consumer | None,
+    after: Consumer,
+    *,
+    actor: str,
+    now: int,
+    request_id: str | None,
+) -> None:
     said = None if before is None else _audited(before)
     target = f"consumer:{after.app}/{after.signal}"
-    audit.record(tx, actor=actor, action=action, target=target, before=said, after=_audited(after), at=now)
+    audit.record(
+        tx, actor=actor, action=action, target=target, before=said, after=_audited(after), at=now, request_id=request_id
+    )
 
 
 def _audited(row: Consumer) -> dict[str, Any]:

@@ -12,7 +12,15 @@ from signalbox.criticality.service.report import Announce, Outcome, Report, repo
 from signalbox.criticality.settings import CriticalitySettings
 
 
-def set_level(tx: Connection, what: Report, *, settings: CriticalitySettings, announce: Announce, now: int) -> Outcome:
+def set_level(
+    tx: Connection,
+    what: Report,
+    *,
+    settings: CriticalitySettings,
+    announce: Announce,
+    now: int,
+    request_id: str | None = None,
+) -> Outcome:
     """Set a level as of now, whatever producers and rules say, and write it into the audit trail.
 
     It is stamped with the hub's clock, or just behind what is current where that is ahead; a hold by a rule ends with
@@ -37,6 +45,7 @@ def set_level(tx: Connection, what: Report, *, settings: CriticalitySettings, an
         before=_audited(before),
         after=_audited(outcome.current),
         at=now,
+        request_id=request_id,
     )
     return outcome
 

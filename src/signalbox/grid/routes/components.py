@@ -57,7 +57,7 @@ def _add_bulk(router: APIRouter, context: Context, guard: Guard) -> None:
                 msg = f"the body is over {MAX_IMPORT} bytes"
                 raise TooLargeError(msg)
         rows = parse_rows(content, is_csv=request.headers.get("content-type", "").startswith("text/csv"))
-        return await import_all(context, rows, by=caller.actor)
+        return await import_all(context, rows, by=caller.actor, request_id=request.state.request_id)
 
 
 def _add_reads(router: APIRouter, context: Context, guard: Guard) -> None:
