@@ -130,7 +130,7 @@ def test_items_are_found_by_id_by_number_and_by_transcript(given_rows: tuple[Dra
     assert sum(len(of.thread(script)) for script in range(len(of.arrays.transcript_ids))) == sum(
         item["script"] != NONE for item in items
     )
-    tagged = of.arrays.tags_of(list(range(of.arrays.size)))
+    tagged = of.tags_of(list(range(of.arrays.size)))
     assert [set(codes) for codes in tagged] == [
         {tag for tag in range(3) if items[int(key)]["tags"] >> tag & 1} for key in of.arrays.keys
     ]
@@ -138,6 +138,12 @@ def test_items_are_found_by_id_by_number_and_by_transcript(given_rows: tuple[Dra
 
 def test_there_may_be_nothing() -> None:
     assert nothing().find(Filter(company="x", tags=("y",), monologues=True)).tolist() == []
+    assert nothing().tags_of([]) == []
+
+
+def test_items_have_their_tags_in_whatever_order_they_are_asked_for() -> None:
+    arrays = replace(empty(), tag_starts=np.array([0, 2, 4]), tagged=np.array([4, 7, 1, 7], dtype=np.int32))
+    assert Searcher(1, arrays, (), ("a", "b")).tags_of([7, 1, 4, 0]) == [[0, 1], [1], [0], []]
 
 
 def test_a_number_that_is_an_id_means_that_company_alone() -> None:

@@ -201,7 +201,7 @@ def read_items(tx: Connection, searcher: Searcher, places: Sequence[int]) -> lis
         contents = store.read_contents(tx, searcher.version, numbers)
         if len(contents) < len(numbers):
             raise VersionGoneError
-        tagged = searcher.arrays.tags_of(some)
+        tagged = searcher.tags_of(some)
         found += [
             _to_item(searcher, place, contents[number], codes)
             for place, number, codes in zip(some, numbers, tagged, strict=True)

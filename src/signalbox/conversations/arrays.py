@@ -57,17 +57,6 @@ class Arrays:
         """Places of the items that have a tag, ascending."""
         return self.tagged[self.tag_starts[tag] : self.tag_starts[tag + 1]]
 
-    def tags_of(self, places: Sequence[int]) -> list[list[int]]:
-        """The tags of items."""
-        found: list[list[int]] = [[] for _ in places]
-        order = np.argsort(np.asarray(places, dtype=np.int64), kind="stable")
-        wanted = np.asarray(places, dtype=np.int64)[order]
-        at = np.flatnonzero(np.isin(self.tagged, wanted))
-        owners = np.searchsorted(self.tag_starts, at, side="right") - 1
-        for owner, slot in zip(owners.tolist(), np.searchsorted(wanted, self.tagged[at]).tolist(), strict=True):
-            found[int(order[slot])].append(owner)
-        return found
-
 
 class Drafts(NamedTuple):
     """What an import has found out, in the order of the files. Codes are places in the arrays of ids here."""

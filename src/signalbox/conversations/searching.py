@@ -10,7 +10,7 @@ from signalbox.conversations.arrays import UNPUBLISHED, Arrays, empty
 from signalbox.conversations.filters import Filter, fold
 from signalbox.conversations.linking import CONVERSATION
 from signalbox.conversations.schemas import KINDS
-from signalbox.conversations.vectors import Bools, Ints
+from signalbox.conversations.vectors import Bools, Int32, Ints
 
 NO_VERSION: Final = 0
 
@@ -28,6 +28,10 @@ class Searcher:
     """Tells its content from that of any other version, be it of another database with a number of its own."""
     company_starts: Ints = field(init=False)
     """C + 1 places of items: where those of each company begin."""
+    _tagged: Int32 = field(init=False)
+    """Places of items that have tags, ascending, as often as they have one."""
+    _tagged_with: Int32 = field(init=False)
+    """The tag of each of them."""
     _tags: Mapping[str, list[int]] = field(init=False)
     _companies: Sequence[str] = field(init=False)
     _speakers: Sequence[str] = field(init=False)
@@ -36,6 +40,10 @@ class Searcher:
         tags: dict[str, list[int]] = {}
         for code, name in enumerate(self.tag_names):
             tags.setdefault(fold(name), []).append(code)
+        order = np.argsort(self.arrays.tagged, kind="stable")
+        codes = np.arange(len(self.tag_names), dtype=np.int32)
+        object.__setattr__(self, "_tagged", self.arrays.tagged[order])
+        object.__setattr__(self, "_tagged_with", np.repeat(codes, np.diff(self.arrays.tag_starts))[order])
         starts = np.searchsorted(self.arrays.companies, np.arange(len(self.company_names) + 1))
         object.__setattr__(self, "company_starts", starts)
         object.__setattr__(self, "_tags", tags)
@@ -103,6 +111,12 @@ class Searcher:
     def count_transcripts(self, found: Ints) -> Ints:
         """How many of some items belong to each transcript."""
         return np.bincount(self.arrays.transcripts[found], minlength=len(self.arrays.transcript_ids) + 1)[:-1]
+
+    def tags_of(self, places: Sequence[int]) -> list[list[int]]:
+        """Codes of the tags of items."""
+        wanted = np.array(places, dtype=self._tagged.dtype)
+        begins, ends = (np.searchsorted(self._tagged, wanted, side=side).tolist() for side in ("left", "right"))
+        return [self._tagged_with[begin:end].tolist() for begin, end in zip(begins, ends, strict=True)]
 
     def place_of(self, key: int, kind: int) -> int | None:
         """Place of the item with an id; None where there is none."""
