@@ -142,6 +142,21 @@ async def test_what_needs_a_restart_is_named_until_it_is_back(sqlite_place: Plac
         assert hub.reload(settings_at(sqlite_place)) == []
 
 
+async def test_what_needs_a_restart_is_not_in_force_before_it(sqlite_place: Place) -> None:
+    shown: list[Settings] = []
+
+    def build(_context: Context, _settings: Settings, _guard: Guard) -> Feature:
+        return Feature("eager", reload=shown.append)
+
+    begun = settings_at(sqlite_place)
+    async with open_site(begun, extra=[build]) as site:
+        hub = site.running.hub
+        hub.reload(settings_at(sqlite_place, port=1, drain_delay=2.0, auth={"jwt_key": "k" * 32}))
+        assert shown == [hub.settings]
+        assert (hub.settings.port, hub.settings.drain_delay) == (begun.port, 2.0)
+        assert hub.settings.auth.jwt_key == begun.auth.jwt_key
+
+
 # -- databases --------------------------------------------------------------------------------------------------------
 
 

@@ -144,6 +144,7 @@ class Hub:
         names = (name for name in Settings.model_fields if name not in LIVE)
         stale = [name for name in names if getattr(settings, name) != getattr(self._started_with, name)]
         stale += [f"auth.{name}" for name in self.auth.reload(settings.auth)]
+        settings = self._in_force(settings)
         self.recorder.enabled = settings.gateway.statistics
         if self.gateway is not None:
             self.gateway.reload(settings.gateway)
@@ -153,6 +154,11 @@ class Hub:
                 feature.reload(settings)
         self.settings = settings
         return stale
+
+    def _in_force(self, settings: Settings) -> Settings:
+        """What of new settings holds before a restart; the rest as the process was started with it."""
+        kept = {name: getattr(self._started_with, name) for name in Settings.model_fields if name not in LIVE}
+        return settings.model_copy(update={**kept, "auth": self.auth.settings})
 
     def _build(self, factories: Sequence[FeatureFactory], guard: Guard) -> list[Feature]:
         return [build(self.context, self.settings, guard) for build in factories]
