@@ -13,16 +13,16 @@ BACKOFF = Backoff(cap=MINUTE)
 """After a loss. That says little of the job itself, and the work of a whole provider may hang on it."""
 
 
-def of_outcome(job: Job, outcome: Outcome | None) -> Report:
-    """What a handler that came to its end has said.
+def of_outcome(job: Job, outcome: Outcome | None, *, forgets: bool = False) -> Report:
+    """What a handler that came to its end has said; ``forgets``: its kind keeps no jobs that are done.
 
     Raises:
         TypeError: it returned something else than an outcome.
     """
     if outcome is None:
-        return Report(job, "done", job.due_at)
+        return Report(job, "done", job.due_at, forgets=forgets)
     if isinstance(outcome, Done):
-        return Report(job, "done", job.due_at, then=outcome.then)
+        return Report(job, "done", job.due_at, then=outcome.then, forgets=forgets)
     if isinstance(outcome, Fail):
         return Report(job, "dead", job.due_at, error=to_text(outcome.error), then=outcome.then)
     if not isinstance(outcome, tuple):

@@ -9,7 +9,9 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    CompoundSelect,
     Connection,
+    FromClause,
     Select,
     Update,
     any_,
@@ -30,10 +32,11 @@ from signalbox.infra.db.wake import mark, notify
 from signalbox.infra.events import publish
 from signalbox.infra.jobs.endings import of_end
 from signalbox.infra.jobs.job import PRIORITIES, Job, Priority, Report, State
-from signalbox.infra.jobs.rows import DIALECTS, bound_rows, encode_rows
+from signalbox.infra.jobs.rows import DIALECTS, bound_columns, bound_rows, encode_columns, encode_rows
 from signalbox.infra.jobs.tables import RUNNING, WAITING, job
 
 _c = job.c
+_decode = json.JSONDecoder().decode
 
 
 # -- claim ------------------------------------------------------------------------------------------------------------
@@ -109,7 +112,7 @@ def claim(tx: Connection, kind: str, *, worker: str, limit: int, now: int, lease
 
 def to_jobs(rows: Iterable[Sequence[Any]]) -> list[Job]:
     """Jobs of rows of ``JOB_COLUMNS``."""
-    return [Job._make((id_, kind, json.loads(payload), *rest)) for id_, kind, payload, *rest in rows]
+    return [Job(id_, kind, _decode(payload), *rest) for id_, kind, payload, *rest in rows]
 
 
 # -- report -----------------------------------------------------------------------------------------------------------
@@ -118,9 +121,8 @@ _IS_CURRENT = {"id": _c.id.type, "claim": _c.claim.type}
 _ENDS_NOW = bindparam("now", type_=_c.ended_at.type)
 
 
-def _finish(dialect: Dialect) -> Update:
+def _finish(said: FromClause) -> Update:
     """For plain successes, which are most: half the work of the general statement."""
-    said = bound_rows(dialect, "rows", _IS_CURRENT, "said")
     ended = {"state": literal_column("'done'"), "lease_until": null(), "ended_at": _ENDS_NOW}
     return (
         update(job)
@@ -128,6 +130,13 @@ def _finish(dialect: Dialect) -> Update:
         .values(ended)
         .returning(_c.id, _c.claim)
     )
+
+
+def _finish_and_tell_late() -> CompoundSelect[Any]:
+    """On PostgreSQL: ends them, and answers with those that were not current any more. As a rule that is no row at all."""
+    said = bound_columns(_IS_CURRENT, "said")
+    ended = _finish(said).cte("ended")
+    return select(said.c.id, said.c.claim).except_(select(ended.c.id, ended.c.claim))
 
 
 def _record(dialect: Dialect) -> Update:
@@ -158,7 +167,8 @@ def _forget(dialect: Dialect) -> ReturningDelete[Any]:
 
 
 _FORGET: dict[str, ReturningDelete[Any]] = {dialect: _forget(dialect) for dialect in DIALECTS}
-_FINISH: dict[str, Update] = {dialect: _finish(dialect) for dialect in DIALECTS}
+_FINISH = _finish(bound_rows("sqlite", "rows", _IS_CURRENT, "said"))
+_FINISH_AND_TELL_LATE = _finish_and_tell_late()
 _RECORD: dict[str, Update] = {dialect: _record(dialect) for dialect in DIALECTS}
 
 
@@ -203,8 +213,7 @@ def _write(tx: Connection, reports: Collection[Report], now: int) -> dict[tuple[
     ]
     dialect, kept = tx.dialect.name, dict[tuple[int, int], State]()
     if done:
-        found = tx.execute(_FINISH[dialect], {"rows": encode_rows(done), "now": now})
-        kept.update(((row[0], row[1]), "done") for row in found)
+        kept.update((each, "done") for each in _end(tx, done, now))
     if gone:
         found = tx.execute(_FORGET[dialect], {"rows": encode_rows(gone)})
         kept.update(((row[0], row[1]), "done") for row in found)
@@ -212,6 +221,20 @@ def _write(tx: Connection, reports: Collection[Report], now: int) -> dict[tuple[
         found = tx.execute(_RECORD[dialect], {"rows": encode_rows(other), "now": now})
         kept.update(((row[0], row[1]), row[2]) for row in found)
     return kept
+
+
+def _end(tx: Connection, done: Sequence[tuple[int, int]], now: int) -> list[tuple[int, int]]:
+    """Those of these claims that were current, and are done now."""
+    if tx.dialect.name == "sqlite":
+        return [(row[0], row[1]) for row in tx.execute(_FINISH, {"rows": encode_rows(done), "now": now})]
+    ids, claims = zip(*done, strict=True)
+    late = {
+        (row[0], row[1])
+        for row in tx.execute(
+            _FINISH_AND_TELL_LATE, {**encode_columns("said", {"id": ids, "claim": claims}), "now": now}
+        )
+    }
+    return [each for each in done if each not in late]
 
 
 # -- look -------------------------------------------------------------------------------------------------------------

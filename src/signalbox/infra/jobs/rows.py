@@ -8,7 +8,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import JSON, BigInteger, ColumnElement, Select, Subquery, any_, bindparam, cast, func, select
+from sqlalchemy import (
+    ARRAY,
+    JSON,
+    BigInteger,
+    ColumnElement,
+    Select,
+    Subquery,
+    TableValuedAlias,
+    any_,
+    bindparam,
+    cast,
+    column,
+    func,
+    select,
+)
 from sqlalchemy.types import Text, TypeEngine
 
 from signalbox.infra.db import Dialect
@@ -28,15 +42,28 @@ def bound_rows(dialect: Dialect, parameter: str, columns: Mapping[str, TypeEngin
     if dialect == "sqlite":
         each = func.json_each(bindparam(parameter)).table_valued("value")
         cells = [
-            func.json_extract(each.c.value, f"$[{position}]", type_=kind).label(column)
-            for position, (column, kind) in enumerate(columns.items())
+            func.json_extract(each.c.value, f"$[{position}]", type_=kind).label(cell)
+            for position, (cell, kind) in enumerate(columns.items())
         ]
         return select(*cells).select_from(each).subquery(name)
     row = func.json_array_elements(cast(bindparam(parameter, type_=Text), JSON)).column_valued("row")
-    cells = [
-        cast(row.op("->>")(position), kind).label(column) for position, (column, kind) in enumerate(columns.items())
-    ]
+    cells = [cast(row.op("->>")(position), kind).label(cell) for position, (cell, kind) in enumerate(columns.items())]
     return select(*cells).subquery(name)
+
+
+def encode_columns(name: str, columns: Mapping[str, Sequence[int]]) -> dict[str, str]:
+    """The values to bind for ``bound_columns`` of the same name, by parameter."""
+    return {f"{name}_{cell}": f"{{{encode_ids(numbers)[1:-1]}}}" for cell, numbers in columns.items()}
+
+
+def bound_columns(columns: Mapping[str, TypeEngine[Any]], name: str) -> TableValuedAlias:
+    """Columns of whole numbers, each a bound parameter ``NAME_COLUMN``, as something to select from; on PostgreSQL.
+
+    There an array is read several times as fast as JSON.
+    """
+    arrays = [cast(bindparam(f"{name}_{each}", type_=Text), ARRAY(kind)) for each, kind in columns.items()]
+    cells = [column(each, kind) for each, kind in columns.items()]
+    return func.unnest(*arrays).table_valued(*cells, name=name).render_derived()
 
 
 def encode_ids(ids: Sequence[int]) -> str:
