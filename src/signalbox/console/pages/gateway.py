@@ -1,6 +1,6 @@
 """Gateway: the upstreams, how they do, and what the calls of a period add up to."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
@@ -13,9 +13,12 @@ from signalbox.core.rates import parse_rate
 from signalbox.gateway import probe, upstreams
 from signalbox.gateway.errors import RangeTooLongError, UnknownUpstreamError
 from signalbox.gateway.parts import Parts
-from signalbox.gateway.period import describe_period
+from signalbox.gateway.period import Period, describe_period
 from signalbox.gateway.runtime import GatewayRuntime
 from signalbox.gateway.schemas import Filters, LimitOut, UpstreamOut
+
+KEPT: Final = 2.5
+"""Seconds that the sums of a period are good for, for all who look at it."""
 
 
 class Purge(BaseModel):
@@ -40,8 +43,9 @@ async def show_period(visit: Visit) -> Response:
     """Figures and pictures of a period."""
     upstream = visit.query.get("upstream")
     name, span = periods.span_of(visit.query.get("period"))
-    try:
-        period = await visit.services.context.calls_db.read(
+
+    async def look() -> Period:
+        return await visit.services.context.calls_db.read(
             describe_period,
             Filters(upstream=upstream),
             step=span.step,
@@ -49,6 +53,9 @@ async def show_period(visit: Visit) -> Response:
             columns=span.columns,
             now=visit.now,
         )
+
+    try:
+        period = await visit.services.kept.get(("gateway.period", name, upstream), look, seconds=KEPT)
     except RangeTooLongError:
         return visit.render("gateway/_period_too_long.html", span=span, **_chosen(visit, upstream))
     classes = periods.count_classes(period)
