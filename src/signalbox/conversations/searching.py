@@ -133,16 +133,17 @@ class Searcher:
         if wanted.company:
             codes = self.companies(wanted.company)
             ranges = [(int(self.company_starts[code]), int(self.company_starts[code + 1])) for code in codes]
-        if not wanted.tags:
+        if not ranges or not wanted.tags:
             pieces = [np.arange(begin, end) for begin, end in ranges]
             return np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.int64)
-        chosen = np.zeros(self.arrays.size, dtype=np.bool_)
+        first = ranges[0][0]
+        chosen = np.zeros(ranges[-1][1] - first, dtype=np.bool_)
         for tag in (code for name in wanted.tags for code in self._tags.get(name, ())):
             tagged = self.arrays.tagged_with(tag)
-            for begin, end in ranges:
-                low, high = np.searchsorted(tagged, np.array((begin, end), dtype=tagged.dtype))
-                chosen[tagged[low:high]] = True
-        return np.flatnonzero(chosen)
+            for bounds in ranges:
+                low, high = np.searchsorted(tagged, np.array(bounds, dtype=tagged.dtype))
+                chosen[tagged[low:high] - first] = True
+        return np.flatnonzero(chosen) + first
 
     def _in_all(self, tags: Sequence[str]) -> Bools:
         """Which transcripts have each of some tags; the last element stands for no transcript."""
