@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from signalbox.gateway import proxy
 from tests.gateway.conftest import World, recorded
 from tests.gateway.test_admission import UNKNOWN
 from tests.gateway.test_proxy import problem
@@ -157,3 +158,22 @@ async def test_a_kept_connection_that_the_upstream_has_closed_is_replaced(world:
     assert [call.status_code for call in await recorded(hub, 3)] == [200] * 3
     assert hub.hub.gateway is not None
     assert hub.hub.gateway.parts["raw"].dispatcher.targets.in_flight == 0
+
+
+async def test_a_fault_of_ours_is_answered_and_ends_no_connection(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        msg = "no answer"
+        raise RuntimeError(msg)
+
+    hub = await world.hub()
+    async with warm(hub) as client:
+        with monkeypatch.context() as patch:
+            patch.setattr(proxy, "_answer_headers", fail)
+            await client.send(request(b"/fine"))
+            assert (await client.answer()).status == 500
+    assert "a request failed" in caplog.messages
+    async with warm(hub) as client:
+        await client.send(request(b"/fine"))
+        assert (await client.answer()).status == 200

@@ -116,3 +116,20 @@ async def test_a_server_without_the_extension_serves_too(waiting: WaitingCalls) 
     watch = ClientWatch({}, connection.messages.get, waiting)
     watch.follow(RequestBody(connection.messages.get, limit=10))
     assert waiting.watches == set()
+
+
+async def test_one_that_fails_is_let_go_and_the_others_are_watched_on(
+    waiting: WaitingCalls, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken:
+        def look(self, tick: int) -> None:
+            raise RuntimeError(tick)
+
+    broken, connection = Broken(), Connection()
+    waiting.watches.add(broken)
+    connection.messages.put_nowait(LAST)
+    call = asyncio.create_task(wait_until_cancelled(ClientWatch(connection.scope, connection.messages.get, waiting)))
+    connection.messages.put_nowait(GONE)
+    assert await asyncio.wait_for(call, PATIENCE)
+    assert waiting.watches == set()
+    assert caplog.messages == ["a call cannot be watched any more"]

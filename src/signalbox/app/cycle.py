@@ -110,7 +110,7 @@ class Cycle:
             if not begin(self.scope, self):
                 self.run(app)
         except Exception:  # noqa: BLE001 - as in a task
-            self._fail()
+            self.fail()
 
     def run(self, app: AsgiApp) -> None:
         """Answer by a task."""
@@ -125,9 +125,9 @@ class Cycle:
             self._begin(status, headers)
             self._send_body(body, more=False)
         except Exception:  # noqa: BLE001 - as in a task
-            self._fail()
+            self.fail()
 
-    def _fail(self) -> None:
+    def fail(self) -> None:
         """Log the exception that is being handled, and end as when an application leaves its answer undone."""
         _log.exception("a request failed", extra={"path": self.scope["path"]})
         self.run(_leave_undone)

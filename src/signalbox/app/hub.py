@@ -195,7 +195,7 @@ async def _share(metrics: Metrics) -> None:
     while True:
         try:
             metrics.share()
-        except OSError:
+        except Exception:  # noqa: BLE001 - one failure must not end the sharing for good
             _log.exception("the numbers of this worker cannot be shared")
         await asyncio.sleep(SHARE_SECONDS)
 

@@ -59,6 +59,10 @@ class Turn(Protocol):
         """Serve the request by a task after all."""
         ...
 
+    def fail(self) -> None:
+        """Log the exception that is being handled, and tell the client, where it was not answered yet."""
+        ...
+
 
 Begin = Callable[[Scope, Turn], bool]
 """What an application may have as ``begin``: serve a request without a task, by one of the two methods of its turn, now

@@ -79,7 +79,10 @@ class QuickCall:
             self._take_task()
             return
         self._conductor.waiting.watches.discard(self)
-        self._conductor.answer(self._turn, self.exchange, whole, self.told)
+        try:
+            self._conductor.answer(self._turn, self.exchange, whole, self.told)
+        except Exception:  # noqa: BLE001 - as in a task; it must not go up into the upstream's connection
+            self._turn.fail()
 
     def _take_task(self) -> None:
         self._conductor.waiting.watches.discard(self)

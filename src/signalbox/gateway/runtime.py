@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 
 from signalbox.auth.runtime import AuthRuntime
 from signalbox.core.asgi import ErrorResponder
@@ -17,6 +18,8 @@ from signalbox.gateway.routing import RoutingTable
 from signalbox.gateway.settings import GatewaySettings
 from signalbox.gateway.vitals import INTERVAL, Figures, Vitals
 from signalbox.infra.context import Context
+
+_log = logging.getLogger(__name__)
 
 
 class GatewayRuntime:
@@ -118,4 +121,7 @@ class GatewayRuntime:
     async def _sample(self) -> None:
         while True:
             await asyncio.sleep(INTERVAL)
-            self.vitals.sample(self.context.clock.monotonic())
+            try:
+                self.vitals.sample(self.context.clock.monotonic())
+            except Exception:  # noqa: BLE001 - one bad sample must not end all later ones
+                _log.exception("how upstreams do could not be sampled")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator
 from typing import Protocol
 
@@ -11,6 +12,8 @@ from signalbox.gateway.body import RequestBody
 INTERVAL = 0.25
 """Seconds between looks at the calls that wait. A call is watched from its second look on: most have ended by then,
 and a task for each of them would cost more than the rest of the call."""
+
+_log = logging.getLogger(__name__)
 
 
 class Watched(Protocol):
@@ -48,7 +51,11 @@ class WaitingCalls:
             await asyncio.sleep(INTERVAL)
             self.tick += 1
             for watch in list(self.watches):
-                watch.look(self.tick)
+                try:
+                    watch.look(self.tick)
+                except Exception:  # noqa: BLE001 - one call must not end the watching of all others
+                    self.watches.discard(watch)
+                    _log.exception("a call cannot be watched any more")
 
 
 class ClientWatch:

@@ -309,3 +309,25 @@ async def test_nothing_is_swept_while_no_connection_is_open_and_deadlines_hold_a
     async with serve(pausing(10)) as silent:
         with pytest.raises(ResponseTimeoutError):
             await get(client, silent, timeouts=Timeouts(read=0.2))
+
+
+async def test_whoever_fails_when_told_of_its_call_ends_no_deadline_of_others(
+    client: PooledClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        msg = "told"
+        raise RuntimeError(msg)
+
+    async def once(line: Line) -> None:
+        await line.head()
+        await line.say(FINE)
+        await line.head()
+        await asyncio.sleep(PATIENCE)
+
+    async with serve(once) as peer:
+        assert await get(client, peer) == b"fine"
+        assert client.begin(to(peer, timeouts=Timeouts(read=0.2)), fail) is not None
+        assert await get(client, peer) == b"fine"  # the first call on a connection is answered, the second never
+        with pytest.raises(ResponseTimeoutError):
+            await get(client, peer, timeouts=Timeouts(read=1.0))
+    assert "a call whose time was over could not be ended" in caplog.messages

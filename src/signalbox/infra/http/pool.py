@@ -5,6 +5,7 @@ fires at most that much late and costs the hot path nothing.
 """
 
 import asyncio
+import logging
 import ssl
 from collections import deque
 from collections.abc import Callable, Coroutine
@@ -35,6 +36,8 @@ MAX_WAITING = 10_000
 _NEVER = float("inf")
 
 _Callback = Callable[[Connection], None]
+
+_log = logging.getLogger(__name__)
 
 _IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
 
@@ -263,7 +266,10 @@ class PooledClient:
             now = loop.time()
             self._sweeps += 1
             for connection in [each for each in self._active if each.deadline <= now]:
-                connection.expire()
+                try:
+                    connection.expire()
+                except Exception:  # noqa: BLE001 - whoever is told of one call must not end the deadlines of all others
+                    _log.exception("a call whose time was over could not be ended")
             for pool in self._pools.values():
                 while pool.idle and (pool.idle[0].is_closed or self._sweeps - pool.idle[0].idle_since > IDLE_SWEEPS):
                     pool.idle.popleft().abort()
