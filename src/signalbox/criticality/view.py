@@ -1,6 +1,5 @@
 """What a process knows of levels without asking: what signals stand at, and which apps were told of it."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
@@ -43,10 +42,6 @@ class View:
             return False
         self.known[current.signal] = Known.of(current)
         return True
-
-    def apply_all(self, levels: Iterable[Current]) -> list[str]:
-        """Take levels; the names of those signals that are new or have changed."""
-        return [each.signal for each in levels if self.apply(each)]
 
     def has_nothing_for(self, pair: Pair) -> bool:
         """Whether an app was told of what its signal stands at, or there is nothing to tell."""
