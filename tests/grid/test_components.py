@@ -1,5 +1,10 @@
 """What can be done with components; more of it over HTTP."""
 
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import pytest
 import sqlalchemy as sa
 
@@ -9,8 +14,11 @@ from signalbox.grid import chunk_store, components, intake
 from signalbox.grid.errors import ComponentExistsError, ComponentNotFoundError
 from signalbox.grid.kinds import check
 from signalbox.grid.store import ComponentFilter
+from signalbox.infra.db.postgresql import postgresql_engine
 from tests.grid.conftest import LINE
 from tests.grid.test_intake import NOW, lines, reading
+from tests.support.databases import PostgresqlPlace
+from tests.support.timing import PATIENCE
 
 SWITCH = {"component_type": "SWITCH", "name": "L0", "substation": "North", "status": "OPEN"}
 
@@ -55,3 +63,47 @@ def test_imports_change_what_differs_and_no_more(engine: sa.Engine) -> None:
         assert (results[0].row, results[4].id) == (11, 9)
         page = components.list_components(tx, ComponentFilter(name="new"), limit=1)
         assert (page.items[0].id, page.next_cursor) == (9, None)
+
+
+def become_switch(tx: sa.Connection, number: int) -> None:
+    components.replace(tx, number, check(SWITCH), by="test", now=NOW)
+
+
+def rename(tx: sa.Connection, number: int) -> None:
+    components.change(tx, number, {"name": "L9"}, by="test", now=NOW)
+
+
+@pytest.mark.parametrize("place", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("work", [become_switch, rename])
+def test_a_change_and_a_deletion_at_once_take_their_locks_in_the_same_order(
+    place: PostgresqlPlace, work: Callable[[sa.Connection, int], None]
+) -> None:
+    engine = postgresql_engine(place.url, pool_size=3)
+    with engine.begin() as tx:
+        number = components.add(tx, check(LINE), by="test", now=NOW).id
+
+    def change() -> None:
+        with engine.begin() as tx:
+            work(tx, number)
+
+    with engine.connect() as tx, ThreadPoolExecutor(1) as pool:
+        chunk_store.own(tx)  # the first step of a deletion
+        changed = pool.submit(change)
+        until_somebody_waits(engine)
+        components.delete(tx, number, by="test", now=NOW)
+        tx.commit()
+        with pytest.raises(ComponentNotFoundError):
+            changed.result()
+    engine.dispose()
+
+
+def until_somebody_waits(engine: sa.Engine) -> None:
+    waiting: Any = (
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory' AND datname = current_database()"
+    )
+    until = time.monotonic() + PATIENCE
+    with engine.connect() as tx:
+        while not tx.exec_driver_sql(waiting).scalar_one():
+            assert time.monotonic() < until
+            tx.rollback()
+            time.sleep(0.01)

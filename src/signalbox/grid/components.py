@@ -64,6 +64,7 @@ def replace(
         ComponentNotFoundError: there is none with this id.
         ComponentExistsError: its substation has another one of this name.
     """
+    chunk_store.own(tx)  # before the row, as ``delete`` does: else the two wait for each other
     before = _get(tx, number, lock=True)
     try:
         store.change_component(tx, number, {**_to_columns(new), "updated_at": now})
@@ -87,6 +88,7 @@ def change(
         ComponentNotFoundError: there is none with this id.
         ComponentExistsError: its substation has another one of this name.
     """
+    chunk_store.own(tx)
     before = _get(tx, number, lock=True)
     values = {**json.loads(before.fields), **{name: getattr(before, name) for name in _COMMON}, **given}
     return replace(tx, number, check(values), by=by, now=now, request_id=request_id)
@@ -120,6 +122,7 @@ def import_rows(
     A row with an ``id`` is of that component, which is added under this id where it is missing; one without is of the
     component with its name and substation. Cells that are empty or null say nothing.
     """
+    chunk_store.own(tx)
     results = [
         _import_row(tx, first + place, row, by=by, now=now, request_id=request_id) for place, row in enumerate(rows)
     ]

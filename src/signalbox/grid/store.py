@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection, bindparam, delete, func, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from signalbox.grid import block_store, chunk_store
+from signalbox.grid import block_store
 from signalbox.grid.models import component
 
 _c = component.c
@@ -79,14 +79,13 @@ def find_components(
 
 
 def change_component(tx: Connection, number: int, values: Mapping[str, Any]) -> None:
-    """Set columns of a component, which is locked where ``component_type`` is one of them.
+    """Set columns of a component; for another ``component_type`` the caller is the only one who changes readings.
 
     Raises:
         sqlalchemy.exc.IntegrityError: its substation has another of the name.
     """
     kind = tx.execute(select(_c.component_type).where(_c.id == number)).scalar()
     if values.get("component_type", kind) != kind:
-        chunk_store.own(tx)
         block_store.make_component_stale(tx, number)
     tx.execute(update(component).where(_c.id == number).values(dict(values)))
 
