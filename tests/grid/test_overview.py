@@ -19,14 +19,26 @@ def test_substations_have_their_components_and_who_is_raised(engine: sa.Engine) 
         switch = components.add(tx, check(SWITCH), by="test", now=NOW).id
         add(tx, ABOVE)
         measure(tx, made[1], 60)
-        east, north = overview.list_substations(tx)
+        (north, east), left_out = overview.list_substations(tx)
         assert (east.name, [each.id for each in east.components], east.raised) == ("East", [switch], set())
         assert (north.name, [each.name for each in north.components], north.raised) == (
             "North",
             ["L0", "L1"],
             {made[1]},
         )
-        assert [each.name for each in overview.list_substations(tx, limit=1)] == ["East"]
+        assert left_out == 0
+
+
+def test_substations_that_find_no_room_are_counted_and_raised_ones_come_first(engine: sa.Engine) -> None:
+    with lines(engine) as (tx, made):
+        components.add(tx, check(SWITCH), by="test", now=NOW)
+        calm = overview.list_substations(tx, limit=1)
+        assert ([each.name for each in calm.shown], calm.left_out) == (["East"], 2)
+        add(tx, ABOVE)
+        measure(tx, made[1], 60)
+        raised = overview.list_substations(tx, limit=2)
+        assert ([each.name for each in raised.shown], raised.left_out) == (["North"], 1)
+        assert overview.list_substations(tx, limit=3).left_out == 0
 
 
 def test_a_component_is_shown_with_its_newest_readings_and_crossings(engine: sa.Engine) -> None:

@@ -64,7 +64,9 @@ def test_states_are_replaced_counted_and_forgotten(engine: sa.Engine) -> None:
         for component in made:
             put(tx, number, component, raised=False)
             put(tx, number, component, raised=True)
-        assert rule_store.count_raised(tx) == {number: 2}
+        assert rule_store.count_raised(tx, [number, number + 1]) == {number: 2}
+        assert rule_store.count_raised(tx, []) == {}
+        assert [each.component_id for each in rule_store.find_raised(tx, limit=1)] == made[:1]
         assert rule_store.find_states(tx, made[:1]).keys() == {(number, made[0])}
         assert [each.component_id for each in rule_store.find_raised(tx, rule_id=number)] == made
         rule_store.delete_states(tx, component_id=made[0])

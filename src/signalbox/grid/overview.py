@@ -24,6 +24,15 @@ class Substation(NamedTuple):
     """Ids of those that are beyond the bound of a rule."""
 
 
+class Substations(NamedTuple):
+    """As many substations as a page takes."""
+
+    shown: list[Substation]
+    """Those in which something is raised first, then by name."""
+    left_out: int
+    """How many components more there are."""
+
+
 class Line(NamedTuple):
     """What a component measured of one type, as plots take it: columns of the same length, oldest first."""
 
@@ -43,13 +52,16 @@ class ComponentView(NamedTuple):
     """Bounds that it is beyond, longest first."""
 
 
-def list_substations(tx: Connection, *, limit: int = 1_000) -> list[Substation]:
-    """Substations by name, with at most ``limit`` components altogether."""
-    raised = {state.component_id for state in rule_store.find_raised(tx)}
+def list_substations(tx: Connection, *, limit: int = 1_000) -> Substations:
+    """Substations with at most ``limit`` components altogether."""
+    names = rule_store.list_names(tx, limit=limit)
+    raised = rule_store.find_raised_among(tx, [each.id for each in names])
     found: dict[str, list[ComponentName]] = {}
-    for each in rule_store.list_names(tx, limit=limit):
+    for each in names:
         found.setdefault(each.substation, []).append(each)
-    return [Substation(name, members, raised & {each.id for each in members}) for name, members in found.items()]
+    shown = [Substation(name, members, raised & {each.id for each in members}) for name, members in found.items()]
+    left_out = 0 if len(names) < limit else rule_store.count_components(tx) - len(names)
+    return Substations(shown, left_out)
 
 
 def show_component(tx: Connection, number: int) -> ComponentView:

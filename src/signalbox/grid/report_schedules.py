@@ -8,10 +8,11 @@ from sqlalchemy.exc import IntegrityError
 
 from signalbox.core.pagination import Page, decode_cursor, to_page
 from signalbox.core.times import DAY, MINUTE, to_datetime, to_rfc3339
-from signalbox.grid import reports, schedule_store, trail
+from signalbox.grid import models, reports, schedule_store, trail
 from signalbox.grid.changes import merge
-from signalbox.grid.errors import ScheduleExistsError, ScheduleNotFoundError, TooManyKeptError
+from signalbox.grid.errors import ScheduleExistsError, ScheduleNotFoundError
 from signalbox.grid.periods import find_zone
+from signalbox.grid.room import check_room
 from signalbox.grid.schedule_periods import Period, name_period, period_after, period_at
 from signalbox.grid.schedule_store import ScheduleRow
 from signalbox.grid.schemas import ScheduleIn, ScheduleOut
@@ -33,9 +34,7 @@ def add(
         ScheduleExistsError: another has its name.
         TooManyKeptError: there are ``limit`` schedules already.
     """
-    if schedule_store.count_schedules(tx) >= limit:
-        msg = f"there are {limit} schedules, as many as grid.max_schedules allows"
-        raise TooManyKeptError(msg)
+    check_room(tx, models.schedule, limit=limit, setting="grid.max_schedules")
     values = {**_to_columns(new, now), "created_by": by, "created_at": now}
     try:
         number = schedule_store.add_schedule(tx, values)

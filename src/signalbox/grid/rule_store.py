@@ -172,20 +172,17 @@ def delete_rule(tx: Connection, number: int) -> None:
     tx.execute(delete(rule).where(_r.id == number))
 
 
-def count_rules(tx: Connection) -> int:
-    """How many there are."""
-    return int(tx.execute(select(func.count()).select_from(rule)).scalar_one())
-
-
-def count_raised(tx: Connection) -> dict[int, int]:
-    """How many components are raised, by rule."""
-    query = select(_s.rule_id, func.count()).where(_s.raised).group_by(_s.rule_id)
+def count_raised(tx: Connection, rules: Collection[int]) -> dict[int, int]:
+    """How many components are raised by each of these rules; those that raise none are left out."""
+    query = select(_s.rule_id, func.count()).where(_s.raised, _s.rule_id.in_(rules)).group_by(_s.rule_id)
     return {row[0]: row[1] for row in tx.execute(query)}
 
 
-def find_raised(tx: Connection, *, rule_id: int | None = None, component_id: int | None = None) -> list[StateRow]:
-    """Who is raised, longest first; by a rule, or of a component, or all."""
-    query = select(*_STATE).where(_s.raised).order_by(_s.changed_at, _s.rule_id, _s.component_id)
+def find_raised(
+    tx: Connection, *, rule_id: int | None = None, component_id: int | None = None, limit: int | None = None
+) -> list[StateRow]:
+    """Who is raised, longest first, at most ``limit``; by a rule, or of a component, or all."""
+    query = select(*_STATE).where(_s.raised).order_by(_s.changed_at, _s.rule_id, _s.component_id).limit(limit)
     if rule_id is not None:
         query = query.where(_s.rule_id == rule_id)
     if component_id is not None:
@@ -226,9 +223,24 @@ def find_names(tx: Connection, components: Collection[int]) -> dict[int, Compone
 
 
 def list_names(tx: Connection, *, limit: int) -> list[ComponentName]:
-    """At most ``limit`` components, by substation, type and name."""
-    by = (component.c.substation, component.c.component_type, component.c.name)
+    """At most ``limit`` components: those of substations in which one is raised first, by substation, type and name."""
+    raised = select(component.c.substation).join(rule_state, component.c.id == _s.component_id).where(_s.raised)
+    is_calm = component.c.substation.not_in(raised)
+    by = (is_calm, component.c.substation, component.c.component_type, component.c.name)
     return [ComponentName._make(row) for row in tx.execute(select(*_NAMES).order_by(*by).limit(limit))]
+
+
+def count_components(tx: Connection) -> int:
+    """How many there are."""
+    return int(tx.execute(select(func.count()).select_from(component)).scalar_one())
+
+
+def find_raised_among(tx: Connection, components: Collection[int]) -> set[int]:
+    """Those of these components that are raised by any rule."""
+    found: set[int] = set()
+    for some in _parts(components):
+        found.update(tx.execute(select(_s.component_id).where(_s.raised, _s.component_id.in_(some))).scalars())
+    return found
 
 
 def concerns(tx: Connection, number: int, kind: MeasurementType, value: float) -> bool:

@@ -10,10 +10,11 @@ from sqlalchemy.exc import IntegrityError
 from signalbox.core.errors import Fault, InvalidError, UnprocessableError
 from signalbox.core.pagination import Page, decode_cursor, to_page
 from signalbox.core.times import to_datetime
-from signalbox.grid import chunk_store, rule_store, rule_watch, trail
+from signalbox.grid import chunk_store, models, rule_store, rule_watch, trail
 from signalbox.grid.changes import merge
-from signalbox.grid.errors import RuleExistsError, RuleNotFoundError, TooManyKeptError
+from signalbox.grid.errors import RuleExistsError, RuleNotFoundError
 from signalbox.grid.kinds import kinds
+from signalbox.grid.room import check_room
 from signalbox.grid.rule_store import RuleRow
 from signalbox.grid.schemas import Crossing, ThresholdRuleIn, ThresholdRuleOut
 
@@ -48,9 +49,7 @@ def add(
         RuleExistsError: another has its name.
         TooManyKeptError: there are ``limit`` rules already.
     """
-    if rule_store.count_rules(tx) >= limit:
-        msg = f"there are {limit} threshold rules, as many as grid.max_rules allows"
-        raise TooManyKeptError(msg)
+    check_room(tx, models.rule, limit=limit, setting="grid.max_rules")
     _check(tx, new)
     try:
         number = rule_store.add_rule(tx, {**_to_columns(new, now), "created_by": by, "created_at": now})
@@ -68,7 +67,7 @@ def show(tx: Connection, number: int) -> ThresholdRuleOut:
         RuleNotFoundError: there is none with this id.
     """
     row = _get(tx, number)
-    return _to_out(row, len(rule_store.find_raised(tx, rule_id=number)))
+    return _to_out(row, rule_store.count_raised(tx, [number]).get(number, 0))
 
 
 def list_rules(tx: Connection, *, limit: int, cursor: str | None = None) -> Page[ThresholdRuleOut]:
@@ -79,7 +78,7 @@ def list_rules(tx: Connection, *, limit: int, cursor: str | None = None) -> Page
     """
     before = None if cursor is None else decode_cursor(cursor)
     page = to_page(rule_store.find_rules(tx, before=before, limit=limit + 1), limit, lambda row: row.id)
-    raised = rule_store.count_raised(tx)
+    raised = rule_store.count_raised(tx, [row.id for row in page.items])
     return Page([_to_out(row, raised.get(row.id, 0)) for row in page.items], page.next_cursor)
 
 
@@ -87,7 +86,7 @@ def list_crossings(
     tx: Connection, *, rule: int | None = None, component: int | None = None, limit: int
 ) -> list[Crossing]:
     """Who is raised, longest first, at most ``limit``."""
-    found = rule_store.find_raised(tx, rule_id=rule, component_id=component)[:limit]
+    found = rule_store.find_raised(tx, rule_id=rule, component_id=component, limit=limit)
     return [
         Crossing(rule_id=row.rule_id, component_id=row.component_id, since=to_datetime(row.changed_at), value=row.value)
         for row in found

@@ -82,11 +82,6 @@ def delete_schedule(tx: Connection, number: int) -> None:
     tx.execute(delete(schedule).where(_s.id == number))
 
 
-def count_schedules(tx: Connection) -> int:
-    """How many there are."""
-    return int(tx.execute(select(func.count()).select_from(schedule)).scalar_one())
-
-
 def find_last_report(tx: Connection, number: int) -> int | None:
     """The id of the newest report of a schedule."""
     found: int | None = tx.execute(select(func.max(report.c.id)).where(report.c.schedule_id == number)).scalar()

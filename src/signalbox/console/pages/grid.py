@@ -130,7 +130,8 @@ async def export(visit: Visit) -> Response:
 
 
 async def _substations(visit: Visit) -> dict[str, Any]:
-    return {"substations": await visit.services.context.db.read(overview.list_substations)}
+    found = await visit.services.context.db.read(overview.list_substations)
+    return {"substations": found.shown, "left_out": found.left_out}
 
 
 async def _component(visit: Visit) -> dict[str, Any]:
