@@ -62,18 +62,29 @@ async def test_tasks_are_found_by_their_status(world: TaskWorld, status: Status)
     assert [each.id for each in found] == [made[status].id]
 
 
-async def test_a_rare_status_is_found_by_the_index_of_those_that_are_not_completed(world: TaskWorld) -> None:
+@pytest.mark.parametrize(
+    ("wanted", "values", "index"),
+    [
+        (TaskFilter(status="Error"), ("Error",), "ix_task_status_id"),
+        (TaskFilter(status="Error", app="shop"), ("Error", "", "shop"), "ix_task_status_id"),
+        (TaskFilter(app="shop"), ("shop",), "ix_task_app"),
+        (TaskFilter(provider=NAME), (NAME,), "ix_task_provider_id"),
+    ],
+)
+async def test_what_is_rare_is_found_by_an_index(
+    world: TaskWorld, wanted: TaskFilter, values: tuple[str, ...], index: str
+) -> None:
     if world.db.dialect == "postgresql":
         return  # its planner chooses by the size of tables, which is nothing here
 
     def explain(tx: sa.Connection) -> list[str]:
         statements: list[str] = []
         sa.event.listen(tx, "before_cursor_execute", lambda *seen: statements.append(seen[2]))
-        store.find_tasks(tx, TaskFilter(status="Error"), before=9, limit=9)
-        plan = tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {statements[-1]}", ("Error", 9, 9, 0))
+        store.find_tasks(tx, wanted, before=9, limit=9)
+        plan = tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {statements[-1]}", (*values, 9, 9, 0))
         return [str(row) for row in plan]
 
-    assert "ix_task_status_id" in str(await world.db.read(explain))
+    assert index in str(await world.db.read(explain))
 
 
 HOT = (
@@ -110,3 +121,16 @@ def _given(compiled: object, values: dict[str, object]) -> list[object]:
     names: list[str] = compiled.positiontup  # type: ignore[attr-defined]
     bound: dict[str, object] = compiled.params  # type: ignore[attr-defined]
     return [values.get(name, bound.get(name)) for name in names]
+
+
+async def test_tasks_of_an_app_are_found_whatever_else_is_asked(world: TaskWorld) -> None:
+    failed = await world.hand_over(None, status="Error")
+    await world.hand_over(None, app="till", status="Error")
+    waiting = await world.hand_over(None)
+    for wanted, ids in (
+        (TaskFilter(app="shop"), [waiting.id, failed.id]),
+        (TaskFilter("Error", app="shop"), [failed.id]),
+    ):
+        found = await world.db.read(store.find_tasks, wanted, before=None, limit=9)
+        assert [each.id for each in found] == ids
+    assert await world.db.read(store.find_tasks, TaskFilter(app="nobody"), before=None, limit=9) == []

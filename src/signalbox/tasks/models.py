@@ -1,5 +1,7 @@
 """The tables of tasks."""
 
+from typing import Any
+
 from sqlalchemy import Column, Index, Integer, Table, Text, literal_column, text
 
 from signalbox.infra.db.tables import BigId, Micros, main
@@ -9,6 +11,8 @@ _SUBMITTING = text("phase = 'submitting'")
 _UNCLEAR = text("phase = 'unclear'")
 _SUBMITTED = text("phase = 'submitted'")
 _OPEN = text("status <> 'Completed'")
+
+_BLOCKS: Any = {"postgresql_using": "brin", "postgresql_with": {"pages_per_range": 32, "autosummarize": "on"}}
 
 task = Table(
     "task",
@@ -34,8 +38,10 @@ task = Table(
     # Nearly all tasks are completed in the end. Those are found by id, and a poll that completes 100,000 tasks does not
     # make an entry for each.
     Index("ix_task_status_id", "status", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
-    # PostgreSQL would make a new entry with every change of a task; of blocks it only notes what lies between.
-    Index(None, "provider", "id", postgresql_using="brin"),
+    # PostgreSQL would make a new entry with every change of a task; of blocks it only notes, in a bloom filter, which apps
+    # and providers are in them. Those that have few tasks are found by it, of others any page is full soon enough.
+    Index("ix_task_provider_id", "provider", "id", postgresql_ops={"provider": "text_bloom_ops"}, **_BLOCKS),
+    Index("ix_task_app", "app", postgresql_ops={"app": "text_bloom_ops"}, **_BLOCKS),
     Index(None, "updated_at"),
     Index("ix_task_queued", "provider", "app", "next_at", "id", sqlite_where=_QUEUED, postgresql_where=_QUEUED),
     Index("ix_task_submitting", "provider", sqlite_where=_SUBMITTING, postgresql_where=_SUBMITTING),
