@@ -12,6 +12,7 @@ from signalbox.infra.context import Context
 from signalbox.infra.jobs import State
 from signalbox.ops import background, schedules
 from signalbox.ops.background import JobOut, JobsOfKind
+from signalbox.ops.kind_names import readable
 from signalbox.ops.many import MOST
 from signalbox.ops.schedules import ScheduleOut
 
@@ -224,7 +225,7 @@ def _tell_count(count: int, *, as_json: bool) -> None:
 def _tell_job(job: JobOut, what: str, *, as_json: bool) -> None:
     if as_json:
         terminal.print_json(job.model_dump(mode="json"))
-    terminal.say(f"The job {job.id} ({job.kind}) {what}.")
+    terminal.say(f"The job {job.id} ({readable(job.kind)}) {what}.")
 
 
 def _tell_schedule(schedule: ScheduleOut, what: str, *, as_json: bool) -> None:
@@ -237,7 +238,7 @@ def _schedule_listing(found: list[ScheduleOut]) -> Listing:
     rows = [
         (
             each.name,
-            each.kind,
+            readable(each.kind),
             each.rule,
             "paused" if each.paused_at else terminal.show_second(each.next_at),
             terminal.show_second(each.last_at),
@@ -250,7 +251,7 @@ def _schedule_listing(found: list[ScheduleOut]) -> Listing:
 def _kind_listing(found: list[JobsOfKind]) -> Listing:
     rows = [
         (
-            each.kind,
+            readable(each.kind),
             str(each.waiting),
             str(each.running),
             str(each.dead),
@@ -275,7 +276,7 @@ def _listing(found: list[JobOut]) -> Listing:
     rows = [
         (
             str(job.id),
-            job.kind,
+            readable(job.kind),
             job.state,
             f"{job.attempts}/{job.max_attempts}",
             terminal.show_second(job.due_at),
