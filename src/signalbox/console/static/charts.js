@@ -121,9 +121,11 @@
       this.showNewest();
     }
 
-    // the legend tells of the newest moment as long as nobody points at another
+    // the legend tells of the newest moment as long as nobody points at another; uPlot draws, and empties it, a bit later
     showNewest() {
-      if (this.plot.cursor.idx === null || this.plot.cursor.idx === undefined) this.plot.setLegend({ idx: this.data.times.length - 1 });
+      queueMicrotask(() => {
+        if (this.plot && (this.plot.cursor.idx ?? null) === null) this.plot.setLegend({ idx: this.data.times.length - 1 });
+      });
     }
 
     fit() {
