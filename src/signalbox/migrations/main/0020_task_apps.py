@@ -1,11 +1,13 @@
 """Find tasks of an app or a provider that has few, too, among any number of others."""
 
+from typing import Any
+
 from alembic import op
 
 revision = "0020"
 down_revision = "0019"
 
-_BRIN = {"postgresql_using": "brin", "postgresql_with": {"pages_per_range": 32, "autosummarize": "on"}}
+_BRIN: Any = {"postgresql_using": "brin", "postgresql_with": {"pages_per_range": 32, "autosummarize": "on"}}
 
 
 def upgrade() -> None:
