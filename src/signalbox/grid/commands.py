@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal, TextIO
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -62,7 +63,7 @@ def _add_components(imports: typer.Typer, exports: typer.Typer, open_context: Op
 
         results = run(open_context, work)
         if as_json:
-            terminal.print_json([each.model_dump() for each in results])
+            terminal.print_json(msgspec.to_builtins(results))
         counts = {word: sum(each.status == word for each in results) for word in ("created", "updated", "unchanged")}
         terminal.say(", ".join(f"{count} {word}" for word, count in counts.items()) + ".")
         wrong = [each for each in results if each.status == "rejected"]

@@ -43,7 +43,7 @@ class ComponentOut(BaseModel):
     updated_at: AwareDatetime
 
 
-class ImportedRow(BaseModel):
+class ImportedRow(msgspec.Struct, frozen=True):
     """What became of a row of an import."""
 
     row: int

@@ -6,8 +6,11 @@ import json
 from typing import Any
 
 import pyarrow.parquet as pq
+import sqlalchemy as sa
 
+from signalbox.grid import reports
 from tests.grid.conftest import Grid
+from tests.support.timing import until
 
 
 async def filled(grid: Grid) -> int:
@@ -93,6 +96,27 @@ async def test_orders_are_checked_and_repeats_answered_as_before(grid: Grid) -> 
     answers = [await grid.call("POST", "/api/reports", good, Idempotency_Key="k") for _ in range(2)]
     assert (answers[0].body, answers[1].value(b"idempotent-replayed")) == (answers[1].body, b"true")
     assert len(await grid.get("/api/reports")) == 1
+
+
+async def test_who_waits_asks_the_database_nothing_meanwhile(grid: Grid) -> None:
+    context = grid.hub.hub.context
+    number = await context.db.write(_add_pending)
+    looks: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if "FROM grid_report" in statement and "grid_report.result" in statement:
+            looks.append(statement)
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        waiting = asyncio.create_task(grid.call("GET", f"/api/reports/{number}?wait=60"))
+        await until(lambda: looks)
+        await asyncio.sleep(0.5)
+        assert len(looks) == 1
+        await context.db.write(reports.fail, number, "it broke", run=1, now=context.clock.now())
+        assert json.loads((await waiting).body)["error"] == "it broke"
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
 
 
 async def test_who_waits_is_answered_when_the_hub_ends(grid: Grid) -> None:

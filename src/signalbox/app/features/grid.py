@@ -8,6 +8,8 @@ from signalbox.auth.security import Guard
 from signalbox.grid import blocks, doors, folding, jobs
 from signalbox.grid import reports as report_service
 from signalbox.grid.batch_upload import build_batch_poll
+from signalbox.grid.component_upload import build_import_poll
+from signalbox.grid.report_feed import ReportFeed
 from signalbox.grid.routes import components, measurements, report_schedules, reports, threshold_rules
 from signalbox.infra.context import Context
 from signalbox.infra.events import Subscriber
@@ -17,18 +19,21 @@ from signalbox.ops.retention import Sweep
 
 def build(context: Context, settings: Settings, guard: Guard) -> Feature:
     """All of it."""
+    feed = ReportFeed(context)
     return Feature(
         "grid",
         routers=[
-            *(each.build_router(context, guard) for each in (components, measurements, reports)),
+            *(each.build_router(context, guard) for each in (components, measurements)),
+            reports.build_router(context, feed, guard),
             report_schedules.build_router(context, settings.grid, guard),
             threshold_rules.build_router(context, settings.grid, guard),
         ],
         doors=doors.doors(),
-        polls=[build_batch_poll(context)],
+        polls=[build_batch_poll(context), build_import_poll(context)],
         kinds=jobs.build_kinds(context, settings.grid),
         schedules=jobs.build_schedules(),
-        subscribers=[Subscriber("grid.reports", [DEAD, CANCELLED], report_service.follow_job)],
+        subscribers=[Subscriber("grid.reports", [DEAD, CANCELLED], report_service.follow_job), feed.subscriber()],
+        runtime=feed,
         sweeps=[Sweep("grid_tail", context.db, _fold), Sweep("grid_block", context.db, _build)],
     )
 

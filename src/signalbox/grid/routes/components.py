@@ -1,4 +1,4 @@
-"""``/api/components``."""
+"""``/api/components`` but for its import, which is in ``component_upload.py``."""
 
 from typing import Annotated, Any, Final, Literal
 
@@ -7,21 +7,18 @@ from fastapi.responses import JSONResponse
 
 from signalbox.auth.principal import Principal
 from signalbox.auth.security import Guard
-from signalbox.core.errors import TooLargeError
 from signalbox.core.pagination import DEFAULT_LIMIT, MAX_LIMIT, next_link
 from signalbox.grid import components
-from signalbox.grid.component_files import import_all, parse_rows, read_all, to_csv
+from signalbox.grid.component_files import read_all, to_csv
 from signalbox.grid.kinds import AnyComponent
 from signalbox.grid.routes.hand import to_hand
-from signalbox.grid.schemas import ComponentOut, ImportedRow
+from signalbox.grid.schemas import ComponentOut
 from signalbox.grid.series import LARGEST_ID
 from signalbox.grid.store import ComponentFilter
 from signalbox.infra.context import Context
 
 READ: Final = "grid:read"
 WRITE: Final = "grid:write"
-
-MAX_IMPORT: Final = 32 * 1024 * 1024
 
 Number = Annotated[int, Path(ge=1, le=LARGEST_ID)]
 Word = Annotated[str | None, Query(max_length=100, pattern=r"^[^\x00]*$")]  # PostgreSQL takes no NUL
@@ -30,15 +27,13 @@ Word = Annotated[str | None, Query(max_length=100, pattern=r"^[^\x00]*$")]  # Po
 def build_router(context: Context, guard: Guard) -> APIRouter:
     """The routes below ``/api/components``."""
     router = APIRouter(prefix="/api/components", tags=["grid"])
-    _add_bulk(router, context, guard)
+    _add_export(router, context, guard)
     _add_reads(router, context, guard)
     _add_writes(router, context, guard)
     return router
 
 
-def _add_bulk(router: APIRouter, context: Context, guard: Guard) -> None:
-    writer = Depends(guard.require(WRITE))
-
+def _add_export(router: APIRouter, context: Context, guard: Guard) -> None:
     @router.get("/export", summary="All components", dependencies=[Depends(guard.require(READ))])
     async def export(kind: Annotated[Literal["csv", "json"], Query(alias="format")] = "json") -> Response:
         """All components, lowest id first, as `POST /api/components/import` takes them."""
@@ -46,18 +41,6 @@ def _add_bulk(router: APIRouter, context: Context, guard: Guard) -> None:
         if kind == "json":
             return JSONResponse(rows)
         return Response(to_csv(rows), media_type="text/csv")
-
-    @router.post("/import", summary="Add components or bring them up to date")
-    async def import_components(request: Request, caller: Annotated[Principal, writer]) -> list[ImportedRow]:
-        """A JSON array, or CSV with a line of names (`Content-Type: text/csv`); each row has its own result."""
-        content = b""
-        async for piece in request.stream():
-            content += piece
-            if len(content) > MAX_IMPORT:
-                msg = f"the body is over {MAX_IMPORT} bytes"
-                raise TooLargeError(msg)
-        rows = parse_rows(content, is_csv=request.headers.get("content-type", "").startswith("text/csv"))
-        return await import_all(context, rows, by=caller.actor, request_id=request.state.request_id)
 
 
 def _add_reads(router: APIRouter, context: Context, guard: Guard) -> None:

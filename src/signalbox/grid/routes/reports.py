@@ -13,6 +13,7 @@ from signalbox.core.pagination import DEFAULT_LIMIT, MAX_LIMIT, next_link
 from signalbox.grid import reports
 from signalbox.grid.arrow import PARQUET
 from signalbox.grid.media import choose
+from signalbox.grid.report_feed import ReportFeed
 from signalbox.grid.report_files import report_to_csv, report_to_html, report_to_parquet
 from signalbox.grid.routes.hand import to_hand
 from signalbox.grid.schemas import ReportDetail, ReportOut, ReportStatus
@@ -20,9 +21,6 @@ from signalbox.infra.context import Context
 
 OFFERS: Final = ("application/json", "text/html", "text/csv", PARQUET)
 FORMATS: Final = {"json": OFFERS[0], "html": OFFERS[1], "csv": OFFERS[2], "parquet": PARQUET}
-PACE: Final = 0.1
-"""Seconds between two looks of somebody who waits for a report."""
-
 _WRITERS: dict[str, Callable[[ReportDetail], str | bytes]] = {
     "text/html": report_to_html,
     "text/csv": report_to_csv,
@@ -32,15 +30,15 @@ _WRITERS: dict[str, Callable[[ReportDetail], str | bytes]] = {
 Number = Annotated[int, Path(ge=1, le=2**53 - 1)]
 
 
-def build_router(context: Context, guard: Guard) -> APIRouter:
+def build_router(context: Context, feed: ReportFeed, guard: Guard) -> APIRouter:
     """The routes below ``/api/reports``."""
     router = APIRouter(prefix="/api/reports", tags=["grid"])
-    _add_reads(router, context, guard)
+    _add_reads(router, context, feed, guard)
     _add_writes(router, context, guard)
     return router
 
 
-def _add_reads(router: APIRouter, context: Context, guard: Guard) -> None:
+def _add_reads(router: APIRouter, context: Context, feed: ReportFeed, guard: Guard) -> None:
     reads = [Depends(guard.require("grid:read"))]
 
     @router.get("", summary="Reports", dependencies=reads)
@@ -77,7 +75,7 @@ def _add_reads(router: APIRouter, context: Context, guard: Guard) -> None:
         By `format`, or by `Accept`, also as CSV or Parquet with the daily averages, or as one HTML page with plots.
         """
         media = choose(request.headers.get("accept"), OFFERS) if form is None else FORMATS[form]
-        found = await _wait(context, request, number, wait)
+        found = await _wait(context, feed, request, number, wait)
         if media == OFFERS[0]:
             return Response(msgspec.json.encode(found), media_type=media)  # a tenth of FastAPI's time, in the loop
         return Response(await asyncio.to_thread(_WRITERS[media], found), media_type=media)
@@ -97,14 +95,15 @@ def _add_writes(router: APIRouter, context: Context, guard: Guard) -> None:
         return await context.db.write(reports.rerun, number, **to_hand(context, request, caller))
 
 
-async def _wait(context: Context, request: Request, number: int, seconds: float) -> ReportDetail:
+async def _wait(context: Context, feed: ReportFeed, request: Request, number: int, seconds: float) -> ReportDetail:
     """The report once it has ended, or so many seconds have passed, or the client or the server is about to go."""
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
     while True:
-        found = await context.db.read(reports.show, number)
-        if found.status in reports.ENDED or loop.time() >= until or context.drain.begun:
-            return found
-        if await request.is_disconnected():
-            return found
-        await asyncio.sleep(min(PACE, max(0.0, until - loop.time())))
+        with feed.waiters.join(number) as waiter:  # then look: what ends from here on is heard
+            found = await context.db.read(reports.show, number)
+            left = until - loop.time()
+            if found.status in reports.ENDED or left <= 0:
+                return found
+            if await waiter.wait(left, receive=request.receive) is None:
+                until = loop.time()  # nobody told anything: as it is now it is answered
