@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from signalbox.grid.batch_upload import MOST_AT_ONCE, SPOOL, STEP, Results
+from signalbox.grid.batch_upload import MOST_AT_ONCE, SPOOL, STEP, BatchUpload, Results
+from signalbox.grid.errors import BrokenBatchError
 from signalbox.grid.schemas import BatchResult, RowResult
 from tests.grid.conftest import Grid
 from tests.grid.test_doors import NOON
@@ -111,3 +112,21 @@ def test_results_are_whole_however_many(count: int) -> None:
         "rejected": 2 * count,
         "rows": [{"status": "rejected", "reason": "why"}] * (2 * count),
     }
+
+
+async def test_a_batch_whose_results_find_no_room_ends_with_what_was_taken(grid: Grid) -> None:
+    number = await grid.add()
+    content = b"\n".join(json.dumps(row).encode() for row in rows(number, 3 * STEP))
+    upload = BatchUpload(grid.hub.hub.context)
+    pieces = [content[at : at + 65_536] for at in range(0, len(content), 65_536)]
+
+    async def receive() -> dict[str, Any]:
+        piece = pieces.pop(0)
+        return {"type": "http.request", "body": piece, "more_body": bool(pieces)}
+
+    with closing(Results(most=SPOOL // 8)) as results:
+        with pytest.raises(BrokenBatchError, match=r"over 131072 bytes.* send the rest.* rows before, \d+ were taken"):
+            await upload.take_in_steps(receive, results)
+        assert STEP <= results.inserted < 3 * STEP
+        shown = await grid.get(f"/api/measurements?component_id={number}&limit=1")
+        assert shown[0]["value"] == results.inserted - 1

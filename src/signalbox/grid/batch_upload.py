@@ -1,4 +1,4 @@
-"""``POST /api/measurements/batch``: taken in while it comes, so that its length does not matter."""
+"""``POST /api/measurements/batch``: taken in while it comes, so that a long one takes no more memory than a short one."""
 
 import asyncio
 import hashlib
@@ -32,6 +32,8 @@ MOST_AT_ONCE: Final = 50_000
 """Rows that must be one transaction: all or nothing, or with an ``Idempotency-Key``."""
 SPOOL: Final = 1024 * 1024
 """Bytes of results that are kept in memory; more go to a temporary file."""
+MOST_RESULTS: Final = 256 * 1024 * 1024
+"""Bytes of results; about ten million rows that are taken, or a million that are not, with the reasons."""
 PIECE: Final = 64 * 1024
 
 _ENCODER: Final = msgspec.json.Encoder()
@@ -66,7 +68,7 @@ def build_batch_poll(context: Context) -> Poll:
 
 
 class BatchUpload:
-    """Takes batches in: in steps, of which each is committed while the next one comes, or at once where asked."""
+    """Takes batches in: in steps, each committed before more is read, or at once where asked."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -79,18 +81,14 @@ class BatchUpload:
             return
         with closing(Results()) as results:
             await self.take_in_steps(receive, results)
-            headers = [_JSON, (b"content-length", b"%d" % results.size)]
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
-            for piece in results.read():
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
+            await _send(results, scope, send)
 
     async def take_in_steps(self, receive: Receive, results: "Results") -> None:
         """Take a body in, and note what became of its rows.
 
         Raises:
             InvalidError: the body is neither a JSON array nor JSON by the line, from its beginning.
-            BrokenBatchError: it is none from some row on; those before were taken.
+            BrokenBatchError: it is none from some row on, or has too many rows; those before were taken.
         """
         rows: Rows = []
         try:
@@ -98,6 +96,7 @@ class BatchUpload:
                 rows += some
                 if len(rows) >= STEP:
                     rows = await self._step(rows, results)
+                    results.check_room()
         except InvalidError as error:
             if not results.count:
                 raise
@@ -107,7 +106,8 @@ class BatchUpload:
 
     async def _step(self, rows: Rows, results: "Results") -> Rows:
         now = self._context.clock.now()
-        results.add(await self._context.db.write(intake.accept_many, rows, now=now))
+        result = await self._context.db.write(intake.accept_many, rows, now=now)
+        await asyncio.to_thread(results.add, result)  # which may write to the disk
         return []
 
     async def _take_at_once(
@@ -134,9 +134,10 @@ class BatchUpload:
 
 
 class Results:
-    """What became of the rows of steps, as the JSON of one ``BatchResult``."""
+    """What became of the rows of steps, as the JSON of one ``BatchResult`` of at most about ``most`` bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, most: int = MOST_RESULTS) -> None:
+        self._most = most
         self.count = self.inserted = 0
         self.duplicates = self.rejected = 0
         self._rows = tempfile.SpooledTemporaryFile(SPOOL)  # noqa: SIM115 - closed by close
@@ -149,6 +150,16 @@ class Results:
         self.inserted += result.inserted
         self.duplicates += result.duplicates
         self.rejected += result.rejected
+
+    def check_room(self) -> None:
+        """Refuse rows beyond those that were added.
+
+        Raises:
+            BatchTooLongError: their results take too much room already.
+        """
+        if self.size > self._most:
+            msg = f"the results of the batch are over {self._most} bytes; send the rest as another batch"
+            raise BatchTooLongError(msg)
 
     @property
     def size(self) -> int:
@@ -171,6 +182,19 @@ class Results:
     def _head(self) -> bytes:
         counts = {"inserted": self.inserted, "duplicates": self.duplicates, "rejected": self.rejected}
         return _ENCODER.encode(counts)[:-1] + b',"rows":['
+
+
+async def _send(results: Results, scope: Scope, send: Send) -> None:
+    """Answer with results; those on the disk are read by a thread."""
+    headers = [_JSON, (b"content-length", b"%d" % results.size)]
+    if results.size <= SPOOL:
+        await answer(scope, send, status=200, headers=headers, body=b"".join(results.read()))
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    pieces = results.read()
+    while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def _decoded(receive: Receive, told: Callable[[bytes], object] | None = None) -> AsyncIterator[Rows]:
