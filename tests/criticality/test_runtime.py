@@ -124,3 +124,21 @@ async def test_one_that_only_works_follows_nothing(context: Context) -> None:
     await runtime.open()
     assert CHANNEL == "criticality"
     await runtime.close()
+
+
+@pytest.mark.parametrize("place", ["postgresql"], indirect=True)
+async def test_it_ends_in_time_though_the_database_does_not_answer(place: PostgresqlPlace, context: Context) -> None:
+    wire = Wire(place)
+    async with wire.open() as behind:
+        database = behind.open()
+        runtime = CriticalityRuntime(replace(context, db=database), SETTINGS, last_words=0.05)
+        await runtime.open()
+        waiting = asyncio.create_task(runtime.wait(A, None, 60))
+        await until(lambda: len(runtime.crowd) == 1)
+        wire.cut = True
+        runtime.crowd.stir("default")
+        await runtime.close()
+        assert not waiting.done(), "the driver alone would wait for 10 s, and then fail"
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+    await database.close()

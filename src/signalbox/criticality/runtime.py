@@ -29,17 +29,25 @@ POLL = 0.5
 PATIENCE = 3.0
 """Seconds that each step of such a look may take; then memory may be old, and the database is asked each time."""
 
+LAST_WORDS = 30.0
+"""Seconds for what is still to be told and written at the end."""
+
 _log = logging.getLogger(__name__)
 
 
 class CriticalityRuntime:
     """Answers asks. Only "nothing new" comes from memory; who is told of a change is decided by the database."""
 
-    def __init__(self, context: Context, settings: CriticalitySettings, *, serves: bool = True) -> None:
-        """``serves``: whether this process answers asks; one that only runs jobs speaks, and knows nothing itself."""
+    def __init__(
+        self, context: Context, settings: CriticalitySettings, *, serves: bool = True, last_words: float = LAST_WORDS
+    ) -> None:
+        """``serves``: whether this process answers asks; one that only runs jobs speaks, and knows nothing itself.
+
+        ``last_words``: seconds that ``close`` may take.
+        """
         self.context, self.settings = context, settings
         self.view = View()
-        self._serves, self._claimer = serves, Claimer(context)
+        self._serves, self._last_words, self._claimer = serves, last_words, Claimer(context)
         self.crowd = Crowd(context.drain, self._claimer.claim_all, self._known_of)
         self.counter = AskCounter(context, present=self.crowd.pairs)
         self.streams = 0
@@ -64,15 +72,18 @@ class CriticalityRuntime:
         self.context.metrics.register(self)
 
     async def close(self) -> None:
-        """Write what was counted."""
+        """Tell those who are being told, and write what was counted, as far as the database answers in time."""
         if self._task is None:
             return
         self._forget()
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
-        await self.crowd.close()
-        await self._claimer.close()
-        await self.counter.close()
+        try:
+            async with asyncio.timeout(self._last_words):
+                await asyncio.gather(self.crowd.close(), self._claimer.close())
+                await self.counter.close()
+        except TimeoutError:
+            _log.warning("not all of criticality is told and counted: the database did not answer in time")
 
     # -- asking -------------------------------------------------------------------------------------------------------
 

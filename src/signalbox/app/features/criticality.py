@@ -18,7 +18,9 @@ from signalbox.ops.retention import Sweep
 
 def build(context: Context, settings: Settings, guard: Guard) -> Feature:
     """All of it; a process that only works follows rules and notices silence, and answers no asks."""
-    runtime = CriticalityRuntime(context, settings.criticality, serves=settings.role != "worker")
+    runtime = CriticalityRuntime(
+        context, settings.criticality, serves=settings.role != "worker", last_words=settings.drain_timeout
+    )
     secapp, upkeep = Secapp(runtime, guard.runtime), _Upkeep(context, settings)
     return Feature(
         "criticality",
