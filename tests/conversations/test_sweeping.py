@@ -3,10 +3,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from signalbox.conversations import models, store, words
+from signalbox.conversations import jobs, models, store, words
 from signalbox.conversations.blocks import ROWS
 from signalbox.conversations.sweeping import KEPT_REPLACED, KEPT_UNTOUCHED, sweep_some
 from signalbox.infra.context import Context
+from signalbox.infra.jobs import cancel, find_jobs
 from tests.conversations.conftest import import_folder, made, talk, write
 
 TABLES = (models.block, models.company, models.tag, models.transcript, models.index, models.upload)
@@ -56,3 +57,27 @@ async def test_what_a_dead_import_left_goes(context: Context, tmp_path: Path) ->
     of = await context.db.read(store.find_import, number)
     assert of is not None
     assert (of.state, of.swept) == ("failed", True)
+
+
+async def test_an_import_that_has_a_job_is_under_way_however_long_nothing_was_heard_of_it(context: Context) -> None:
+    values: dict[str, Any] = {"source": "x", "actor": "a", "forced": False, "state": "loading"}
+    now = context.clock.now()
+    number = await context.db.write(store.add_import, **values, now=now)
+    await context.db.write(store.add_upload, number, 0, b"x")
+    await context.db.write(jobs.enqueue, number, now=now)
+
+    async def state() -> tuple[str, bool]:
+        of = await context.db.read(store.find_import, number)
+        assert of is not None
+        return of.state, of.swept
+
+    for begun in ("queued", "loading"):
+        await context.db.write(lambda tx, state: store.change_import(tx, number, state=state, now=now), begun)
+        await sweep(context, 9 * KEPT_UNTOUCHED)
+        assert await state() == (begun, False)
+    (job,) = await context.db.read(find_jobs, limit=9)
+    await context.db.write(cancel, job.id, now=now)
+    await sweep(context, 9 * KEPT_UNTOUCHED)
+    await sweep(context, 10 * KEPT_UNTOUCHED)
+    assert await state() == ("failed", True)
+    assert await context.db.read(store.read_upload, number, 0) is None

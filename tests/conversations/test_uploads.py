@@ -6,8 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
-from signalbox.conversations import store
+from signalbox.conversations import importing, jobs, store
+from signalbox.conversations.errors import ImportEndedError
+from signalbox.conversations.settings import ConversationSettings
+from signalbox.conversations.sweeping import KEPT_UNTOUCHED, sweep_some
+from signalbox.conversations.uploads import Intake
+from signalbox.core.times import MICROSECONDS
+from signalbox.infra.clock.manual import ManualClock
+from signalbox.infra.context import Context
+from signalbox.infra.jobs import cancel, find_jobs
 from signalbox.sandbox.interviews import Size, make_dataset
 from tests.conversations.conftest import PATH, Desk, made, talk, write
 from tests.conversations.test_dataset import pack
@@ -71,6 +80,59 @@ async def test_a_client_that_leaves_leaves_a_failed_import(empty_desk: Desk) -> 
     async with asyncio.timeout(PATIENCE):
         while (await empty_desk.get(IMPORTS))[0]["state"] != "failed":
             await asyncio.sleep(0.02)
+
+
+async def begun(context: Context) -> Intake:
+    intake = Intake(context, ConversationSettings())
+    await intake.begin("test", forced=False)
+    return intake
+
+
+async def state(context: Context, intake: Intake) -> tuple[str, str | None]:
+    found = await context.db.read(store.find_import, intake.number)
+    assert found is not None
+    return found.state, found.error
+
+
+async def test_a_slow_upload_goes_on_as_long_as_pieces_come(context: Context, clock: ManualClock) -> None:
+    intake = await begun(context)
+    for piece in (b"PK" + bytes(store.PIECE), bytes(store.PIECE), bytes(store.PIECE)):
+        clock.advance(0.9 * KEPT_UNTOUCHED / MICROSECONDS)
+        await intake.add(piece)
+        assert await context.db.write(sweep_some, clock.now(), 9) == 0
+    await intake.end()
+    assert await state(context, intake) == ("queued", None)
+    assert await context.db.read(store.read_upload, intake.number, 3) == bytes(2)
+
+
+async def test_an_upload_that_was_given_up_is_not_taken_up_again(context: Context) -> None:
+    intake = await begun(context)
+    await context.db.write(importing.fail, intake.number, "too slow", now=context.clock.now())
+    with pytest.raises(ImportEndedError, match="is failed: too slow"):
+        await intake.add(b"PK" + bytes(store.PIECE))
+    other = await begun(context)
+    await other.add(b"PK")
+    await context.db.write(importing.fail, other.number, "too slow", now=context.clock.now())
+    with pytest.raises(ImportEndedError, match="is failed: too slow"):
+        await other.end()
+    await other.fail("something else")
+    assert await state(context, other) == ("failed", "too slow")
+    assert await context.db.read(find_jobs, limit=9) == []
+
+
+async def test_an_import_whose_job_is_cancelled_has_failed(empty_desk: Desk) -> None:
+    context = empty_desk.hub.hub.context
+    intake = await begun(context)
+    await intake.add(b"PK")
+
+    def queue_and_cancel(tx: sa.Connection) -> None:
+        jobs.enqueue(tx, intake.number, now=context.clock.now())
+        (job,) = find_jobs(tx, kind=jobs.IMPORT, limit=9)
+        cancel(tx, job.id, now=context.clock.now())
+
+    await context.db.write(queue_and_cancel)
+    failed = await ended(empty_desk, f"{IMPORTS}/{intake.number}")
+    assert (failed["state"], failed["error"]) == ("failed", "its job was cancelled")
 
 
 async def test_a_large_file_is_refused(place: Place) -> None:

@@ -1,6 +1,13 @@
 """What can go wrong with conversations."""
 
-from signalbox.core.errors import Fault, InvalidError, NotFoundError, UnavailableError, UnprocessableError
+from signalbox.core.errors import (
+    ConflictError,
+    Fault,
+    InvalidError,
+    NotFoundError,
+    UnavailableError,
+    UnprocessableError,
+)
 
 
 class InvalidDatasetError(InvalidError):
@@ -37,6 +44,12 @@ class ImportNotFoundError(NotFoundError):
 
     def __init__(self, number: int) -> None:
         super().__init__(f"there is no import {number}")
+
+
+class ImportEndedError(ConflictError):
+    """An import has ended meanwhile, as when its job was cancelled or nothing was heard of it for long."""
+
+    code = "import_ended"
 
 
 class ConversationNotFoundError(NotFoundError):

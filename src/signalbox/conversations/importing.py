@@ -56,6 +56,7 @@ class Importer:
         Raises:
             InvalidDatasetError: it is no data set, or a part cannot be read.
             MissingExtraError: PyArrow is not installed.
+            ImportEndedError: somebody gave it up meanwhile.
         """
         draft = _load_draft()
         await self._clear()
@@ -111,7 +112,7 @@ class Importer:
             of = await self._told()
             if not await self._write(store.sweep_import, of, limit=ROWS[1] // 4, keep_upload=True):
                 break
-        await self._change(state="loading", rows_done=0, texts_done=0)
+        await self._change(state="loading", error=None, rows_done=0, texts_done=0)
 
     async def _add_index(self, found: "Draft", made: arrays.Sorted) -> None:
         """Everything but texts."""
@@ -165,8 +166,9 @@ class Importer:
 
 
 def fail(tx: Connection, number: int, reason: str, *, now: int) -> None:
-    """Write down that an import will not come to its end; what it brought is swept."""
-    store.change_import(tx, number, state="failed", error=reason, now=now)
+    """Write down that an import will not come to its end, unless it has; what it brought is swept."""
+    if not store.end_import(tx, number, error=reason, now=now):
+        return
     publish(tx, Event("conversations.import_failed", {"import": number, "reason": reason}, "error"), now=now)
 
 

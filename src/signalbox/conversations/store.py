@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Table, bindparam, delete, func, insert, selec
 
 from signalbox.conversations import words
 from signalbox.conversations.blocks import ROWS, Block, Content
+from signalbox.conversations.errors import ImportEndedError, ImportNotFoundError
 from signalbox.conversations.models import (
     NUMBER_BITS,
     StoredImport,
@@ -69,16 +70,43 @@ def change_import(tx: Connection, number: int, *, now: int, **values: Any) -> No
     tx.execute(_PROGRESS.values(**values, updated_at=now), {"number": number})
 
 
+def change_loading(tx: Connection, number: int, *, now: int, **values: Any) -> None:
+    """Write down how far an import is that must not have ended meanwhile; without values only that it is alive.
+
+    Raises:
+        ImportNotFoundError, ImportEndedError: it is not being loaded, or is no more.
+    """
+    changed = update(imports).where(_i.id == number, _i.state == "loading").values(**values, updated_at=now)
+    if tx.execute(changed).rowcount:
+        return
+    found = find_import(tx, number)
+    if found is None:
+        raise ImportNotFoundError(number)
+    msg = f"import {number} is {found.state}" + (f": {found.error}" if found.error else "")
+    raise ImportEndedError(msg)
+
+
+def end_import(tx: Connection, number: int, *, error: str, now: int) -> bool:
+    """Write down that nothing comes of an import; False where it has ended already."""
+    open_ = _i.state.in_(["queued", "loading"])
+    failed = update(imports).where(_i.id == number, open_).values(state="failed", error=error, updated_at=now)
+    return tx.execute(failed).rowcount > 0
+
+
 def make_live(tx: Connection, number: int, *, now: int) -> None:
-    """Let readers see an import instead of the one before."""
+    """Let readers see an import instead of the one before.
+
+    Raises:
+        ImportNotFoundError, ImportEndedError: it is not being loaded, or is no more.
+    """
     tx.execute(update(imports).where(_i.state == "live").values(state="replaced", updated_at=now))
-    change_import(tx, number, state="live", live_at=now, now=now)
+    change_loading(tx, number, state="live", live_at=now, now=now)
 
 
 def find_leftovers(tx: Connection, *, replaced_before: int, untouched_since: int) -> list[StoredImport]:
-    """Imports whose rows nobody needs any more: replaced or failed, or given up in the middle."""
+    """Imports whose rows nobody needs any more: replaced or failed, or untouched for long before they ended."""
     old = (_i.state.in_(["replaced", "failed", "unchanged"])) & (_i.updated_at < replaced_before)
-    stuck = (_i.state == "loading") & (_i.updated_at < untouched_since)
+    stuck = (_i.state.in_(["queued", "loading"])) & (_i.updated_at < untouched_since)
     return [to_import(row) for row in tx.execute(select(imports).where(~_i.swept, old | stuck).order_by(_i.id))]
 
 

@@ -23,6 +23,7 @@ def build(context: Context, settings: Settings, guard: Guard) -> Feature:
         routers=[routes.build_router(context, guard)],
         polls=[*Searches(runtime).polls(), Exports(runtime).poll(), Uploads(context, settings.conversations).poll()],
         kinds=jobs.build_kinds(context, settings.conversations),
+        subscribers=[jobs.build_follower()],
         sweeps=[
             Sweep("conversation_text", context.db, tidy_words),
             Sweep("conversation_import", context.db, sweeping.sweep_some),
