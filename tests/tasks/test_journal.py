@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from signalbox.infra.context import Context
 from signalbox.infra.db import Dialect
-from signalbox.infra.jobs.rows import DIALECTS, encode_ids, is_bound_id
+from signalbox.infra.db.rows import DIALECTS, encode_ids, is_bound_id
 from signalbox.tasks.journal import CHANNEL, MANY, TOLD, Alike, Journal
 from signalbox.tasks.models import task
 from signalbox.tasks.schemas import Change

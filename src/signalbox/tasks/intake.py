@@ -13,7 +13,7 @@ from signalbox.core.errors import Fault, SignalboxError, UnprocessableError
 from signalbox.core.times import MICROSECONDS
 from signalbox.infra.db import Dialect
 from signalbox.infra.db.prepared import Prepared
-from signalbox.infra.jobs.rows import DIALECTS, bound_rows, encode_rows
+from signalbox.infra.db.rows import DIALECTS, bound_rows, encode_rows
 from signalbox.tasks import pump
 from signalbox.tasks.errors import DuplicateTaskError, UnknownProviderError
 from signalbox.tasks.journal import Journal

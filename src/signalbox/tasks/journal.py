@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Insert, Select, Update, bindparam, null, sele
 from signalbox.infra.broadcast import Broadcast
 from signalbox.infra.db import Dialect
 from signalbox.infra.db.bulk import insert_rows
-from signalbox.infra.jobs.rows import bound_ids, encode_ids
+from signalbox.infra.db.rows import bound_ids, encode_ids
 from signalbox.tasks.models import history
 from signalbox.tasks.schemas import Change, Source, Status
 

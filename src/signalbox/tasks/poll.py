@@ -11,8 +11,8 @@ from sqlalchemy import Connection, Update, bindparam, case, func, literal_column
 from sqlalchemy.dialects import postgresql, sqlite
 
 from signalbox.infra.db import Dialect
+from signalbox.infra.db.rows import DIALECTS, bound_rows, encode_ids, encode_rows, is_bound_id
 from signalbox.infra.jobs import Job
-from signalbox.infra.jobs.rows import DIALECTS, bound_rows, encode_ids, encode_rows, is_bound_id
 from signalbox.infra.limits.budgets import Budgets, Grant
 from signalbox.tasks import pump
 from signalbox.tasks.compare import Difference, Findings, Moves, Watched, sort_out

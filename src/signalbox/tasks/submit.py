@@ -11,9 +11,9 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection, Update, bindparam, case, func, literal_column, select, update
 
 from signalbox.infra.db import Dialect
+from signalbox.infra.db.rows import DIALECTS, bound_rows, encode_rows
 from signalbox.infra.events import Event, publish
 from signalbox.infra.jobs import Job
-from signalbox.infra.jobs.rows import DIALECTS, bound_rows, encode_rows
 from signalbox.infra.limits.budgets import Budgets
 from signalbox.tasks import pump, rounds
 from signalbox.tasks.journal import Journal

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Select, bindparam, func, literal_column, select
 
 from signalbox.infra.db import Dialect
+from signalbox.infra.db.rows import DIALECTS, bound_rows, encode_rows
 from signalbox.infra.jobs.queue import next_due
-from signalbox.infra.jobs.rows import DIALECTS, bound_rows, encode_rows
 from signalbox.infra.jobs.tables import RUNNING, WAITING, job
 
 _c = job.c

@@ -9,9 +9,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from signalbox.infra.db import Dialect
 from signalbox.infra.db.prepared import Prepared
+from signalbox.infra.db.rows import DIALECTS, bound_rows, encode_rows
 from signalbox.infra.db.wake import CHANNEL, mark, notify
 from signalbox.infra.jobs.job import MAX_AGE, MAX_ATTEMPTS, NewJob, Priority
-from signalbox.infra.jobs.rows import DIALECTS, bound_rows, encode_rows
 from signalbox.infra.jobs.tables import job
 
 _encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode

@@ -28,11 +28,11 @@ from sqlalchemy import (
 from sqlalchemy.sql.dml import ReturningDelete
 
 from signalbox.infra.db import Dialect
+from signalbox.infra.db.rows import DIALECTS, bound_columns, bound_rows, encode_columns, encode_rows
 from signalbox.infra.db.wake import mark, notify
 from signalbox.infra.events import publish
 from signalbox.infra.jobs.endings import of_end
 from signalbox.infra.jobs.job import PRIORITIES, Job, Priority, Report, State
-from signalbox.infra.jobs.rows import DIALECTS, bound_columns, bound_rows, encode_columns, encode_rows
 from signalbox.infra.jobs.tables import RUNNING, WAITING, job
 
 _c = job.c

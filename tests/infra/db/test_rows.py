@@ -3,7 +3,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from signalbox.infra.db import Database
-from signalbox.infra.jobs.rows import DIALECTS, bound_ids, bound_rows, encode_ids, encode_rows, is_bound_id
+from signalbox.infra.db.rows import DIALECTS, bound_ids, bound_rows, encode_ids, encode_rows, is_bound_id
 
 COLUMNS: dict[str, Any] = {"id": sa.BigInteger(), "name": sa.Text(), "count": sa.Integer()}
 QUERIES: dict[str, sa.Select[Any]] = {
