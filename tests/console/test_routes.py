@@ -7,8 +7,8 @@ from tests.console.conftest import SignedIn, Visitor, header
 
 async def test_every_file_that_pages_name_is_there(signed_in: SignedIn) -> None:
     somebody = await signed_in("user")
-    named = set(re.findall(r'(?:href|src)="/console(/static/[^"]+)"', await somebody.text()))
-    assert len(named) >= 7
+    named = set(re.findall(r'(?:href|src|data-then)="/console(/static/[^"]+)"', await somebody.text()))
+    assert {path.rsplit("/", 1)[1] for path in named} == {"favicon.svg", "pages.css", "start.js", "pages.js"}
     for path in named:
         answer = await somebody.get(path)
         assert answer.status == 200, path
