@@ -12,6 +12,8 @@ from starlette.routing import compile_path
 from signalbox.core.asgi import AsgiApp
 from signalbox.gateway.paths import decode_needless
 
+_PERCENT = ord("%")
+
 
 class Endpoint(NamedTuple):
     """A raw ASGI application at a path."""
@@ -75,7 +77,7 @@ class OwnPaths:
         found = self._known.get(raw_path)
         if found is not None:
             return found
-        if b"%" not in raw_path and raw_path.partition(b"/")[2].partition(b"/")[0] not in self._first:
+        if _PERCENT not in raw_path and raw_path.partition(b"/")[2].partition(b"/")[0] not in self._first:
             return None  # as nearly all calls through the gateway
         raw_path = decode_needless(raw_path)
         return self._known.get(raw_path) or self._search(raw_path.decode("ascii"))

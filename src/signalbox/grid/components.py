@@ -153,6 +153,7 @@ def _import_row(
         found = store.find_by_name(tx, new.substation, new.name) if number is None else _find(tx, number)
         if found is None:
             made = _add(tx, new, number, now)
+            trail.note(tx, "component.create", None, to_out(made), by=by, now=now, request_id=request_id)
             return ImportedRow(row=place, status="created", id=made.id)
         if _to_columns(new) == {name: getattr(found, name) for name in (*_COMMON, "fields")}:
             return ImportedRow(row=place, status="unchanged", id=found.id)

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from signalbox.auth.audit import AuditFilter, list_entries
 from signalbox.grid import components, readings
 from signalbox.grid.arrow import PARQUET
 from signalbox.grid.readings import Wanted
@@ -83,6 +84,9 @@ async def test_components_are_imported(signed_in: SignedIn, hub: RunningHub) -> 
     back = await manager.text("/grid/components.csv")
     told = lines(await give(manager, "/grid/components/import", back.encode(), CSV))
     assert told[-1] == {"message": "0 components are added, 0 are changed, 2 were so already."}
+    entries = await db.read(list_entries, wanted=AuditFilter(action="component.create"), limit=5)
+    assert [each.target for each in entries] == ["component:2", "component:1"]
+    assert all(each.request_id and each.actor == "user:manager" for each in entries)
 
 
 async def test_users_only_look(signed_in: SignedIn) -> None:

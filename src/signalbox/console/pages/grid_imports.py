@@ -72,8 +72,9 @@ async def take_components(services: Services, scope: Scope, receive: Receive, se
         rows = await asyncio.to_thread(parse_rows, content, is_csv=_type_of(scope) == CSV)
         states: Counter[str] = Counter()
         reasons: Counter[str] = Counter()
+        hand = {"by": principal.actor, "request_id": scope["state"]["request_id"]}
         for first in range(0, len(rows), STEP):
-            results = await import_all(services.context, rows[first : first + STEP], by=principal.actor)
+            results = await import_all(services.context, rows[first : first + STEP], **hand)
             states.update(each.status for each in results)
             reasons.update(each.reason for each in results if each.reason is not None)
             await tell(_so_far(states.total(), len(rows)))
