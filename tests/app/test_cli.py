@@ -66,7 +66,7 @@ def test_exit_codes(tmp_path: Path) -> None:
     broken.mkdir()
     (broken / "signalbox.db").write_text("this is no database, and long enough to be taken for one" * 100)
     away = "postgresql://somebody:hunter2@127.0.0.1:1/nowhere"
-    failed, no_role, wrong, missing, conflict, unavailable = at_once(
+    damaged, no_role, wrong, missing, conflict, unavailable = at_once(
         partial(run, "users", "list", "--data-dir", "broken", folder=tmp_path),
         partial(run, "users", "add", "x", "--role", "boss", folder=tmp_path),
         partial(run, "serve", "--port", "70000", folder=tmp_path),
@@ -74,10 +74,10 @@ def test_exit_codes(tmp_path: Path) -> None:
         partial(run, "users", "add", "ANNA", "--role", "user", "--password-stdin", folder=tmp_path, stdin=PASSWORD),
         partial(run, "users", "list", folder=tmp_path, DATABASE_URL=away),
     )
-    results = (failed, no_role, wrong, missing, conflict, unavailable)
-    assert [result.code for result in results] == [1, 2, 2, 3, 4, 5]
+    results = (damaged, no_role, wrong, missing, conflict, unavailable)
+    assert [result.code for result in results] == [5, 2, 2, 3, 4, 5]
     assert [result.out for result in results] == [""] * 6
-    assert "file is not a database" in failed.err
+    assert re.match(r"error: .*signalbox.db.*file is not a database", damaged.err)
     assert "'boss'" in no_role.err
     assert wrong.err == (
         "error: these settings are wrong:\n  port: Input should be less than or equal to 65535 (given: 70000)\n"
