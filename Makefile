@@ -10,6 +10,7 @@ BIN := .venv/bin
 IMAGE ?= signalbox
 PORT ?= 8000
 MINUTES ?= 10
+PROCESSES ?= 2
 
 # Stamps: present and newer than what they were made from = nothing to do.
 INSTALLED := .venv/.installed
@@ -38,8 +39,8 @@ $(BENCH_INSTALLED): requirements/bench.txt $(INSTALLED)
 ##@ Work on it
 
 .PHONY: test services check format format-check lint types imports files bench bench-gateway bench-notifications bench-criticality bench-conversations bench-soak bench-tasks bench-grid openapi screenshots lock
-test: install services ## Run all tests, on SQLite and PostgreSQL (ARGS="-k gateway" to choose)
-	@set -a; if [ -f .services.env ]; then . ./.services.env; fi; $(BIN)/pytest $(ARGS)
+test: install services ## Run all tests, on SQLite and PostgreSQL (ARGS="-k gateway" to choose, PROCESSES=2)
+	@set -a; if [ -f .services.env ]; then . ./.services.env; fi; $(BIN)/pytest --numprocesses $(PROCESSES) --dist loadfile $(ARGS)
 
 services: install ## Find or start the servers that tests need
 	@tools/services.sh
