@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
+from signalbox.core.text import NO_NUL
 from signalbox.core.times import parse_span
 from signalbox.criticality.settings import DEFAULT_SIGNAL, SignalName
 
@@ -36,7 +37,7 @@ class NewLevel(Struct, forbid_unknown_fields=True):
     level: int
     changed_at: Annotated[datetime, Meta(tz=True)]
     """When it changed, by the producer's clock, with a zone."""
-    reason: Annotated[str, Meta(max_length=LONGEST_REASON, pattern=r"^[^\x00]*$")] | None = None
+    reason: Annotated[str, Meta(max_length=LONGEST_REASON, pattern=NO_NUL)] | None = None
 
 
 class LevelOut(Struct):
@@ -183,7 +184,7 @@ class LevelByHand(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     level: int
-    reason: Annotated[str, Field(max_length=LONGEST_REASON, pattern=r"^[^\x00]*$")] | None = None
+    reason: Annotated[str, Field(max_length=LONGEST_REASON, pattern=NO_NUL)] | None = None
 
 
 class LevelSet(BaseModel):

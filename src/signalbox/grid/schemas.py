@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal, Self
 import msgspec
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from signalbox.core.text import NO_NUL
 from signalbox.grid.schedule_periods import Every
 from signalbox.grid.series import LARGEST_ID, MeasurementType
 from signalbox.infra.events import Severity
@@ -14,7 +15,7 @@ from signalbox.infra.events import Severity
 LARGEST_VALUE: Final = 1e100
 """No reading is larger; squares of larger ones would not be finite."""
 
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=r"^[^\x00]*$")]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=NO_NUL)]
 Value = Annotated[float, Field(ge=-LARGEST_VALUE, le=LARGEST_VALUE, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -99,7 +100,7 @@ class NewReport:
     """Likewise; not included."""
     timezone: Annotated[str, msgspec.Meta(max_length=60)] = "UTC"
     """A name of the IANA database, such as Europe/Berlin: its days are those of the report."""
-    name: Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[^\x00]*$")] | None = None
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=NO_NUL)] | None = None
 
 
 ReportStatus = Literal["pending", "running", "completed", "failed"]

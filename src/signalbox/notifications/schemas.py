@@ -8,13 +8,11 @@ import msgspec
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from signalbox.core.nesting import DEEPEST, is_too_deep
+from signalbox.core.text import NO_NUL
 from signalbox.notifications.settings import MatcherSettings, Severity
 
 State = Literal["pending", "sending", "collapsed", "sent", "dead", "suppressed"]
 """Where a delivery stands; ``docs/state-machines.md`` shows what leads from one to another."""
-
-NO_NUL = r"^[^\x00]*$"
-"""PostgreSQL takes no NUL in a text."""
 
 Word = Annotated[str | None, Field(max_length=300, pattern=NO_NUL)]
 

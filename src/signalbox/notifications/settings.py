@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from signalbox.core.registry import NAME, OneOf, PluginSettings
 from signalbox.core.secrets import Secret
+from signalbox.core.text import NO_NUL
 from signalbox.core.times import DAY, parse_span
 from signalbox.notifications.channel_settings import Span
 
@@ -48,7 +49,7 @@ def _check_short(text: str) -> str:
 Pattern = Annotated[str, AfterValidator(_fold), Field(max_length=100)]
 """A topic, in which ``*`` stands for any run of characters."""
 ShortSpan = Annotated[Span, AfterValidator(_check_short)]
-Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
+Text = Annotated[str, Field(pattern=NO_NUL)]
 """Any text that can be kept: without NUL, and by the check of it without halves of surrogate pairs."""
 Path = Annotated[str, Field(pattern=_PATH, max_length=200)]
 """Where in a JSON document: keys and positions with dots between, such as ``issue.labels.0.name``."""
