@@ -7,7 +7,7 @@ from signalbox.infra.context import Context
 from signalbox.infra.events import Event, find_events, publish
 from signalbox.infra.jobs import NewJob, Report, enqueue_many, find_jobs
 from signalbox.infra.jobs.queue import claim, record
-from signalbox.ops.retention import Sweeper
+from signalbox.ops.sweeps import Sweeper
 
 DAY = 86_400.0
 

@@ -212,3 +212,33 @@ async def test_an_unknown_page_is_not_found_in_the_same_look(signed_in: SignedIn
 
 async def test_where_the_page_is_unknown_one_signs_in_first(visitor: Visitor) -> None:
     assert (await visitor.get("/nothing")).status == 303
+
+
+@pytest.mark.parametrize("number", ["x", "0", "-1", "+1", "1.0", "%D9%A1", "9007199254740993", "99999999999999999999"])
+async def test_what_is_no_number_is_not_found(signed_in: SignedIn, number: str) -> None:
+    somebody = await signed_in("user")
+    for path in (
+        "/jobs/",
+        "/tasks/",
+        "/grid/components/",
+        "/grid/reports/",
+        "/gateway/calls/",
+        "/conversations/imports/",
+    ):
+        assert (await somebody.get(path + number)).status == 404, path
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/admin/users/%00", "/notifications/messages/%00", "/gateway/upstreams/a%00b", "/nothing/%00"),
+        *("/conversations/export/xlsx", "/grid/reports/1/file/docx"),
+    ],
+)
+async def test_what_no_address_can_hold_is_not_found(signed_in: SignedIn, path: str) -> None:
+    assert (await (await signed_in("manager")).get(path)).status == 404
+
+
+@pytest.mark.parametrize("path", ["/admin/users/%00/disable", "/jobs/schedules/%00/run", "/admin/tokens/%00/revoke"])
+async def test_nothing_is_done_to_what_no_address_can_hold(signed_in: SignedIn, path: str) -> None:
+    assert (await (await signed_in("manager")).act(path)).status == 404

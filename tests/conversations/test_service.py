@@ -26,17 +26,6 @@ async def test_imports_have_pages_and_reports(context: Context) -> None:
         await context.db.read(service.show_import, 99)
 
 
-async def test_the_last_import_is_told_with_its_report(context: Context) -> None:
-    assert await context.db.read(service.last_import) is None
-    _, number = [
-        await context.db.write(store.add_import, source=name, actor="a", forced=False, state="queued", now=1)
-        for name in "ab"
-    ]
-    found = await context.db.read(service.last_import)
-    assert found is not None
-    assert (found.id, found.source) == (number, "b")
-
-
 async def test_times_have_zones(context: Context) -> None:
     number = await context.db.write(store.add_import, source="x", actor="a", forced=False, state="queued", now=7)
     of = await context.db.read(store.find_import, number)

@@ -37,17 +37,12 @@ def test_rates(text: str, limit: int, window: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "/", "5", "5/", "/s", "0/s", "5/0s", "5/00m", "-5/s", "5/-1s", "1.5/s", "5/1.5s", "5/w", "5 / s", "5/S"],
+    [
+        *("", "/", "5", "5/", "/s", "0/s", "5/0s", "5/00m", "-5/s", "5/-1s", "1.5/s", "5/1.5s", "5/w", "5 / s", "5/S"),
+        *("5/1m30s", "5/s/s", "\N{ARABIC-INDIC DIGIT FIVE}/s", "5/s\x00", "9999999999/s", "5/" + "9" * 5_000 + "s"),
+    ],
 )
 def test_what_is_no_rate_is_refused(text: str) -> None:
-    with pytest.raises(InvalidError, match=re.escape(f"{text!r} is not a rate; write how often")):
-        parse_rate(text)
-
-
-@pytest.mark.parametrize(
-    "text", ["5/1m30s", "5/s/s", "\N{ARABIC-INDIC DIGIT FIVE}/s", "5/s\x00", "9999999999/s", "5/" + "9" * 5_000 + "s"]
-)
-def test_what_looks_like_a_rate_is_refused(text: str) -> None:
     with pytest.raises(InvalidError, match=re.escape(f"{text!r} is not a rate; write how often")):
         parse_rate(text)
 

@@ -6,8 +6,7 @@ import sqlalchemy as sa
 from signalbox.grid import components, intake, overview
 from signalbox.grid.errors import ComponentNotFoundError
 from signalbox.grid.kinds import check
-from signalbox.grid.schemas import NewReading
-from tests.grid.test_intake import NOW, key, lines, reading
+from tests.grid.test_intake import NOW, lines, reading
 from tests.grid.test_rule_store import ABOVE, add
 from tests.grid.test_rule_watch import measure
 
@@ -54,18 +53,3 @@ def test_a_component_is_shown_with_its_newest_readings_and_crossings(engine: sa.
         assert (other.newest, other.crossings) == ([], [])
         with pytest.raises(ComponentNotFoundError):
             overview.show_component(tx, 99)
-
-
-def test_a_component_has_a_line_of_few_points_for_each_type(engine: sa.Engine) -> None:
-    with lines(engine) as (tx, made):
-        rows: list[NewReading | str] = [reading(made[0], minute, float(minute)) for minute in range(500)]
-        rows += [reading(made[0], 7, 110.0, "VOLTAGE"), reading(made[1], 7)]
-        intake.accept_many(tx, rows, now=NOW)
-        since, until = key(reading(made[0], 5))[1], key(reading(made[0], 400))[1]
-        voltage, power = overview.read_lines(tx, made[0], since=since, until=until, points=50)
-        assert (voltage.measurement_type, voltage.value) == ("VOLTAGE", [110])
-        assert (power.measurement_type, len(power.at), len(power.value)) == ("POWER", 50, 50)
-        assert (power.at[0], power.value[0], power.value[-1]) == (since / 1e6, 5, 399)
-        assert overview.read_lines(tx, made[0], since=until + 10**12, until=until + 10**13, points=50) == []
-        with pytest.raises(ComponentNotFoundError):
-            overview.read_lines(tx, 99, since=since, until=until, points=50)

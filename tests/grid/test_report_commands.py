@@ -76,7 +76,7 @@ def test_a_report_is_made_anew_and_removed(cli: Cli) -> None:
     with pytest.raises(ReportNotFoundError):
         cli.run("grid", "reports", "show", "1")
     trail = json.loads(cli.run("audit", "list", "--target", "report:1", "--json"))
-    assert [each["action"] for each in trail] == ["report.delete", "report.rerun"]
+    assert [each["action"] for each in trail] == ["report.delete", "report.rerun", "report.order"]
 
 
 def test_what_is_no_period_or_name_is_refused(cli: Cli) -> None:

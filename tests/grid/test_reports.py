@@ -80,9 +80,9 @@ def test_a_deleted_report_stays_away(engine: sa.Engine) -> None:
             reports.rerun(tx, number, by="test", now=NOW)
 
 
-def test_who_deletes_a_report_or_makes_it_anew_is_written_down(engine: sa.Engine) -> None:
+def test_who_orders_a_report_deletes_it_or_makes_it_anew_is_written_down(engine: sa.Engine) -> None:
     with engine.connect() as tx:
-        number = reports.order(tx, JANUARY, by="test", now=NOW).id
+        number = reports.order(tx, JANUARY, by="user:bob", now=NOW, request_id="r0").id
         reports.fail(tx, number, "broken", run=1, now=NOW)
         reports.rerun(tx, number, by="user:anna", now=NOW, request_id="r1")
         reports.delete(tx, number, by="user:eve", now=NOW, request_id="r2")
@@ -90,9 +90,10 @@ def test_who_deletes_a_report_or_makes_it_anew_is_written_down(engine: sa.Engine
         assert [(each.actor, each.action, each.request_id) for each in entries] == [
             ("user:eve", "report.delete", "r2"),
             ("user:anna", "report.rerun", "r1"),
+            ("user:bob", "report.order", "r0"),
         ]
         assert [each.before["status"] for each in entries if each.before] == ["pending", "failed"]
-        assert (entries[0].after, (entries[1].after or {})["run"]) == (None, 2)
+        assert (entries[0].after, (entries[1].after or {})["run"], entries[2].before) == (None, 2, None)
 
 
 @pytest.mark.parametrize("topic", ["job.dead", "job.cancelled"])

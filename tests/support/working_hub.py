@@ -21,7 +21,7 @@ from signalbox.core.logging import configure_logging
 from signalbox.infra.context import Context
 from signalbox.infra.events import StoredEvent, Subscriber
 from signalbox.infra.jobs import Done, Every, Job, Kind, Schedule
-from signalbox.ops.retention import Sweep
+from signalbox.ops.sweeps import Sweep
 from tests.support.durable_hub import open_engine
 
 entries = sa.Table(

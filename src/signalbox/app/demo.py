@@ -18,7 +18,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from signalbox.app.demo_day import load_day
+from signalbox.app.demo_day import CALLS_A_SECOND, load_day
 from signalbox.app.demo_grid import load_grid
 from signalbox.app.demo_interviews import load_interviews
 from signalbox.app.demo_settings import demo_settings
@@ -44,10 +44,10 @@ WINDOW = 10
 FAILED = 500
 
 
-def run(*, port: int, rate: float, fast_forward: bool = False) -> None:
+def run(*, port: int, rate: float, fast_forward: bool = False, past_rate: float = CALLS_A_SECOND) -> None:
     """Run the demo until Ctrl-C; everything it writes is in a temporary folder that goes with it.
 
-    With ``fast_forward`` it has a day behind it when it begins.
+    With ``fast_forward`` it has a day behind it when it begins, of ``past_rate`` calls a second.
     """
     configure_logging(LogSettings(level="warning"))
     listener = listen("127.0.0.1", port)
@@ -58,18 +58,18 @@ def run(*, port: int, rate: float, fast_forward: bool = False) -> None:
         tempfile.TemporaryDirectory(prefix="signalbox-demo-") as folder,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        runner.run(_run(Path(folder), listener, rate, fast_forward=fast_forward))
+        runner.run(_run(Path(folder), listener, rate, past_rate=past_rate if fast_forward else None))
     Console(stderr=True).print("The demo has ended; nothing was left behind.")
 
 
-async def _run(folder: Path, listener: socket.socket, rate: float, *, fast_forward: bool) -> None:
+async def _run(folder: Path, listener: socket.socket, rate: float, *, past_rate: float | None) -> None:
     _end_at_signals()
     async with AsyncExitStack() as stack:
         world = await stack.enter_async_context(opened_world())
         settings = demo_settings(folder, world, listener.getsockname()[1])
         await asyncio.to_thread(upgrade_databases, settings)
-        if fast_forward:
-            await load_day(settings, Console())
+        if past_rate:
+            await load_day(settings, Console(), rate=past_rate)
         hub = await stack.enter_async_context(open_hub(settings))
         await _add_users(hub)
         token = await _add_token(hub)

@@ -43,8 +43,12 @@ class DoorRunner:
         content = b"" if door.body is None else await self._read(headers, receive)
         body, now = self._decode(content), self._context.clock.now()
         if door.prepare is not None:
-            path, query = scope["path_params"], scope["query_string"]
-            body = await door.prepare(Asked(principal, body, path, query, headers, now))
+            path, query, request_id = (
+                scope["path_params"],
+                scope["query_string"],
+                scope.get("state", {}).get("request_id"),
+            )
+            body = await door.prepare(Asked(principal, body, path, query, headers, now, request_id))
         request = self._keyed(scope, principal, content) if door.idempotent else None
         given, replayed = await self._context.db.write(self._run, request, body, principal, now)
         await self._answer(scope, send, given, replayed=replayed)

@@ -54,7 +54,7 @@ from signalbox.infra.limits.budgets import Budgets
 from signalbox.infra.limits.memory import MemoryLimiter
 from signalbox.infra.telemetry import Metrics
 from signalbox.ops import health
-from signalbox.ops.retention import Sweeper
+from signalbox.ops.sweeps import Sweeper
 
 _log = logging.getLogger(__name__)
 

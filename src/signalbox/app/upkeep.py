@@ -13,7 +13,7 @@ from signalbox.infra.events import delete_events
 from signalbox.infra.idempotency import delete_answers
 from signalbox.infra.jobs import State, delete_ended
 from signalbox.infra.limits.database import delete_ended_permits
-from signalbox.ops.retention import Sweep
+from signalbox.ops.sweeps import Sweep
 
 
 def build_sweeps(context: Context, retention: Callable[[], RetentionSettings]) -> list[Sweep]:

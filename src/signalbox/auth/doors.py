@@ -61,6 +61,8 @@ class Asked:
     headers: Headers
     now: int
     """Microseconds UTC."""
+    request_id: str | None
+    """As in the answer's ``X-Request-ID``; None where no front has given it one."""
 
 
 Prepare = Callable[[Asked], Awaitable[Any]]

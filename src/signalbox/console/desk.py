@@ -125,6 +125,9 @@ async def _run(route: Route, visit: Visit) -> Response:
         forgery.check_token(given, visit.session.csrf)
     if route.role == "manager":
         visit.check_manager()
+    if any("\0" in each for each in visit.path.values()):  # PostgreSQL could not even be asked for it
+        msg = "the console has no page whose address holds a NUL"
+        raise UnknownPageError(msg)
     response = await route.handler(visit)
     response.headers.setdefault("Cache-Control", "no-store")
     return response

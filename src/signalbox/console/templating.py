@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from signalbox.console import formats, plots
 from signalbox.console.assets import Assets
+from signalbox.ops.kind_names import readable
 
 
 class Templates:
@@ -25,7 +26,7 @@ class Templates:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        self._environment.filters |= {**formats.FILTERS, "moment": _moment}
+        self._environment.filters |= {**formats.FILTERS, "moment": _moment, "readable": readable}
         self._environment.globals |= {"asset": self._asset, "url": _url, **plots.PLOTS}
 
     def render(self, template: str, values: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData
@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 
 from signalbox.auth.sessions import BrowserSession
 from signalbox.console.cookies import root_of, theme_of
-from signalbox.console.errors import ManagerOnlyError
+from signalbox.console.errors import ManagerOnlyError, UnknownPageError
 from signalbox.console.forgery import FIELD
 from signalbox.console.services import Services
 from signalbox.console.templating import Templates
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     Navigation = Sequence[tuple[str, Sequence[Page]]]
 
 Form = TypeVar("Form", bound=BaseModel)
+
+LARGEST_NUMBER: Final = 2**53 - 1
+"""No id is larger: JSON numbers, as JavaScript reads them, are exact up to here."""
+DIGITS: Final = len(str(LARGEST_NUMBER))
 
 
 class Visit:
@@ -74,6 +78,23 @@ class Visit:
     def path(self) -> Mapping[str, str]:
         """Values of the parameters in the path."""
         return self.request.path_params
+
+    @property
+    def hand(self) -> dict[str, Any]:
+        """Who does something, when, by which request, as the services of the grid want to know it."""
+        return {"by": self.actor, "now": self.now, "request_id": self.request_id}
+
+    def number(self, thing: str) -> int:
+        """The number in the path of a ``thing``.
+
+        Raises:
+            UnknownPageError: the text there is none.
+        """
+        text = self.path["number"]
+        if text.isascii() and text.isdecimal() and len(text) <= DIGITS and 0 < int(text) <= LARGEST_NUMBER:
+            return int(text)
+        msg = f"there is no {thing} {text[:40]!r}"
+        raise UnknownPageError(msg)
 
     @property
     def paths(self) -> set[str]:

@@ -35,12 +35,6 @@ def show_import(tx: Connection, number: int) -> ImportOut:
     return to_out(found)
 
 
-def last_import(tx: Connection) -> ImportOut | None:
-    """The newest import with its report, whatever became of it; None before the first."""
-    found = store.find_imports(tx, before=None, limit=1)
-    return to_out(found[0]) if found else None
-
-
 def to_out(of: StoredImport, *, whole: bool = True) -> ImportOut:
     """An import as it goes over the wire; ``whole`` with its report."""
     return ImportOut(

@@ -9,6 +9,7 @@ from signalbox.auth.principal import Principal
 from signalbox.auth.scopes import MANAGER, grants
 from signalbox.auth.security import Guard
 from signalbox.core.pagination import DEFAULT_LIMIT, MAX_LIMIT, Page, next_link
+from signalbox.core.text import NO_NUL
 from signalbox.core.times import DAY, to_micros
 from signalbox.criticality.errors import NotYourConsumerError
 from signalbox.criticality.parameters import consumer_name
@@ -33,12 +34,12 @@ from signalbox.infra.context import Context
 
 T = TypeVar("T")
 
-Name = Annotated[str, Query(max_length=64, pattern=r"^[^\x00]*$", description="Name of a signal.")]
-AppInPath = Annotated[str, Path(pattern=r"^[^\x00]*$")]  # PostgreSQL takes no NUL
-App = Annotated[str | None, Query(max_length=100, pattern=r"^[^\x00]*$", description="Name of an app.")]
-AnyName = Annotated[str | None, Query(max_length=64, pattern=r"^[^\x00]*$", description="Name of a signal.")]
+Name = Annotated[str, Query(max_length=64, pattern=NO_NUL, description="Name of a signal.")]
+AppInPath = Annotated[str, Path(pattern=NO_NUL)]
+App = Annotated[str | None, Query(max_length=100, pattern=NO_NUL, description="Name of an app.")]
+AnyName = Annotated[str | None, Query(max_length=64, pattern=NO_NUL, description="Name of a signal.")]
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT)]
-NameInPath = Annotated[str, Path(max_length=64, pattern=r"^[^\x00]*$", description="Name of a signal.")]
+NameInPath = Annotated[str, Path(max_length=64, pattern=NO_NUL, description="Name of a signal.")]
 Since = Annotated[AwareDatetime | None, Query(description="A moment with a zone; a day before the end without.")]
 Until = Annotated[AwareDatetime | None, Query(description="A moment with a zone; now without.")]
 Cursor = Annotated[str | None, Query(max_length=100, description="From the `Link` header of the page before.")]

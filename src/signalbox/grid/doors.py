@@ -35,11 +35,12 @@ def doors() -> list[Door[Any]]:
         responses={404: "There is no such component", 409: "It has a reading of this type at this time"},
         tags=TAGS,
     )
-    order = Door(
+    order: Door[Any] = Door(
         method="POST",
         path=REPORTS,
         scope=WRITE,
         body=NewReport,
+        prepare=_with_request_id,
         handle=_order,
         summary="Order a report; GET it with ?wait=30",
         answer=ReportOut,
@@ -61,8 +62,13 @@ def _accept(tx: Connection, new: NewReading, _principal: Principal, now: int) ->
     return Accepted(201, intake.accept(tx, new, now=now))
 
 
-def _order(tx: Connection, new: NewReport, principal: Principal, now: int) -> Accepted:
-    made = reports.order(tx, new, by=principal.actor, now=now)
+async def _with_request_id(asked: Asked) -> tuple[NewReport, str | None]:
+    return asked.body, asked.request_id
+
+
+def _order(tx: Connection, wanted: tuple[NewReport, str | None], principal: Principal, now: int) -> Accepted:
+    new, request_id = wanted
+    made = reports.order(tx, new, by=principal.actor, now=now, request_id=request_id)
     return Accepted(202, made, f"{REPORTS}/{made.id}")
 
 

@@ -5,10 +5,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from signalbox.core.times import to_datetime
-from signalbox.grid import components, readings, rule_store, rules
-from signalbox.grid.downsample import Method
-from signalbox.grid.errors import ComponentNotFoundError
-from signalbox.grid.readings import Wanted
+from signalbox.grid import components, rule_store, rules
 from signalbox.grid.rule_store import ComponentName
 from signalbox.grid.schemas import ComponentOut, Crossing, ReadingOut
 from signalbox.grid.series import MEASUREMENT_TYPES, MeasurementType, to_series
@@ -31,15 +28,6 @@ class Substations(NamedTuple):
     """Those in which something is raised first, then by name."""
     left_out: int
     """How many components more there are."""
-
-
-class Line(NamedTuple):
-    """What a component measured of one type, as plots take it: columns of the same length, oldest first."""
-
-    measurement_type: MeasurementType
-    at: list[float]
-    """Seconds since 1970 UTC."""
-    value: list[float]
 
 
 class ComponentView(NamedTuple):
@@ -74,26 +62,6 @@ def show_component(tx: Connection, number: int) -> ComponentView:
     newest = [_newest(tx, number, kind) for kind in MEASUREMENT_TYPES]
     crossings = rules.list_crossings(tx, component=number, limit=len(MEASUREMENT_TYPES) * 100)
     return ComponentView(shown, [each for each in newest if each is not None], crossings)
-
-
-def read_lines(
-    tx: Connection, number: int, *, since: int, until: int, points: int, method: Method = "lttb"
-) -> list[Line]:
-    """A line of at most ``points`` points for each type that a component measured in [since, until), microseconds UTC.
-
-    Raises:
-        ComponentNotFoundError: there is none with this id.
-        UnprocessableError: the period has more readings than 5,000,000.
-    """
-    if number not in rule_store.find_names(tx, [number]):
-        msg = f"there is no component {number}"
-        raise ComponentNotFoundError(msg)
-    lines = []
-    for kind in MEASUREMENT_TYPES:
-        wanted = Wanted(number, kind, since, until)
-        if found := readings.read_line(tx, wanted, points=points, method=method):
-            lines.append(Line(kind, [each.timestamp.timestamp() for each in found], [each.value for each in found]))
-    return lines
 
 
 def _newest(tx: Connection, number: int, kind: MeasurementType) -> ReadingOut | None:

@@ -22,20 +22,25 @@ MAX_ATTEMPTS: Final = 5
 ENDED: Final = frozenset({"completed", "failed"})
 
 
-def order(tx: Connection, new: NewReport, *, by: str, now: int) -> ReportOut:
-    """Have a report made.
+def order(tx: Connection, new: NewReport, *, by: str, now: int, request_id: str | None = None) -> ReportOut:
+    """Have a report made, as somebody wants it now.
 
     Raises:
         UnprocessableError: its period or its zone is none.
     """
     period = Period(*parse_period(new.start_date, new.end_date, find_zone(new.timezone)))
-    return order_period(tx, period, timezone=new.timezone, name=new.name, by=by, now=now)
+    made = order_period(tx, period, timezone=new.timezone, name=new.name, by=by, now=now)
+    _audit(tx, "report.order", None, _get(tx, made.id), by=by, now=now, request_id=request_id)
+    return made
 
 
 def order_period(
     tx: Connection, period: Period, *, timezone: str, name: str | None, by: str, now: int, schedule: int | None = None
 ) -> ReportOut:
-    """Have a report made of a period that is known to be one; ``schedule`` says which schedule wants it."""
+    """Have a report made of a period that is known to be one; ``schedule`` says which schedule wants it.
+
+    The audit trail does not hear of it: what a schedule orders is nobody's doing.
+    """
     number = report_store.add_report(
         tx,
         {
@@ -179,7 +184,7 @@ def _tell(tx: Connection, topic: str, number: int, run: int, now: int) -> None:
 def _audit(
     tx: Connection,
     action: str,
-    before: ReportRow,
+    before: ReportRow | None,
     after: ReportRow | None,
     *,
     by: str,
@@ -187,7 +192,7 @@ def _audit(
     request_id: str | None,
 ) -> None:
     said = [None if row is None else {**row._asdict(), "result": None} for row in (before, after)]
-    target = f"report:{before.id}"
+    target = f"report:{next(row.id for row in (before, after) if row is not None)}"
     audit.record(
         tx, actor=by, action=action, target=target, before=said[0], after=said[1], at=now, request_id=request_id
     )

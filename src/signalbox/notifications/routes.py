@@ -9,12 +9,12 @@ from signalbox.auth.principal import Principal
 from signalbox.auth.scopes import MANAGER, grants
 from signalbox.auth.security import Guard
 from signalbox.core.pagination import DEFAULT_LIMIT, MAX_LIMIT, next_link
+from signalbox.core.text import NO_NUL
 from signalbox.core.times import to_micros
 from signalbox.notifications import listing, service, silences
 from signalbox.notifications.listing import MessageFilter
 from signalbox.notifications.runtime import NotificationRuntime
 from signalbox.notifications.schemas import (
-    NO_NUL,
     ChannelOut,
     ChannelTestOut,
     MessageDetail,

@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, BaseModel
 from signalbox.auth.principal import Principal
 from signalbox.auth.security import Guard
 from signalbox.core.pagination import DEFAULT_LIMIT, MAX_LIMIT, next_link
+from signalbox.core.text import NO_NUL
 from signalbox.core.times import to_micros
 from signalbox.ops.many import ManyIn, ManyOut
 from signalbox.tasks import overview, service
@@ -21,7 +22,7 @@ Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT)]
 Cursor = Annotated[str | None, Query(max_length=100, description="From the `Link` header of the page before.")]
 ProviderName = Annotated[
     str | None,
-    Query(max_length=64, pattern=r"^[^\x00]*$", description="Name of a provider; empty: those that are tracked only."),
+    Query(max_length=64, pattern=NO_NUL, description="Name of a provider; empty: those that are tracked only."),
 ]
 
 
@@ -73,9 +74,7 @@ def _add_lists(router: APIRouter, runtime: TasksRuntime, guard: Guard) -> None:
         status: Annotated[Status | None, Query()] = None,
         provider: ProviderName = None,
         since: Annotated[AwareDatetime | None, Query(description="Changed at or after this moment.")] = None,
-        app: Annotated[
-            str | None, Query(max_length=200, pattern=r"^[^\x00]*$", description="Who handed it over.")
-        ] = None,
+        app: Annotated[str | None, Query(max_length=200, pattern=NO_NUL, description="Who handed it over.")] = None,
         limit: Limit = DEFAULT_LIMIT,
         cursor: Cursor = None,
     ) -> list[TaskOut]:

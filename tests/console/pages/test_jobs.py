@@ -9,6 +9,7 @@ from signalbox.console.pages.jobs import to_words
 from signalbox.core.times import HOUR
 from signalbox.infra.context import Context
 from signalbox.infra.jobs import NewJob, enqueue_many
+from signalbox.notifications.job_names import deliver_kind
 from signalbox.ops import background, schedules
 from tests.console.conftest import SignedIn, Visitor, told
 
@@ -76,6 +77,15 @@ async def test_the_list_is_filtered_by_what_stands_in_the_address(signed_in: Sig
     assert 'hx-get="/console/jobs/rows?kind=a.b&amp;state=dead"' in await somebody.text("/jobs?kind=a.b&state=dead")
     assert (await somebody.get("/jobs?state=burning")).status == 422
     assert (await somebody.get("/jobs/rows?find=x")).status == 422
+
+
+async def test_kinds_that_end_with_a_digest_are_shown_without_it(signed_in: SignedIn) -> None:
+    somebody = await signed_in("user")
+    kind = deliver_kind("my chat")
+    number = await make(somebody, kind)
+    for path in ("/jobs/kinds", "/jobs/rows"):
+        assert ">notifications.deliver.my_chat<" in await somebody.text(path, htmx=True)
+    assert kind in await somebody.text(f"/jobs/{number}"), "one job's page says it in full, to be filtered by"
 
 
 async def test_one_job_is_shown_with_its_time_line(signed_in: SignedIn) -> None:

@@ -54,7 +54,7 @@ async def test_a_report_is_ordered_made_and_shown(grid: Grid) -> None:
         "stddev": first["stddev"],
         "coverage": 1.0,
     }
-    assert shown["result"]["provenance"]["duration_ms"] >= 0
+    assert "duration_ms" in shown["result"]["provenance"]
     await grid.call("DELETE", f"/api/components/{number}")
     assert (await grid.get(path))["result"] == shown["result"], "what is finished stays"
     assert (await grid.call("POST", f"{path}/rerun")).status == 202

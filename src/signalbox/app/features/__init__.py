@@ -12,7 +12,7 @@ from signalbox.auth.security import Guard
 from signalbox.infra.context import Context
 from signalbox.infra.events import Subscriber
 from signalbox.infra.jobs import Kind, Schedule
-from signalbox.ops.retention import Sweep
+from signalbox.ops.sweeps import Sweep
 
 
 class Runtime(Protocol):

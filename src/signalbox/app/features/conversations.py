@@ -12,7 +12,7 @@ from signalbox.conversations.uploads import Uploads
 from signalbox.infra.cache import Cache
 from signalbox.infra.cache.memory import MemoryCache
 from signalbox.infra.context import Context
-from signalbox.ops.retention import Sweep
+from signalbox.ops.sweeps import Sweep
 
 
 def build(context: Context, settings: Settings, guard: Guard) -> Feature:

@@ -13,7 +13,7 @@ from signalbox.criticality.runtime import CriticalityRuntime
 from signalbox.criticality.secapp import Secapp
 from signalbox.criticality.service import rules
 from signalbox.infra.context import Context
-from signalbox.ops.retention import Sweep
+from signalbox.ops.sweeps import Sweep
 
 
 def build(context: Context, settings: Settings, guard: Guard) -> Feature:

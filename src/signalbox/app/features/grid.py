@@ -14,7 +14,7 @@ from signalbox.grid.routes import components, measurements, report_schedules, re
 from signalbox.infra.context import Context
 from signalbox.infra.events import Subscriber
 from signalbox.infra.jobs import CANCELLED, DEAD
-from signalbox.ops.retention import Sweep
+from signalbox.ops.sweeps import Sweep
 
 
 def build(context: Context, settings: Settings, guard: Guard) -> Feature:

@@ -14,7 +14,7 @@ from signalbox.notifications.doors import build_doors
 from signalbox.notifications.events import build_follower, build_subscriber
 from signalbox.notifications.routes import build_routers
 from signalbox.notifications.runtime import NotificationRuntime
-from signalbox.ops.retention import Sweep
+from signalbox.ops.sweeps import Sweep
 
 MARKS_KEPT = 2 * DAY
 """A group's last moment counts for at most a day after it."""

@@ -7,7 +7,7 @@ from signalbox.app.settings import Settings
 from signalbox.auth.security import Guard
 from signalbox.core.times import MICROSECONDS, parse_span
 from signalbox.infra.context import Context
-from signalbox.ops.retention import Sweep
+from signalbox.ops.sweeps import Sweep
 from signalbox.tasks import jobs, routes, store
 from signalbox.tasks.endpoints import Endpoints
 from signalbox.tasks.jobs import Pumps

@@ -10,11 +10,12 @@ from signalbox.console.moments import parse_moment
 from signalbox.console.page import Page, Route
 from signalbox.console.visit import Visit, check
 from signalbox.core.errors import UnprocessableError
+from signalbox.core.text import NO_NUL
 from signalbox.ops.service import list_audit
 
 ROWS = 50
 
-Word = Annotated[str | None, Field(max_length=200, pattern=r"^[^\x00]*$")]
+Word = Annotated[str | None, Field(max_length=200, pattern=NO_NUL)]
 
 
 class Asked(BaseModel):

@@ -6,7 +6,6 @@ from typing import Any
 
 from starlette.responses import Response
 
-from signalbox.console.errors import UnknownPageError
 from signalbox.console.moments import parse_moment
 from signalbox.console.page import Route
 from signalbox.console.visit import Visit
@@ -15,8 +14,6 @@ from signalbox.gateway import service
 from signalbox.gateway.schemas import CallOut, Filters
 
 LIMIT = 50
-DIGITS = 19
-"""Of the largest id."""
 STATUSES = ("2xx", "3xx", "4xx", "5xx")
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 
@@ -38,11 +35,7 @@ async def show_call(visit: Visit) -> Response:
         UnknownPageError: its id is no number.
         UnknownCallError: there is none of this id.
     """
-    number = visit.path["number"]
-    if not (number.isascii() and number.isdecimal() and len(number) <= DIGITS):
-        msg = f"{number[:40]!r} is no number of a call"
-        raise UnknownPageError(msg)
-    call = await visit.services.context.calls_db.read(service.get_call, number=int(number))
+    call = await visit.services.context.calls_db.read(service.get_call, number=visit.number("call"))
     base = visit.request.base_url
     curl = curl_of(call, origin=f"{base.scheme}://{base.netloc}", root=visit.url().removesuffix("/console"))
     return visit.render("gateway/call.html", call=call, curl=curl, outcome=state_of(call.status_code))

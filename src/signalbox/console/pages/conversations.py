@@ -7,12 +7,13 @@ from sqlalchemy import Connection
 from starlette.responses import Response, StreamingResponse
 
 from signalbox.auth.principal import Principal
+from signalbox.console.errors import UnknownPageError
 from signalbox.console.page import Page, Route, Upload
 from signalbox.console.services import Services
 from signalbox.console.visit import Visit
 from signalbox.console.words import split_at
 from signalbox.conversations import answers, service
-from signalbox.conversations.errors import ImportNotFoundError, TextsUnreadyError
+from signalbox.conversations.errors import TextsUnreadyError
 from signalbox.conversations.exports import BATCH, FORMATS, Writer
 from signalbox.conversations.filters import LARGEST, NAMES, Filter, to_filter, to_number
 from signalbox.conversations.schemas import summarize
@@ -58,11 +59,7 @@ async def show_imports(visit: Visit) -> Response:
 
 async def show_import(visit: Visit) -> Response:
     """One import with its report; htmx gets what changes."""
-    text = visit.path["number"]
-    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0  # noqa: PLR2004 - digits
-    if not number:
-        raise ImportNotFoundError(number)
-    found = await visit.services.context.db.read(service.show_import, number)
+    found = await visit.services.context.db.read(service.show_import, visit.number("import"))
     totals = None if found.report is None else summarize(found.report)
     template = "conversations/_import.html" if visit.is_fragment else "conversations/import.html"
     return visit.render(template, found=found, totals=totals, states=IMPORT_STATES)
@@ -70,7 +67,10 @@ async def show_import(visit: Visit) -> Response:
 
 async def export(visit: Visit) -> Response:
     """All that is found, as a file."""
-    form = visit.path["form"] if visit.path["form"] in FORMATS else "csv"
+    form = visit.path["form"]
+    if form not in FORMATS:
+        msg = f"conversations are exported as {', '.join(FORMATS)}; not as {form[:40]!r}"
+        raise UnknownPageError(msg)
     make, media = FORMATS[form]
     runtime = visit.services.conversations
     searcher, writer = await runtime.searcher(), make()

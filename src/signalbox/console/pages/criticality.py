@@ -12,6 +12,7 @@ from signalbox.console.levels import HEIGHT, draw_steps
 from signalbox.console.page import Page, Route, action
 from signalbox.console.visit import Visit, check
 from signalbox.core.errors import UnprocessableError
+from signalbox.core.text import NO_NUL
 from signalbox.core.times import DAY, HOUR, to_datetime
 from signalbox.criticality.errors import InvalidSignalError
 from signalbox.criticality.schemas import LevelByHand, NewConsumer, SignalOut, State
@@ -37,7 +38,7 @@ STATES: Final = (
     ("retired", "retired"),
 )
 
-Word = Annotated[str | None, Field(max_length=200, pattern=r"^[^\x00]*$")]
+Word = Annotated[str | None, Field(max_length=200, pattern=NO_NUL)]
 
 
 class Asked(BaseModel):

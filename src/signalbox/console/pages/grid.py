@@ -19,7 +19,7 @@ from signalbox.grid.errors import ComponentExistsError, ComponentNotFoundError
 from signalbox.grid.kinds import check as check_component
 from signalbox.grid.kinds import kinds
 from signalbox.grid.readings import Wanted
-from signalbox.grid.series import LARGEST_ID, MeasurementType
+from signalbox.grid.series import MeasurementType
 
 POINTS: Final = 900
 """Points of a line at most: about one for each pixel."""
@@ -81,7 +81,7 @@ async def line(visit: Visit) -> Response:
     until = visit.now if zoom.until is None else to_micros(zoom.until)
     since = until - length if zoom.since is None else to_micros(zoom.since)
     found = await visit.services.context.db.read(
-        readings.read_line, Wanted(_number(visit), kind, since, until), points=POINTS, method="lttb"
+        readings.read_line, Wanted(visit.number("component"), kind, since, until), points=POINTS, method="lttb"
     )
     title, color = LINES[kind]
     values = [each.value for each in found]
@@ -95,7 +95,7 @@ async def add(visit: Visit) -> Response:
     """Add a component; where that is refused, the form says which field is wrong."""
     sent = await visit.sent()
     try:
-        made = await visit.services.context.db.write(components.add, check_component(sent), **_hand(visit))
+        made = await visit.services.context.db.write(components.add, check_component(sent), **visit.hand)
     except UnprocessableError as error:
         return _refused(visit, sent, messages(error))
     except ComponentExistsError as error:
@@ -105,9 +105,9 @@ async def add(visit: Visit) -> Response:
 
 async def replace(visit: Visit) -> Response:
     """Replace what is known of a component; where that is refused, the form says which field is wrong."""
-    sent, number = await visit.sent(), _number(visit)
+    sent, number = await visit.sent(), visit.number("component")
     try:
-        made = await visit.services.context.db.write(components.replace, number, check_component(sent), **_hand(visit))
+        made = await visit.services.context.db.write(components.replace, number, check_component(sent), **visit.hand)
     except UnprocessableError as error:
         return _refused(visit, sent, messages(error), number)
     except ComponentExistsError as error:
@@ -117,8 +117,8 @@ async def replace(visit: Visit) -> Response:
 
 async def delete(visit: Visit) -> Response:
     """Delete a component with its readings."""
-    number = _number(visit)
-    await visit.services.context.db.write(components.delete, number, **_hand(visit))
+    number = visit.number("component")
+    await visit.services.context.db.write(components.delete, number, **visit.hand)
     return visit.done(f"Component {number} is deleted.", location="/grid")
 
 
@@ -135,7 +135,7 @@ async def _substations(visit: Visit) -> dict[str, Any]:
 
 
 async def _component(visit: Visit) -> dict[str, Any]:
-    view = await visit.services.context.db.read(overview.show_component, _number(visit))
+    view = await visit.services.context.db.read(overview.show_component, visit.number("component"))
     shown = view.component
     fields = shown.model_dump(exclude=set(_COMMON))
     period = visit.query.get("period", "7d")
@@ -170,14 +170,6 @@ def _refused(visit: Visit, sent: dict[str, str], errors: dict[str, str], number:
     return visit.render("grid/_form.html", status=422, **_form(sent.get("component_type"), sent, errors, number))
 
 
-def _number(visit: Visit) -> int:
-    text = visit.path["number"]
-    if not (text.isascii() and text.isdecimal() and len(text) < 17 and 0 < int(text) <= LARGEST_ID):  # noqa: PLR2004
-        msg = f"there is no component {text[:40]!r}"
-        raise ComponentNotFoundError(msg)
-    return int(text)
-
-
 def _kind(visit: Visit) -> MeasurementType:
     found = visit.path["kind"].upper()
     for kind in LINES:
@@ -185,10 +177,6 @@ def _kind(visit: Visit) -> MeasurementType:
             return kind
     msg = f"nothing is measured that is called {found[:40]!r}"
     raise ComponentNotFoundError(msg)
-
-
-def _hand(visit: Visit) -> dict[str, Any]:
-    return {"by": visit.actor, "now": visit.now, "request_id": visit.request_id}
 
 
 PAGE = Page(

@@ -11,9 +11,7 @@ from signalbox.core.errors import UnprocessableError
 from signalbox.grid import report_schedules, rules
 from signalbox.grid.errors import (
     RuleExistsError,
-    RuleNotFoundError,
     ScheduleExistsError,
-    ScheduleNotFoundError,
 )
 from signalbox.grid.kinds import kinds
 from signalbox.grid.schedule_periods import Every
@@ -47,7 +45,7 @@ async def add_schedule(visit: Visit) -> Response:
     services, sent = visit.services, await visit.sent()
     try:
         made = await services.context.db.write(
-            report_schedules.add, check(ScheduleIn, sent), limit=services.grid.max_schedules, **_hand(visit)
+            report_schedules.add, check(ScheduleIn, sent), limit=services.grid.max_schedules, **visit.hand
         )
     except UnprocessableError as error:
         return visit.render("grid/_schedule_form.html", status=422, **_form(sent, messages(error)))
@@ -61,7 +59,7 @@ async def add_rule(visit: Visit) -> Response:
     services, sent = visit.services, await visit.sent()
     try:
         made = await services.context.db.write(
-            rules.add, check(ThresholdRuleIn, sent), limit=services.grid.max_rules, **_hand(visit)
+            rules.add, check(ThresholdRuleIn, sent), limit=services.grid.max_rules, **visit.hand
         )
     except UnprocessableError as error:
         return visit.render("grid/_rule_form.html", status=422, **_form(sent, messages(error)))
@@ -74,47 +72,28 @@ async def pause_schedule(visit: Visit) -> Response:
     """Make no reports for a time, or go on."""
     paused = (await visit.form()).get("paused") == "true"
     made = await visit.services.context.db.write(
-        report_schedules.change, _schedule(visit), {"paused": paused}, **_hand(visit)
+        report_schedules.change, visit.number("schedule"), {"paused": paused}, **visit.hand
     )
     return visit.done(f"{made.name} {'is paused' if paused else 'goes on'}.", "tick", "audit")
 
 
 async def delete_schedule(visit: Visit) -> Response:
     """Delete a schedule; its reports stay."""
-    number = _schedule(visit)
-    await visit.services.context.db.write(report_schedules.delete, number, **_hand(visit))
+    number = visit.number("schedule")
+    await visit.services.context.db.write(report_schedules.delete, number, **visit.hand)
     return visit.done(f"Schedule {number} is deleted; its reports stay.", "tick", "audit")
 
 
 async def delete_rule(visit: Visit) -> Response:
     """Delete a threshold rule."""
-    text = visit.path["number"]
-    if not _is_number(text):
-        msg = f"there is no threshold rule {text[:40]!r}"
-        raise RuleNotFoundError(msg)
-    await visit.services.context.db.write(rules.delete, int(text), **_hand(visit))
-    return visit.done(f"Threshold rule {text} is deleted.", "tick", "audit")
+    number = visit.number("threshold rule")
+    await visit.services.context.db.write(rules.delete, number, **visit.hand)
+    return visit.done(f"Threshold rule {number} is deleted.", "tick", "audit")
 
 
 def _form(sent: Mapping[str, str] | None = None, errors: Mapping[str, str] | None = None) -> dict[str, Any]:
     names = [("", "every kind"), *((each, each.lower()) for each in kinds())]
     return {"sent": sent or {}, "errors": errors or {}, "kinds": names, **CHOICES}
-
-
-def _schedule(visit: Visit) -> int:
-    text = visit.path["number"]
-    if not _is_number(text):
-        msg = f"there is no schedule {text[:40]!r}"
-        raise ScheduleNotFoundError(msg)
-    return int(text)
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) < 16  # noqa: PLR2004 - digits of the largest number
-
-
-def _hand(visit: Visit) -> dict[str, Any]:
-    return {"by": visit.actor, "now": visit.now, "request_id": visit.request_id}
 
 
 ROUTES = (

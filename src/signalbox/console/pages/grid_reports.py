@@ -6,12 +6,12 @@ from typing import Any, Final
 from markupsafe import Markup
 from starlette.responses import Response
 
+from signalbox.console.errors import UnknownPageError
 from signalbox.console.page import Route, action
 from signalbox.console.visit import Visit, messages
 from signalbox.core.errors import Fault, UnprocessableError
 from signalbox.grid import plots, reports
 from signalbox.grid.arrow import PARQUET
-from signalbox.grid.errors import ReportNotFoundError
 from signalbox.grid.report_files import report_to_csv, report_to_html, report_to_parquet
 from signalbox.grid.schemas import NewReport, ReportDetail
 
@@ -45,18 +45,21 @@ async def show(visit: Visit) -> Response:
 
 async def show_report(visit: Visit) -> Response:
     """One report; htmx gets what changes."""
-    found = await visit.services.context.db.read(reports.show, _number(visit))
+    found = await visit.services.context.db.read(reports.show, visit.number("report"))
     template = "grid/_report.html" if visit.is_fragment else "grid/report.html"
     return visit.render(template, report=found, states=STATES, **await asyncio.to_thread(_drawn, found))
 
 
 async def download(visit: Visit) -> Response:
     """A report as a file."""
-    writer, media = _WRITERS.get(visit.path["form"], _WRITERS["csv"])
-    found = await visit.services.context.db.read(reports.show, _number(visit))
+    form = visit.path["form"]
+    if form not in _WRITERS:
+        msg = f"a report is saved as {', '.join(_WRITERS)}; not as {form[:40]!r}"
+        raise UnknownPageError(msg)
+    writer, media = _WRITERS[form]
+    found = await visit.services.context.db.read(reports.show, visit.number("report"))
     content = await asyncio.to_thread(writer, found)
-    name = f"report-{found.id}.{visit.path['form'] if visit.path['form'] in _WRITERS else 'csv'}"
-    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    headers = {"Content-Disposition": f'attachment; filename="report-{found.id}.{form}"'}
     return Response(content, media_type=media, headers=headers)
 
 
@@ -64,22 +67,22 @@ async def order(visit: Visit) -> Response:
     """Have a report made; where that is refused, the form says which field is wrong."""
     sent = await visit.sent()
     try:
-        made = await visit.services.context.db.write(reports.order, _to_new(sent), by=visit.actor, now=visit.now)
+        made = await visit.services.context.db.write(reports.order, _to_new(sent), **visit.hand)
     except UnprocessableError as error:
         return visit.render("grid/_order.html", status=422, sent=sent, errors=messages(error))
-    return visit.done(f"Report {made.id} is ordered.", "grid")
+    return visit.done(f"Report {made.id} is ordered.", "grid", "audit")
 
 
 async def rerun(visit: Visit) -> Response:
     """Make a report anew."""
-    made = await visit.services.context.db.write(reports.rerun, _number(visit), **_hand(visit))
+    made = await visit.services.context.db.write(reports.rerun, visit.number("report"), **visit.hand)
     return visit.done(f"Report {made.id} is made anew.", "grid", "audit")
 
 
 async def delete(visit: Visit) -> Response:
     """Delete a report."""
-    number = _number(visit)
-    await visit.services.context.db.write(reports.delete, number, **_hand(visit))
+    number = visit.number("report")
+    await visit.services.context.db.write(reports.delete, number, **visit.hand)
     if f"/grid/reports/{number}" in visit.request.headers.get("hx-current-url", ""):
         return visit.done(f"Report {number} is deleted.", location="/grid/reports")
     return visit.done(f"Report {number} is deleted.", "grid", "audit")
@@ -122,18 +125,6 @@ def _bars(summary: dict[str, Any]) -> list[tuple[str, list[tuple[str, float, str
 
 def _by_voltage(rows: list[dict[str, Any]], field: str, unit: str) -> list[tuple[str, float, str]]:
     return [(f"{row['voltage_kv']:g} kV", float(row[field]), f"{row[field]:,.6g} {unit}") for row in rows]
-
-
-def _number(visit: Visit) -> int:
-    text = visit.path["number"]
-    if not (text.isascii() and text.isdecimal() and len(text) < 16):  # noqa: PLR2004 - digits of the largest number
-        msg = f"there is no report {text[:40]!r}"
-        raise ReportNotFoundError(msg)
-    return int(text)
-
-
-def _hand(visit: Visit) -> dict[str, Any]:
-    return {"by": visit.actor, "now": visit.now, "request_id": visit.request_id}
 
 
 ROUTES = (

@@ -12,10 +12,12 @@ from signalbox.console.many import read_many, tell_many
 from signalbox.console.page import Page, Route, action
 from signalbox.console.timeline import timeline
 from signalbox.console.visit import Visit, check
+from signalbox.core.text import NO_NUL
 from signalbox.core.times import MICROSECONDS, to_datetime
 from signalbox.infra.jobs import JobNotFoundError, State
 from signalbox.ops import background, schedules
 from signalbox.ops.background import JobOut
+from signalbox.ops.kind_names import readable
 
 ROWS = 50
 AT_ONCE = 1_000
@@ -23,7 +25,7 @@ AT_ONCE = 1_000
 
 STATES: tuple[State, ...] = get_args(State)
 
-Word = Annotated[str | None, Field(max_length=200, pattern=r"^[^\x00]*$")]
+Word = Annotated[str | None, Field(max_length=200, pattern=NO_NUL)]
 
 
 class Asked(BaseModel):
@@ -79,7 +81,7 @@ async def show_state(visit: Visit) -> Response:
 async def retry(visit: Visit) -> Response:
     """Run a job again."""
     made = await visit.services.context.db.write(
-        background.retry_job, _number(visit), actor=visit.actor, now=visit.now, request_id=visit.request_id
+        background.retry_job, visit.number("job"), actor=visit.actor, now=visit.now, request_id=visit.request_id
     )
     return visit.done(f"Job {made.id} runs again.", "jobs", "tick")
 
@@ -87,7 +89,7 @@ async def retry(visit: Visit) -> Response:
 async def cancel(visit: Visit) -> Response:
     """End a job."""
     made = await visit.services.context.db.write(
-        background.cancel_job, _number(visit), actor=visit.actor, now=visit.now, request_id=visit.request_id
+        background.cancel_job, visit.number("job"), actor=visit.actor, now=visit.now, request_id=visit.request_id
     )
     told = "is cancelled" if made.state == "cancelled" else "is told to stop"
     return visit.done(f"Job {made.id} {told}.", "jobs", "tick")
@@ -132,7 +134,7 @@ async def run_schedule(visit: Visit) -> Response:
     made = await visit.services.context.db.write(
         schedules.run_now, visit.path["name"], actor=visit.actor, now=visit.now, request_id=visit.request_id
     )
-    return visit.done(f"Job {made.id} ({made.kind}) waits to be run.", "jobs", "tick")
+    return visit.done(f"Job {made.id} ({readable(made.kind)}) waits to be run.", "jobs", "tick")
 
 
 async def pause_schedule(visit: Visit) -> Response:
@@ -153,7 +155,7 @@ async def resume_schedule(visit: Visit) -> Response:
 
 async def _rows(visit: Visit) -> dict[str, Any]:
     asked, db = check(Asked, visit.query), visit.services.context.db
-    known = {"states": STATES, "names": list(visit.services.kinds)}
+    known = {"states": STATES, "names": [(each, readable(each)) for each in visit.services.kinds]}
     if asked.find is not None:
         return {**known, "jobs": await _find(visit, asked.find), "next_cursor": None}
     page = await db.read(background.list_jobs, state=asked.state, kind=asked.kind, limit=ROWS, cursor=asked.cursor)
@@ -174,7 +176,7 @@ async def _kinds(visit: Visit) -> dict[str, Any]:
 
 
 async def _job(visit: Visit) -> dict[str, Any]:
-    job = await visit.services.context.db.read(background.show_job, _number(visit))
+    job = await visit.services.context.db.read(background.show_job, visit.number("job"))
     until = job.ended_at or to_datetime(visit.now)
     return {"job": job, "stretches": timeline(_points(job), until=until)}
 
@@ -196,19 +198,6 @@ def to_words(rule: str) -> str:
         return f"{rule} UTC"
     span = int(found[1]) / MICROSECONDS
     return f"every {span:g} s" if span <= 60 else f"every {seconds(span)}"  # noqa: PLR2004 - a minute
-
-
-def _number(visit: Visit) -> int:
-    """The job that the address names.
-
-    Raises:
-        JobNotFoundError: no job can have it.
-    """
-    text = visit.path["number"]
-    if not (text.isascii() and text.isdecimal() and len(text) < 19):  # noqa: PLR2004 - digits of the largest
-        msg = f"there is no job {text[:40]!r}"
-        raise JobNotFoundError(msg)
-    return int(text)
 
 
 PAGE = Page(

@@ -9,11 +9,12 @@ from starlette.responses import Response
 from signalbox.console.page import Route, action
 from signalbox.console.visit import Visit, check
 from signalbox.core.errors import Fault, UnprocessableError
+from signalbox.core.text import NO_NUL
 from signalbox.core.times import parse_span, to_datetime
 from signalbox.notifications import silences
-from signalbox.notifications.errors import InvalidSilenceError, SilenceNotFoundError
+from signalbox.notifications.errors import InvalidSilenceError
 from signalbox.notifications.routing import SEVERITIES
-from signalbox.notifications.schemas import NO_NUL, SilenceIn
+from signalbox.notifications.schemas import SilenceIn
 from signalbox.notifications.settings import MatcherSettings, Severity
 
 ROWS = 50
@@ -87,12 +88,9 @@ async def add(visit: Visit) -> Response:
 
 async def end(visit: Visit) -> Response:
     """End a silence now."""
-    text = visit.path["number"]
-    if not (text.isascii() and text.isdecimal() and len(text) < 19):  # noqa: PLR2004 - digits of the largest number
-        msg = f"there is no silence {text[:40]!r}"
-        raise SilenceNotFoundError(msg)
+    number = visit.number("silence")
     found = await visit.services.context.db.write(
-        silences.end_silence, int(text), actor=visit.actor, now=visit.now, request_id=visit.request_id
+        silences.end_silence, number, actor=visit.actor, now=visit.now, request_id=visit.request_id
     )
     return visit.done(f"Silence {found.id} has ended.", "tick", "notifications")
 

@@ -10,11 +10,12 @@ from starlette.responses import Response
 from signalbox.console.page import Route
 from signalbox.console.visit import Visit, check
 from signalbox.core.errors import SignalboxError, UnprocessableError
+from signalbox.core.text import NO_NUL
 from signalbox.notifications.routing import SEVERITIES
 from signalbox.notifications.schemas import MAX_TOPIC, PreviewIn, PreviewOut, RouteTestIn
 from signalbox.notifications.settings import Severity
 
-Word = Annotated[str | None, Field(max_length=300, pattern=r"^[^\x00]*$")]
+Word = Annotated[str | None, Field(max_length=300, pattern=NO_NUL)]
 
 LONGEST = 2_000
 """Characters of a description that is tried out: it stands in the address."""
@@ -23,14 +24,14 @@ LONGEST = 2_000
 class Trial(BaseModel):
     """A message that nobody has sent, as it stands in the address."""
 
-    topic: Annotated[str, Field(max_length=MAX_TOPIC, pattern=r"^[^\x00]*$")]
+    topic: Annotated[str, Field(max_length=MAX_TOPIC, pattern=NO_NUL)]
     severity: Severity = "info"
     app: Word = None
     customer: Word = None
     dedup_key: Word = None
     metadata: dict[str, Any] = {}
     channel: Word = None
-    description: Annotated[str, Field(max_length=LONGEST, pattern=r"^[^\x00]*$")] = "An example."
+    description: Annotated[str, Field(max_length=LONGEST, pattern=NO_NUL)] = "An example."
 
     @field_validator("metadata", mode="before")
     @classmethod

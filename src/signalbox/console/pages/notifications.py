@@ -8,6 +8,7 @@ from starlette.responses import Response
 from signalbox.console.page import Page, Route, action
 from signalbox.console.pages import notification_channels, notification_silences, notification_trials
 from signalbox.console.visit import Visit, check
+from signalbox.core.text import NO_NUL
 from signalbox.core.times import parse_span
 from signalbox.notifications import listing, service
 from signalbox.notifications.listing import MessageFilter
@@ -19,7 +20,7 @@ from signalbox.notifications.settings import Severity
 ROWS = 50
 STATES: tuple[State, ...] = get_args(State)
 
-Word = Annotated[str | None, Field(max_length=300, pattern=r"^[^\x00]*$")]
+Word = Annotated[str | None, Field(max_length=300, pattern=NO_NUL)]
 
 
 class Asked(BaseModel):

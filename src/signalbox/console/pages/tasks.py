@@ -12,9 +12,9 @@ from signalbox.console.timeline import timeline
 from signalbox.console.visit import Visit, check
 from signalbox.core.errors import UnprocessableError
 from signalbox.core.pagination import MAX_LIMIT
+from signalbox.core.text import NO_NUL
 from signalbox.core.times import parse_span, to_datetime
 from signalbox.tasks import overview, service
-from signalbox.tasks.errors import TaskNotFoundError
 from signalbox.tasks.intake import read_task
 from signalbox.tasks.schemas import STATUSES, TERMINAL, Entry, Status, TaskOut
 from signalbox.tasks.store import TaskFilter
@@ -23,7 +23,7 @@ ROWS = 50
 TRACKED = "-"
 """How the address calls the provider of tasks that are tracked only."""
 
-Word = Annotated[str | None, Field(max_length=200, pattern=r"^[^\x00]*$")]
+Word = Annotated[str | None, Field(max_length=200, pattern=NO_NUL)]
 
 
 class Asked(BaseModel):
@@ -80,7 +80,7 @@ async def retry(visit: Visit) -> Response:
     tasks, context = visit.services.tasks, visit.services.context
     again = await context.db.write(
         service.retry_task,
-        _number(visit),
+        visit.number("task"),
         desk=tasks.desk,
         by=visit.actor,
         source=service.source_of(visit.session.principal),
@@ -93,7 +93,7 @@ async def retry(visit: Visit) -> Response:
 
 async def cancel(visit: Visit) -> Response:
     """Take a task back."""
-    number = _number(visit)
+    number = visit.number("task")
     await visit.services.context.db.write(
         service.cancel_task,
         number,
@@ -166,7 +166,7 @@ async def _providers(visit: Visit) -> dict[str, Any]:
 
 
 async def _task(visit: Visit) -> dict[str, Any]:
-    number, db = _number(visit), visit.services.context.db
+    number, db = visit.number("task"), visit.services.context.db
     task = await db.read(service.show_task, number)
     history = (await db.read(service.show_history, number, limit=MAX_LIMIT)).items
     return {"task": task, "history": history, "stretches": timeline(_points(history), until=_until(visit, task))}
@@ -188,18 +188,6 @@ def _until(visit: Visit, task: TaskOut) -> datetime:
 def _form(visit: Visit, sent: NewTaskForm | None = None, errors: dict[str, str] | None = None) -> dict[str, Any]:
     names = list(visit.services.tasks.providers)
     return {"sent": sent or NewTaskForm(provider=next(iter(names), None)), "errors": errors or {}, "names": names}
-
-
-def _number(visit: Visit) -> int:
-    """The task that the address names.
-
-    Raises:
-        TaskNotFoundError: no task can have it.
-    """
-    text = visit.path["number"]
-    if not (text.isascii() and text.isdecimal() and len(text) <= 16):  # noqa: PLR2004 - digits of the largest id
-        raise TaskNotFoundError(0)
-    return int(text)
 
 
 PAGE = Page(

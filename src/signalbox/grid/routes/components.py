@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse
 from signalbox.auth.principal import Principal
 from signalbox.auth.security import Guard
 from signalbox.core.pagination import DEFAULT_LIMIT, MAX_LIMIT, next_link
+from signalbox.core.text import NO_NUL
 from signalbox.grid import components
 from signalbox.grid.component_files import read_all, to_csv
 from signalbox.grid.kinds import AnyComponent
@@ -21,7 +22,7 @@ READ: Final = "grid:read"
 WRITE: Final = "grid:write"
 
 Number = Annotated[int, Path(ge=1, le=LARGEST_ID)]
-Word = Annotated[str | None, Query(max_length=100, pattern=r"^[^\x00]*$")]  # PostgreSQL takes no NUL
+Word = Annotated[str | None, Query(max_length=100, pattern=NO_NUL)]
 
 
 def build_router(context: Context, guard: Guard) -> APIRouter:
@@ -53,7 +54,7 @@ def _add_reads(router: APIRouter, context: Context, guard: Guard) -> None:
         *,
         component_type: Word = None,
         substation: Word = None,
-        name: Annotated[str | None, Query(max_length=100, pattern=r"^[^\x00]*$", description="Part of it.")] = None,
+        name: Annotated[str | None, Query(max_length=100, pattern=NO_NUL, description="Part of it.")] = None,
         limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
         cursor: Annotated[str | None, Query(max_length=100)] = None,
     ) -> list[ComponentOut]:

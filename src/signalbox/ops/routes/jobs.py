@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from signalbox.auth.principal import Principal
 from signalbox.auth.security import Guard
 from signalbox.core.pagination import DEFAULT_LIMIT, MAX_LIMIT, next_link
+from signalbox.core.text import NO_NUL
 from signalbox.infra.context import Context
 from signalbox.infra.jobs import State
 from signalbox.ops import background, schedules
@@ -15,10 +16,10 @@ from signalbox.ops.many import ManyIn, ManyOut
 from signalbox.ops.schedules import ScheduleOut
 
 JobNumber = Annotated[int, Path(ge=1, le=2**63 - 1)]
-ScheduleName = Annotated[str, Path(max_length=100, pattern=r"^[^\x00]*$")]
+ScheduleName = Annotated[str, Path(max_length=100, pattern=NO_NUL)]
 KindFilter = Annotated[
     str | None,
-    Query(max_length=100, pattern=r"^[^\x00]*$", description="Only jobs of this kind, as in `tasks.submit`."),
+    Query(max_length=100, pattern=NO_NUL, description="Only jobs of this kind, as in `tasks.submit`."),
 ]
 MOST_AT_ONCE = 1_000
 """Jobs that one request runs again."""

@@ -9,13 +9,14 @@ from signalbox.auth.audit import AuditFilter
 from signalbox.auth.scopes import MANAGER, USER
 from signalbox.auth.security import Guard
 from signalbox.core.pagination import DEFAULT_LIMIT, MAX_LIMIT, next_link
+from signalbox.core.text import NO_NUL
 from signalbox.core.times import to_micros
 from signalbox.infra.context import Context
 from signalbox.ops.budgets import BudgetOut, list_budgets
 from signalbox.ops.schemas import AuditEntry, EventOut
 from signalbox.ops.service import list_audit, list_events
 
-Word = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")]  # PostgreSQL takes no NUL
+Word = Annotated[str | None, Query(max_length=200, pattern=NO_NUL)]
 Moment = Annotated[AwareDatetime | None, Query()]
 
 

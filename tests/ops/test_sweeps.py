@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from signalbox.core.errors import UnavailableError
 from signalbox.infra.clock.manual import ManualClock
 from signalbox.infra.db import Database
-from signalbox.ops.retention import BATCH, IDLE_ROUNDS, Sweep, Sweeper
+from signalbox.ops.sweeps import BATCH, IDLE_ROUNDS, Sweep, Sweeper
 from tests.support.databases import Place
 from tests.support.timing import PATIENCE
 
