@@ -38,7 +38,7 @@ $(BENCH_INSTALLED): requirements/bench.txt $(INSTALLED)
 
 ##@ Work on it
 
-.PHONY: test services check format format-check lint types imports files bench bench-gateway bench-notifications bench-criticality bench-conversations bench-soak bench-tasks bench-grid openapi screenshots lock
+.PHONY: test services check format format-check lint types imports files bench bench-gateway bench-notifications bench-criticality bench-conversations bench-console bench-soak bench-tasks bench-grid openapi screenshots lock
 test: install services ## Run all tests, on SQLite and PostgreSQL (ARGS="-k gateway" to choose, PROCESSES=2)
 	@set -a; if [ -f .services.env ]; then . ./.services.env; fi; $(BIN)/pytest --numprocesses $(PROCESSES) --dist loadfile $(ARGS)
 
@@ -79,6 +79,9 @@ bench-criticality: $(BENCH_INSTALLED) ## Measure criticality: asks/s, waiting, c
 
 bench-conversations: $(BENCH_INSTALLED) ## Measure conversations: imports, searches (needs wrk, redis-server)
 	@cd bench && ../$(BIN)/python conversations.py
+
+bench-console: $(BENCH_INSTALLED) ## Measure when the console's pages are painted (needs Chromium: make services)
+	@cd bench && ../$(BIN)/python console.py
 
 bench-soak: $(BENCH_INSTALLED) ## Ten minutes of mixed load, after which nothing may be left (MINUTES=10)
 	@cd bench && ../$(BIN)/python soak.py --minutes $(MINUTES)
