@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from signalbox.core.errors import ConflictError
-from signalbox.infra.db import Database, after_commit
+from signalbox.infra.db import Database, after_commit, single_statement
 from tests.support.databases import Place
 
 Calls = list[str]
@@ -87,3 +87,20 @@ async def test_where_nobody_runs_them_calls_are_dropped(place: Place) -> None:
         note(tx, calls, "a")
     engine.dispose()
     assert calls == []
+
+
+@pytest.mark.parametrize("alone", [True, False])
+async def test_a_single_statement_is_written_alone_or_beside_others(database: Database, *, alone: bool) -> None:
+    @single_statement
+    def add(tx: sa.Connection, number: int) -> int:
+        tx.exec_driver_sql(
+            f"INSERT INTO event (topic, severity, data, created_at) VALUES ('a.b', 'info', '{{}}', {number})"
+        )
+        return number
+
+    def stored(tx: sa.Connection) -> set[int]:
+        return set(tx.exec_driver_sql("SELECT created_at FROM event").scalars())
+
+    numbers = range(1 if alone else 20)
+    assert await asyncio.gather(*(database.write(add, number) for number in numbers)) == list(numbers)
+    assert await database.read(single_statement(stored)) == set(numbers)

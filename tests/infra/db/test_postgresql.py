@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 
-from signalbox.infra.db import CommitUnknownError, DatabaseUnavailableError
+from signalbox.infra.db import CommitUnknownError, DatabaseUnavailableError, single_statement
 from signalbox.infra.db.bulk import insert_rows
 from signalbox.infra.db.database import SqlDatabase
 from signalbox.infra.db.postgresql import READERS, WRITERS, open_postgresql
@@ -220,3 +221,36 @@ def test_a_wrong_password_is_not_in_the_message(closed_port: int) -> None:
         await database.close()
 
     asyncio.run(ask())
+
+
+@single_statement
+def insert_alone(tx: sa.Connection, number: int) -> bool:
+    insert(tx, number)
+    return commits_itself(tx)
+
+
+def commits_itself(tx: sa.Connection) -> bool:
+    connection = tx.connection.driver_connection
+    assert connection is not None
+    return bool(connection.autocommit)
+
+
+async def test_a_single_statement_commits_itself_unless_it_shares_its_transaction(database: SqlDatabase) -> None:
+    assert await database.write(insert_alone, 1)
+    assert not await database.write(commits_itself), "the connection is as before"
+    with pytest.raises(IntegrityError):
+        await database.write(insert_alone, 1)
+    await database.write(copy, 2, 3)
+    assert await database.read(find_all) == [1, 2, 3]
+    assert await database.read(single_statement(commits_itself))
+    assert await database.read(setting, "transaction_isolation") == "repeatable read"
+
+
+async def test_a_single_statement_that_was_cut_off_may_have_been_made(database: SqlDatabase) -> None:
+    @single_statement
+    def die(tx: sa.Connection) -> None:
+        tx.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    with pytest.raises(CommitUnknownError):
+        await database.write(die)
+    assert await database.write(insert_alone, 4)

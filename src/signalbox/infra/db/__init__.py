@@ -6,7 +6,7 @@ held open across network I/O. ``write`` answers after COMMIT: what has returned 
 """
 
 from collections.abc import Callable
-from typing import Concatenate, Literal, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
@@ -14,6 +14,7 @@ from signalbox.core.errors import UnavailableError
 
 P = ParamSpec("P")
 R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
 
 Dialect = Literal["sqlite", "postgresql"]
 
@@ -52,6 +53,23 @@ def after_commit_calls(tx: Connection) -> list[Callable[[], None]]:
     """What is to be run after ``tx``; whoever runs transactions empties it before each."""
     calls: list[Callable[[], None]] = tx.info.setdefault(_AFTER_COMMIT, [])
     return calls
+
+
+_SINGLE = "__signalbox_single__"
+
+
+def single_statement(fn: F) -> F:
+    """Say of a function of ``tx`` that it makes one statement and no more, which is a transaction by itself.
+
+    PostgreSQL then needs one round trip for it instead of three, where it does not share its transaction with others.
+    """
+    setattr(fn, _SINGLE, True)
+    return fn
+
+
+def is_single_statement(fn: Callable[..., Any]) -> bool:
+    """Whether ``single_statement`` was said of a function."""
+    return getattr(fn, _SINGLE, False)
 
 
 class Database(Protocol):

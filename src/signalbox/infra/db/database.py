@@ -9,7 +9,7 @@ from typing import Concatenate, ParamSpec, Protocol, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from signalbox.infra.db import DatabaseUnavailableError, Dialect
+from signalbox.infra.db import DatabaseUnavailableError, Dialect, is_single_statement
 from signalbox.infra.db.writer import ChangeCount, Write, WriteQueue, Writer, to_unavailable
 
 P = ParamSpec("P")
@@ -66,8 +66,8 @@ class SqlDatabase:
             raise DatabaseUnavailableError(msg)
         self._reads_waiting += 1
         try:
-            call, queued = _bind(fn, *args, **kwargs), time.monotonic()
-            return await asyncio.get_running_loop().run_in_executor(self._pool, self._read, call, queued)
+            call, queued, single = _bind(fn, *args, **kwargs), time.monotonic(), self._is_single(fn)
+            return await asyncio.get_running_loop().run_in_executor(self._pool, self._read, call, queued, single)
         finally:
             self._reads_waiting -= 1
 
@@ -78,7 +78,7 @@ class SqlDatabase:
             raise DatabaseUnavailableError(msg)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[R] = loop.create_future()
-        self._queue.put(Write(_bind(fn, *args, **kwargs), loop, future))
+        self._queue.put(Write(_bind(fn, *args, **kwargs), loop, future, single=self._is_single(fn)))
         return await future
 
     async def stamp(self) -> object:
@@ -99,23 +99,27 @@ class SqlDatabase:
         self._reader.dispose()
         self._writer.dispose()
 
-    def _read(self, fn: Callable[[Connection], R], queued: float) -> R:
+    def _is_single(self, fn: Callable[..., object]) -> bool:
+        """Whether it is worth while to spare the statement its transaction: SQLite has no round trips."""
+        return self.dialect == "postgresql" and is_single_statement(fn)
+
+    def _read(self, fn: Callable[[Connection], R], queued: float, single: bool) -> R:  # noqa: FBT001 - for the executor
         if time.monotonic() - queued > MAX_READ_WAIT_S:
             msg = f"no thread was free for a read within {MAX_READ_WAIT_S} s"
             raise DatabaseUnavailableError(msg)
         try:
             try:
-                return self._read_once(fn)
+                return self._read_once(fn, single=single)
             except DBAPIError as error:
                 if not error.connection_invalidated:
                     raise
-                return self._read_once(fn)
+                return self._read_once(fn, single=single)
         except DBAPIError as error:
             raise to_unavailable(error, reading=True) from error
 
-    def _read_once(self, fn: Callable[[Connection], R]) -> R:
+    def _read_once(self, fn: Callable[[Connection], R], *, single: bool) -> R:
         with self._reader.connect() as tx:
-            return fn(tx)
+            return fn(tx.execution_options(isolation_level="AUTOCOMMIT") if single else tx)
 
 
 def _bind(fn: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> Callable[[Connection], R]:

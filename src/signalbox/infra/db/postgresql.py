@@ -4,6 +4,7 @@ import time
 
 from sqlalchemy import URL, Connection, Engine, Text, cast, create_engine, func, make_url, select
 
+from signalbox.infra.db import single_statement
 from signalbox.infra.db.database import SqlDatabase
 
 READERS = 4
@@ -45,9 +46,9 @@ class Snapshots:
         """There is nothing to let go of."""
 
 
+@single_statement
 def _snapshot(tx: Connection) -> str:
-    single = tx.execution_options(isolation_level="AUTOCOMMIT")  # one round trip instead of three
-    found: str = single.execute(_SNAPSHOT).scalar_one()
+    found: str = tx.execute(_SNAPSHOT).scalar_one()
     return found
 
 

@@ -42,6 +42,8 @@ class Write:
     fn: Callable[[Connection], Any]
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
+    single: bool = False
+    """Whether it is one statement, which commits itself where it is alone."""
     value: Any = None
     error: BaseException | None = None
 
@@ -138,23 +140,30 @@ class Writer(threading.Thread):
 
     def _transact(self, batch: list[Write]) -> None:
         with ExitStack() as stack:
+            single = len(batch) == 1 and batch[0].single
             try:
                 tx = stack.enter_context(self._engine.connect())
+                if single:
+                    tx.execution_options(isolation_level="AUTOCOMMIT")
                 transaction = tx.begin()  # said outright: COPY goes past SQLAlchemy, which would not see it
             except Exception as error:
                 raise _NotBegunError(error) from error
             calls = after_commit_calls(tx)
             calls.clear()  # of a transaction before on this connection, which failed
-            for write in batch:
-                self._run(tx, write, calls)
+            try:
+                for write in batch:
+                    self._run(tx, write, calls)
+            except DBAPIError as error:
+                if single and error.connection_invalidated:
+                    raise _unknown() from error
+                raise
             try:
                 transaction.commit()
             except DBAPIError as error:
                 transaction.rollback()  # else a COMMIT that was refused leaves the pooled connection in its transaction
                 if not error.connection_invalidated:
                     raise
-                msg = "the connection to the database broke during COMMIT; the change may or may not have been made"
-                raise CommitUnknownError(msg) from error
+                raise _unknown() from error
             for call in calls:
                 _call(call)
 
@@ -177,6 +186,12 @@ class _NotBegunError(Exception):
     def __init__(self, error: Exception) -> None:
         super().__init__(str(error))
         self.told = _unavailable(error) if isinstance(error, DBAPIError) else error
+
+
+def _unknown() -> CommitUnknownError:
+    return CommitUnknownError(
+        "the connection to the database broke during COMMIT; the change may or may not have been made"
+    )
 
 
 def _call(call: Callable[[], None]) -> None:

@@ -102,6 +102,8 @@ class Lane:
         try:
             jobs = await self._queue.claim(self.name, worker=self._worker, limit=room, now=self._clock.now())
             self._start_all(jobs)
+            if jobs:
+                await asyncio.sleep(0)  # they begin before anything else is looked for
             if len(jobs) < room:
                 await self._look(pause=0 if jobs else HELD_PAUSE)
             else:

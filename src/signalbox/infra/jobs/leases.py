@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, func, select, update
 
+from signalbox.infra.db import single_statement
 from signalbox.infra.jobs import outcomes
 from signalbox.infra.jobs.queue import JOB_COLUMNS, record, to_jobs
 from signalbox.infra.jobs.tables import RUNNING, job
@@ -68,6 +69,7 @@ def end_leases(tx: Connection, *, now: int) -> int:
     return tx.execute(_END_ALL, {"now": now}).rowcount
 
 
+@single_statement
 def first_lapse(tx: Connection) -> int | None:
     """When the first of all leases runs out; None where nothing runs."""
     found: int | None = tx.execute(_FIRST_LAPSE).scalar()

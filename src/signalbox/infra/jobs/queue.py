@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.dml import ReturningDelete
 
-from signalbox.infra.db import Dialect
+from signalbox.infra.db import Dialect, single_statement
 from signalbox.infra.db.rows import DIALECTS, bound_columns, bound_rows, encode_columns, encode_rows
 from signalbox.infra.db.wake import mark, notify
 from signalbox.infra.events import publish
@@ -99,6 +99,7 @@ def _is_one_of(dialect: Dialect, chosen: Select[Any]) -> ColumnElement[bool]:
 _CLAIM: dict[str, Update] = {dialect: _claim(dialect) for dialect in DIALECTS}
 
 
+@single_statement
 def claim(tx: Connection, kind: str, *, worker: str, limit: int, now: int, lease: int) -> list[Job]:
     """Lease at most ``limit`` due jobs of a kind to ``worker`` until ``now + lease``; highest priority first, then age.
 
@@ -254,6 +255,7 @@ def _next(dialect: Dialect) -> Select[Any]:
 _NEXT: dict[str, Select[Any]] = {dialect: _next(dialect) for dialect in DIALECTS}
 
 
+@single_statement
 def next_due(tx: Connection, kinds: Sequence[str]) -> dict[str, int]:
     """When the first waiting job of each kind is due, maybe long ago; kinds without one are left out."""
     rows = tx.execute(_NEXT[tx.dialect.name], {"rows": encode_rows([[kind] for kind in kinds])})
