@@ -232,7 +232,7 @@ async def test_a_write_of_another_process_is_seen(database: Database, place: Pla
 async def test_the_stamp_changes_with_what_is_committed_by_whomever(database: Database, place: Place) -> None:
     async def settled() -> object:
         """The stamp once nothing changes any more: on PostgreSQL others may use the same server."""
-        await asyncio.sleep(0.3)  # a look may serve others for a quarter of a second
+        await asyncio.sleep(0.45)  # a look may serve others for 0.4 seconds
         return await database.stamp()
 
     before = await settled()

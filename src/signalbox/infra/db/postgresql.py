@@ -11,7 +11,7 @@ READERS = 4
 WRITERS = 4
 CONNECT_TIMEOUT_S = 3
 STATEMENT_TIMEOUT_MS = 30_000
-STAMP_AGE = 0.25
+STAMP_AGE = 0.4
 """Seconds for which a look at the server's snapshot serves others too."""
 
 _SNAPSHOT = select(cast(func.pg_current_snapshot(), Text))
@@ -29,7 +29,7 @@ def open_postgresql(url: str) -> SqlDatabase:
 
 
 class Snapshots:
-    """Which transactions are over, as the server says: one look for all who ask within a quarter of a second."""
+    """Which transactions are over, as the server says: one look for all who ask within ``STAMP_AGE``."""
 
     def __init__(self) -> None:
         self._found: object = None
