@@ -10,13 +10,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, and_, delete, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Delete, and_, delete, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from signalbox.grid.blobs import fetch_blobs
 from signalbox.grid.models import block, chunk, component, rollup, stale_block
 from signalbox.grid.rollups import Index
 from signalbox.grid.series import WIDTH
+from signalbox.infra.db.rows import DIALECTS, encode_rows, is_bound_row
 
 COMPONENTS: Final = 256
 """Ids of a block. A step that builds one reads at most three rollups for each: some 20 ms."""
@@ -29,6 +30,9 @@ PAGE: Final = 500
 _MARK: Final = {
     dialect: insert(stale_block).on_conflict_do_nothing(index_elements=["day", "block"])
     for dialect, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+}
+_DELETE: Final[dict[str, Delete]] = {
+    each: delete(block).where(is_bound_row(each, (block.c.day, block.c.block), "places")) for each in DIALECTS
 }
 
 
@@ -73,7 +77,7 @@ def make_stale(tx: Connection, series: Index, days: Index) -> None:
     for start in range(0, len(places), AT_ONCE):
         some = places[start : start + AT_ONCE]
         tx.execute(_MARK[tx.dialect.name], [each._asdict() for each in some])
-        tx.execute(delete(block).where(tuple_(block.c.day, block.c.block).in_([tuple(each) for each in some])))
+        tx.execute(_DELETE[tx.dialect.name], {"places": encode_rows(some)})
 
 
 def make_component_stale(tx: Connection, number: int) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from sqlalchemy import Connection, and_, bindparam, delete, exists, func, select, text, tuple_
+from sqlalchemy import Connection, Delete, Select, and_, bindparam, delete, exists, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from signalbox.core.times import DAY
@@ -23,13 +23,14 @@ from signalbox.grid.rollups import roll_up_days
 from signalbox.grid.series import WIDTH
 from signalbox.infra.db.bulk import insert_rows
 from signalbox.infra.db.prepared import Prepared
+from signalbox.infra.db.rows import DIALECTS, encode_rows, is_bound_row
 
 LOCK: Final = 0x5167_0007
 _SHARED: Final = "signalbox.grid.shared"
 """Where a connection keeps the transaction that shared the lock."""
 
 AT_ONCE: Final = 400
-"""Buckets in one statement."""
+"""Components or series in one statement."""
 
 _CHUNK_COLUMNS: Final = [column.name for column in chunk.c]
 _ROLLUP_COLUMNS: Final = [column.name for column in rollup.c]
@@ -52,6 +53,14 @@ _COVERING: Final = Prepared(
     )
 )
 _TAIL: Final = select(tail.c.series, tail.c.at, tail.c.value)
+_OF_BUCKETS: Final = {each: is_bound_row(each, (chunk.c.series, chunk.c.day), "buckets") for each in DIALECTS}
+_FIND: Final[dict[str, Select[Any]]] = {
+    dialect: select(chunk.c.series, chunk.c.n, chunk.c.data).where(wanted) for dialect, wanted in _OF_BUCKETS.items()
+}
+_DELETE: Final[dict[str, Delete]] = {dialect: delete(chunk).where(wanted) for dialect, wanted in _OF_BUCKETS.items()}
+_DELETE_ROLLUPS: Final[dict[str, Delete]] = {
+    each: delete(rollup).where(is_bound_row(each, (rollup.c.series, rollup.c.day), "buckets")) for each in DIALECTS
+}
 
 
 class Span(NamedTuple):
@@ -168,12 +177,8 @@ def tail_buckets(tx: Connection, buckets: Sequence[Bucket]) -> list[Readings]:
 
 def read_chunks(tx: Connection, buckets: Sequence[Bucket]) -> list[Readings]:
     """The readings of those buckets that have a chunk."""
-    columns = [chunk.c.series, chunk.c.n, chunk.c.data]
-    found = []
-    for start in range(0, len(buckets), AT_ONCE):
-        wanted = tuple_(chunk.c.series, chunk.c.day).in_([tuple(each) for each in buckets[start : start + AT_ONCE]])
-        found += [_to_part(*row) for row in fetch_blobs(tx, select(*columns).where(wanted))]
-    return found
+    query = _FIND[tx.dialect.name].params(buckets=encode_rows(buckets))
+    return [_to_part(*row) for row in fetch_blobs(tx, query)]
 
 
 def read_series(tx: Connection, series: Sequence[int], span: Span) -> Readings | None:
@@ -239,10 +244,8 @@ def to_readings(rows: Sequence[Any]) -> Readings:
 
 
 def _delete_chunks(tx: Connection, buckets: Sequence[Bucket]) -> None:
-    for start in range(0, len(buckets), AT_ONCE):
-        some = [tuple(each) for each in buckets[start : start + AT_ONCE]]
-        tx.execute(delete(chunk).where(tuple_(chunk.c.series, chunk.c.day).in_(some)))
-        tx.execute(delete(rollup).where(tuple_(rollup.c.series, rollup.c.day).in_(some)))
+    tx.execute(_DELETE[tx.dialect.name], {"buckets": encode_rows(buckets)})
+    tx.execute(_DELETE_ROLLUPS[tx.dialect.name], {"buckets": encode_rows(buckets)})
 
 
 def _to_part(series: int, count: int, data: bytes) -> Readings:

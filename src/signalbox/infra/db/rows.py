@@ -12,6 +12,7 @@ from sqlalchemy import (
     ARRAY,
     JSON,
     BigInteger,
+    Column,
     ColumnElement,
     Select,
     Subquery,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     column,
     func,
     select,
+    tuple_,
 )
 from sqlalchemy.types import Text, TypeEngine
 
@@ -86,3 +88,12 @@ def is_bound_id(dialect: Dialect, column: ColumnElement[int], parameter: str) ->
     """
     chosen = bound_ids(dialect, parameter)
     return column.in_(chosen) if dialect == "sqlite" else column == any_(func.array(chosen.scalar_subquery()))
+
+
+def is_bound_row(dialect: Dialect, columns: Sequence[Column[Any]], parameter: str) -> ColumnElement[bool]:
+    """Whether ``columns`` are one of the rows of the bound ``parameter``; to be found by a key that begins with them.
+
+    A list of rows written out, as VALUES, SQLite would not look up: it reads the whole table instead.
+    """
+    rows = bound_rows(dialect, parameter, {each.name: each.type for each in columns}, "wanted")
+    return tuple_(*columns).in_(select(*rows.c))
