@@ -1,11 +1,12 @@
 """Searches through the real server."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from signalbox.conversations.polls import Question
-from tests.conversations.conftest import IDS, PATH, Desk
+from tests.conversations.conftest import IDS, PATH, Desk, made, write
 
 SEARCHES: tuple[tuple[str, list[int]], ...] = (
     ("", [*IDS["microsoft"], *IDS["zebra"]]),
@@ -43,6 +44,14 @@ async def test_each_filter_finds_what_it_says(desk: Desk) -> None:
     for query, expected in SEARCHES:
         found = await desk.get(f"{PATH}?{query}")
         assert (found["conversation_ids"], found["total"]) == (expected, len(expected)), query
+
+
+async def test_words_are_found_whatever_stands_between_them(empty_desk: Desk, tmp_path: Path) -> None:
+    rows = made()
+    rows.conversation[0]["answer"] = "AI/ML at example.com, 3.5%"
+    await empty_desk.load(write(tmp_path / "data", rows))
+    for asked in ("ml", "example", "3.5", "example.com", "AI%2FML"):
+        assert await empty_desk.ids(f"q={asked}") == [1], asked
 
 
 async def test_pages_are_slices_of_a_stable_order(desk: Desk) -> None:

@@ -13,6 +13,22 @@ async def test_words_are_found_whole_and_in_any_case(context: Context, tmp_path:
     assert await context.db.read(words.find, done.id + 1, ["many"]) == []
 
 
+async def test_texts_are_cut_as_what_is_asked_for_is(context: Context) -> None:
+    texts = ("AI/ML at example.com, 3.5%", "a@b.com", "snake_case e-mail \u00c4RGER", "12:30-14:00")
+    await context.db.write(words.take_up, [(item_id(5, at), said) for at, said in enumerate(texts)])
+    asked: tuple[tuple[str, list[int]], ...] = (
+        ("ml", [0]), ("AI", [0]), ("example", [0]), ("com", [0, 1]), ("example.com", [0]), ("3.5", [0]), ("5", [0]),
+        ("b", [1]), ("case", [2]), ("mail", [2]), ("\u00e4rger", [2]), ("14", [3]), ("AI/ML 12", []),
+    )  # fmt: skip
+    for text, expected in asked:
+        assert await context.db.read(words.find, 5, words.cut(text)) == expected, text
+
+
+def test_words_are_letters_and_digits_in_lower_case() -> None:
+    assert words.cut("AI/ML_x at 3.5% \u00c4B") == ["ai", "ml", "x", "at", "3", "5", "\u00e4b"]
+    assert words.cut(" ';-- ") == []
+
+
 async def test_what_is_given_up_is_found_no_more(context: Context) -> None:
     said = [(item_id(5, at), f"word w{at} \u00c4RGER") for at in range(3_000)]
     await context.db.write(words.take_up, said)

@@ -14,7 +14,7 @@ from signalbox.conversations.errors import InvalidDatasetError, UnfinishedDatase
 
 FOLDERS: Final = ("company", "tag", "transcript", "conversation", "monologue")
 SUCCESS: Final = "_SUCCESS"
-FORMAT: Final = b"1"
+FORMAT: Final = b"2"
 """Part of every fingerprint: to be changed when the same files are to be imported otherwise than before."""
 
 

@@ -9,6 +9,7 @@ from signalbox.auth.doors import Parameter
 from signalbox.conversations.dates import parse_bound
 from signalbox.conversations.errors import InvalidQueryError
 from signalbox.conversations.schemas import KINDS, Kind
+from signalbox.conversations.words import cut
 
 T = TypeVar("T", bound=str)
 
@@ -16,7 +17,6 @@ DEFAULT_PER_PAGE: Final = 50
 MAX_PER_PAGE: Final = 500
 LARGEST: Final = 2**63 - 1
 _LONGEST: Final = 4_000
-_WORD = re.compile(r"[^\W_]+")
 
 PARAMETERS: Final = (
     Parameter(
@@ -94,7 +94,7 @@ def to_filter(query: Mapping[str, str]) -> Filter:
         transcript=to_number(query, "transcript", least=-LARGEST, most=LARGEST),
         type=kind,
         speaker=speaker,
-        words=tuple(sorted({word.lower() for word in _WORD.findall(words)})) if words.strip() else None,
+        words=tuple(sorted(set(cut(words)))) if words.strip() else None,
         since=_to_bound(query, "since", end=False),
         until=_to_bound(query, "until", end=True),
         monologues=_one_of(query, "monologues", ("include",)) is not None or bool(speaker) or kind == "monologue",

@@ -3,6 +3,7 @@
 Of a word both keep in which items it stands, and not where in them: that is all a search asks for.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -17,6 +18,8 @@ Words = Sequence[tuple[int, str]]
 
 LONGEST: Final = 200_000
 """Characters of a text whose words PostgreSQL takes up; a tsvector holds 1 MB at most."""
+
+_WORD: Final = re.compile(r"[^\W_]+")
 
 _TEXT: Final = table("conversation_text", column("rowid"), column("words"))
 _TAKE_UP: Final = text(
@@ -37,12 +40,18 @@ _FIND: Final = {
 }
 
 
+def cut(text: str) -> list[str]:
+    """The words of a text, in order and in lower case: letters and digits that stand together."""
+    return [word.lower() for word in _WORD.findall(text)]
+
+
 def take_up(tx: Connection, words: Words) -> None:
     """Make words findable."""
     if tx.dialect.name == "sqlite":
         insert_rows(tx, _TEXT, ("rowid", "words"), words)
     elif words:
-        texts = [said[:LONGEST] for _, said in words]
+        # PostgreSQL's parser would keep AI/ML, example.com and 3.5 whole, and lower case by the locale of the database.
+        texts = [" ".join(cut(said[:LONGEST])) for _, said in words]
         tx.execute(_TAKE_UP, {"ids": [each for each, _ in words], "words": texts})
 
 
@@ -69,7 +78,7 @@ def merge(tx: Connection, pages: int) -> bool:
 
 
 def find(tx: Connection, number: int, words: Iterable[str]) -> list[int]:
-    """Numbers of the items of an import that have all of some words; these are letters and digits only."""
+    """Numbers of the items of an import that have all of some words, which are as ``cut`` gives them."""
     joined = " ".join(words if tx.dialect.name == "postgresql" else (f'"{word}"' for word in words))
     low = item_id(number, 0)
     bounds = {"words": joined, "low": low, "high": low + (1 << NUMBER_BITS) - 1}
