@@ -26,6 +26,9 @@ async def test_a_reading_is_taken_once(grid: Grid) -> None:
     assert (again.status, json.loads(again.body)["code"]) == (409, "duplicate_measurement")
     assert (await grid.measure(number, NOON, 5, "VOLTAGE")).status == 201
     assert (await grid.measure(number + 1, NOON, 5)).status == 404
+    for other in (0, -1, 2**53):
+        unknown = await grid.measure(other, NOON, 5)
+        assert (unknown.status, json.loads(unknown.body)["code"]) == (404, "component_not_found")
     answer = await grid.call(
         "POST", "/api/measurements", {"component_id": number, "value": 1, "measurement_type": "POWER"}
     )
@@ -52,6 +55,12 @@ async def test_wrong_readings_are_refused(grid: Grid) -> None:
     for wrong, status in WRONG:
         answer = await grid.call("POST", "/api/measurements", raw=wrong)
         assert answer.status == status, (wrong, answer.body)
+
+
+async def test_a_time_that_utc_cannot_hold_is_refused(grid: Grid) -> None:
+    answer = await grid.measure(await grid.add(), "9999-12-31T23:59:59-14:00", 1)
+    assert (answer.status, [each["field"] for each in json.loads(answer.body)["errors"]]) == (422, ["timestamp"])
+    assert await grid.get("/api/measurements") == []
 
 
 async def test_many_clients_at_once_are_all_heard(grid: Grid) -> None:

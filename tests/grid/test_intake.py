@@ -272,6 +272,26 @@ def test_what_cannot_be_taken_is_said(engine: sa.Engine) -> None:
         assert intake.accept_many(tx, [], now=NOW).rows == []
 
 
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_times_that_utc_cannot_hold_are_refused(engine: sa.Engine, text: str) -> None:
+    with lines(engine) as (tx, made):
+        wrong = NewReading(made[0], 1.0, "POWER", datetime.fromisoformat(text))
+        with pytest.raises(UnprocessableError, match="years 1 to 9999") as refused:
+            intake.accept(tx, wrong, now=NOW)
+        assert [fault.where for fault in refused.value.faults] == ["timestamp"]
+        (row,) = intake.accept_many(tx, [wrong], now=NOW).rows
+        assert (row.status, "years 1 to 9999" in (row.reason or "")) == ("rejected", True)
+        for kept in ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"):
+            shown = intake.accept(tx, NewReading(made[0], 1.0, "POWER", datetime.fromisoformat(kept)), now=NOW)
+            assert shown.timestamp == datetime.fromisoformat(kept)
+
+
+@pytest.mark.parametrize("number", [0, -1, 2**53, 2**60])
+def test_an_id_that_no_component_has_is_of_none(engine: sa.Engine, number: int) -> None:
+    with lines(engine) as (tx, _), pytest.raises(ComponentNotFoundError, match=f"no component {number}"):
+        intake.accept(tx, NewReading(number, 1.0, "POWER"), now=NOW)
+
+
 def test_a_batch_that_brings_nothing_writes_nothing(engine: sa.Engine) -> None:
     with lines(engine) as (tx, made):
         series = np.full(5_000, to_series(made[0], "POWER"))

@@ -1,6 +1,6 @@
 """Files of readings."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ c",VOLTAGE,-2e3
 2026-01-01T12:00:00Z,7,,POWER
 2026-01-01T12:00:00Z,7,,POWER,1,2
 2026-01-01T12:00:00Z,x,,POWER,1
-2026-01-01T12:00:00Z,0,,POWER,1
+2026-01-01T12:00:00Z,10000000000000000000000,,POWER,1
 2026-01-01T12:00:00Z,7,,HEAT,1
 2026-01-01T12:00:00Z,7,,POWER,NaN
 2026-01-01T12:00:00Z,7,,POWER,inf
@@ -81,6 +81,66 @@ def test_parquet_is_read_whatever_its_types(tmp_path: Path, unit: str) -> None:
     assert (readings, rows, size) == ([ReadingOut(7, NOON, 2.0, "POWER")], [1], 2)
     assert "component_id" in rejected[2]
     assert count_rows(path) == 2
+
+
+def write_times(path: Path, times: Any, components: Any = None) -> None:
+    """A file of Parquet with these times."""
+    columns = {"component_id": components or [7] * len(times), "timestamp": times, "value": [1.0] * len(times)}
+    pq.write_table(pa.table({**columns, "measurement_type": ["POWER"] * len(times)}), path)
+
+
+def test_a_fraction_is_no_id_of_a_component(tmp_path: Path) -> None:
+    write_times(
+        tmp_path / "a.parquet", pa.array([NOON] * 4, pa.timestamp("us", "UTC")), [7.0, 7.5, float("nan"), 1e300]
+    )
+    readings, rows, rejected, _ = read(tmp_path / "a.parquet")
+    assert (readings, rows, sorted(rejected)) == ([ReadingOut(7, NOON, 1.0, "POWER")], [1], [2, 3, 4])
+    assert "component_id" in rejected[2]
+
+
+@pytest.mark.parametrize("times", [pa.array([1_767_268_800]), pa.array([date(2026, 1, 1)]), pa.array([1.5])])
+def test_numbers_and_dates_are_no_times(tmp_path: Path, times: Any) -> None:
+    write_times(tmp_path / "a.parquet", times)
+    with pytest.raises(BadFileError, match=r"column timestamp .* timestamp with a zone"):
+        read(tmp_path / "a.parquet")
+
+
+def test_nanoseconds_are_rounded_down(tmp_path: Path) -> None:
+    write_times(tmp_path / "a.parquet", pa.array([1_767_268_800_000_000_001, -1, None], pa.timestamp("ns", "UTC")))
+    readings, _, rejected, _ = read(tmp_path / "a.parquet")
+    before = datetime(1969, 12, 31, 23, 59, 59, 999_999, UTC)
+    assert ([each.timestamp for each in readings], list(rejected)) == ([NOON, before], [3])
+
+
+def test_times_of_any_zone_and_in_a_dictionary_are_read(tmp_path: Path) -> None:
+    for name, times in {
+        "zone": pa.array([NOON], pa.timestamp("ms", "Europe/Berlin")),
+        "words": pa.array(["2026-01-01T13:00:00+01:00"]).dictionary_encode(),
+        "large": pa.array(["2026-01-01T12:00:00Z"], pa.large_string()),
+        "instants": pa.array([NOON], pa.timestamp("us", "UTC")).dictionary_encode(),
+    }.items():
+        write_times(tmp_path / f"{name}.parquet", times)
+        assert read(tmp_path / f"{name}.parquet")[0] == [ReadingOut(7, NOON, 1.0, "POWER")], name
+
+
+BEYOND = ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00")
+"""Times that have no instant in the years 1 to 9999 of UTC."""
+
+
+def test_times_that_utc_cannot_hold_are_rejected_in_each_kind_of_file(tmp_path: Path) -> None:
+    row = '{{"component_id": 7, "timestamp": "{}", "value": 1, "measurement_type": "POWER"}}\n'
+    times = [*BEYOND, "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"]
+    (tmp_path / "a.ndjson").write_text("".join(map(row.format, times)))
+    lines = "".join(f"7,{time},1,POWER\n" for time in times)
+    (tmp_path / "a.csv").write_text(f"component_id,timestamp,value,measurement_type\n{lines}")
+    write_times(tmp_path / "a.parquet", times)
+    for name in ("a.ndjson", "a.csv", "a.parquet"):
+        readings, rows, rejected, _ = read(tmp_path / name)
+        assert (rows, sorted(rejected), len(readings)) == ([3, 4], [1, 2], 2), name
+        assert "years 1 to 9999" in rejected[1]
+    for unit, far in (("s", 2**50), ("ms", 2**62), ("us", 2**62)):
+        write_times(tmp_path / "b.parquet", pa.array([far, -far, 0], pa.timestamp(unit, "UTC")))
+        assert (read(tmp_path / "b.parquet")[1], sorted(read(tmp_path / "b.parquet")[2])) == ([3], [1, 2])
 
 
 def test_ndjson_is_read_line_by_line(tmp_path: Path) -> None:

@@ -11,7 +11,16 @@ from signalbox.grid import chunk_store, rule_watch
 from signalbox.grid.errors import ComponentNotFoundError, DuplicateMeasurementError, RejectedBatchError
 from signalbox.grid.merging import Bucket, Marks, Readings, bucket_starts, buckets_at, join, repeats, sort
 from signalbox.grid.rollups import Index
-from signalbox.grid.schemas import LARGEST_VALUE, BatchResult, NewReading, ReadingOut, RowResult
+from signalbox.grid.schemas import (
+    EARLIEST,
+    LARGEST_VALUE,
+    LATEST,
+    OUT_OF_TIME,
+    BatchResult,
+    NewReading,
+    ReadingOut,
+    RowResult,
+)
 from signalbox.grid.series import CODES, LARGEST_ID, WIDTH, to_series
 
 
@@ -19,16 +28,16 @@ def accept(tx: Connection, new: NewReading, *, now: int) -> ReadingOut:
     """Take one reading; without a time it is of ``now``.
 
     Raises:
-        UnprocessableError: its value is beyond all measure.
+        UnprocessableError: its value is beyond all measure, or its time beyond the calendar.
         ComponentNotFoundError: there is no such component.
         DuplicateMeasurementError: the component has a reading of the type at this instant.
     """
-    if (reason := why_not(new)) is not None:
-        raise UnprocessableError([Fault("value", reason)])
+    fault = why_not(new)
+    if fault is not None and fault.where != "component_id":
+        raise UnprocessableError([fault])
     chunk_store.share(tx)
-    if not chunk_store.has_component(tx, new.component_id):
-        msg = f"there is no component {new.component_id}"
-        raise ComponentNotFoundError(msg)
+    if fault is not None or not chunk_store.has_component(tx, new.component_id):
+        raise ComponentNotFoundError(_no_component(new.component_id))
     at, series = _moment(new, now), to_series(new.component_id, new.measurement_type)
     watched = rule_watch.look_at(tx, series, at, new.value, now=now)
     if chunk_store.is_in_chunk(tx, series, at) or not chunk_store.add_to_tail(tx, series, at, new.value):
@@ -52,13 +61,13 @@ def accept_many(
     for place, row in enumerate(rows):
         if isinstance(row, str):
             continue
-        reason = why_not(row)
-        if reason is None and row.component_id not in known:
-            reason = f"there is no component {row.component_id}"
-        if reason is None:
-            places.append(place)
+        fault = why_not(row)
+        if fault is not None:
+            results[place] = RowResult("rejected", fault.message)
+        elif row.component_id not in known:
+            results[place] = RowResult("rejected", _no_component(row.component_id))
         else:
-            results[place] = RowResult("rejected", reason)
+            places.append(place)
     taken = [row for place in places if not isinstance(row := rows[place], str)]
     for place, inserted in zip(places, insert_watched(tx, _to_columns(taken, now), now=now).tolist(), strict=True):
         if not inserted:
@@ -92,13 +101,19 @@ def insert(tx: Connection, new: Readings) -> Marks:
     return unsorted
 
 
-def why_not(row: NewReading) -> str | None:
-    """Why a reading cannot be taken, whatever is there; None where it can."""
+def why_not(row: NewReading) -> Fault | None:
+    """Why a reading cannot be taken, whatever is there, and which field is wrong; None where it can."""
     if not -LARGEST_VALUE <= row.value <= LARGEST_VALUE:  # neither is NaN
-        return f"the value is no number from -{LARGEST_VALUE:g} to {LARGEST_VALUE:g}"
+        return Fault("value", f"the value is no number from -{LARGEST_VALUE:g} to {LARGEST_VALUE:g}")
+    if row.timestamp is not None and not EARLIEST <= to_micros(row.timestamp) <= LATEST:  # its offset may carry it over
+        return Fault("timestamp", OUT_OF_TIME)
     if not 0 < row.component_id <= LARGEST_ID:
-        return f"there is no component {row.component_id}"
+        return Fault("component_id", _no_component(row.component_id))
     return None
+
+
+def _no_component(number: int) -> str:
+    return f"there is no component {number}"
 
 
 def _merge(tx: Connection, new: Readings) -> Marks:

@@ -2,20 +2,21 @@
 
 import csv
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from signalbox.core.times import to_micros
+from signalbox.core.times import MICROSECONDS, to_micros
 from signalbox.grid.arrow import load_pyarrow
 from signalbox.grid.doors import decode_row
 from signalbox.grid.errors import BadFileError
 from signalbox.grid.intake import why_not
 from signalbox.grid.merging import Readings
 from signalbox.grid.rollups import Index
-from signalbox.grid.schemas import LARGEST_VALUE, NewReading
+from signalbox.grid.schemas import EARLIEST, LARGEST_VALUE, LATEST, OUT_OF_TIME, NewReading
 from signalbox.grid.series import LARGEST_ID, MEASUREMENT_TYPES, WIDTH, to_series
 
 COLUMNS: Final = ("component_id", "timestamp", "value", "measurement_type")
@@ -81,10 +82,7 @@ def _read_parquet(path: Path) -> Iterator[Batch]:
     pa = load_pyarrow()
     with pa.parquet.ParquetFile(path, pre_buffer=False) as file:  # else it keeps all that it has read of the file
         _check_columns(path, file.schema_arrow.names)
-        zone = file.schema_arrow.field("timestamp").type
-        if pa.types.is_timestamp(zone) and zone.tz is None:
-            msg = f"{path} has times without a zone; write them as timestamps in UTC"
-            raise BadFileError(msg)
+        _check_times(path, file.schema_arrow.field("timestamp").type)
         first = 1
         for batch in file.iter_batches(ROWS, columns=list(COLUMNS)):
             yield _convert(batch, np.arange(first, first + batch.num_rows), [])
@@ -137,13 +135,14 @@ def _sort_in(number: int, line: bytes, rows: list[tuple[int, NewReading]], wrong
     if not line.strip():
         return
     row = decode_row(line)
-    reason = row if isinstance(row, str) else why_not(row)
-    if reason is None and not isinstance(row, str):
-        reason = "the row has no timestamp" if row.timestamp is None else None
-        if reason is None:
-            rows.append((number, row))
-    if reason is not None:
-        wrong.append(Rejected(number, reason))
+    if isinstance(row, str):
+        wrong.append(Rejected(number, row))
+    elif (fault := why_not(row)) is not None:
+        wrong.append(Rejected(number, fault.message))
+    elif row.timestamp is None:
+        wrong.append(Rejected(number, "the row has no timestamp"))
+    else:
+        rows.append((number, row))
 
 
 def _to_batch(rows: list[tuple[int, NewReading]], wrong: list[Rejected], count: int) -> Batch:
@@ -162,17 +161,30 @@ def _check_columns(path: Path, names: list[str]) -> None:
         raise BadFileError(msg)
 
 
+def _check_times(path: Path, kind: Any) -> None:
+    """Numbers and dates name no instant: whoever wrote them knows their unit and their zone, the file does not say."""
+    types = load_pyarrow().types
+    plain = kind.value_type if types.is_dictionary(kind) else kind
+    is_instant = types.is_timestamp(plain) and plain.tz is not None
+    if not (is_instant or types.is_string(plain) or types.is_large_string(plain) or types.is_string_view(plain)):
+        msg = (
+            f"{path}: the column timestamp is {kind}; it must be a timestamp with a zone, such as timestamp[us, tz=UTC]"
+        )
+        raise BadFileError(msg)
+
+
 def _convert(batch: Any, rows: Index, wrong: list[Rejected]) -> Batch:
     """A batch of PyArrow as readings. Each column is converted at once; where that fails, cell by cell."""
     pa = load_pyarrow()
-    component, bad_component = _cast(batch.column("component_id"), pa.int64(), int)
-    at, bad_at = _cast(batch.column("timestamp"), pa.timestamp("us", "UTC"), _to_instant)
+    component, bad_component = _cast(batch.column("component_id"), pa.int64(), _to_id)
+    at, bad_at = _to_instants(batch.column("timestamp"))
     value, bad_value = _cast(batch.column("value"), pa.float64(), float)
     kind, bad_kind = _to_codes(batch.column("measurement_type"))
     size = np.abs(np.where(bad_value, np.inf, value))
     reasons = (
         (bad_component | (component < 1) | (component > LARGEST_ID), "component_id is no id of a component"),
         (bad_at, "timestamp is no time with a zone, such as 2026-01-31T10:00:00Z"),
+        ((at < EARLIEST) | (at > LATEST), OUT_OF_TIME),
         (~(size <= LARGEST_VALUE), "value is no finite number"),
         (bad_kind, f"measurement_type is none of {', '.join(MEASUREMENT_TYPES)}"),
     )
@@ -184,6 +196,20 @@ def _convert(batch: Any, rows: Index, wrong: list[Rejected]) -> Batch:
     return Batch(readings, rows[~bad], wrong, len(rows) + len(wrong) - int(bad.sum()))
 
 
+def _to_instants(column: Any) -> tuple[Any, Any]:
+    """Microseconds UTC of a column, and which cells hold no time; nanoseconds are rounded down."""
+    pa = load_pyarrow()
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if not pa.types.is_timestamp(column.type):
+        return _cast_texts(column)
+    ticks, missing = _cast(column, pa.int64(), int)
+    if column.type.unit == "ns":
+        return ticks // 1_000, missing
+    factor = {"s": MICROSECONDS, "ms": 1_000, "us": 1}[column.type.unit]
+    return np.clip(ticks, EARLIEST // factor - 1, LATEST // factor + 1) * factor, missing  # else they may wrap around
+
+
 def _cast(column: Any, kind: Any, parse: Any) -> tuple[Any, Any]:
     """The numbers of a column, and which cells hold none."""
     pa = load_pyarrow()
@@ -192,8 +218,15 @@ def _cast(column: Any, kind: Any, parse: Any) -> tuple[Any, Any]:
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         cast = pa.array([_parse(cell, parse) for cell in column.to_pylist()], kind)
     missing = cast.is_null().to_numpy(zero_copy_only=False)
-    plain = cast.cast(pa.int64()) if pa.types.is_timestamp(kind) else cast
-    return plain.fill_null(0).to_numpy(zero_copy_only=False), missing
+    return cast.fill_null(0).to_numpy(zero_copy_only=False), missing
+
+
+def _cast_texts(column: Any) -> tuple[Any, Any]:
+    """Microseconds UTC of texts; PyArrow reads most, Python the rest."""
+    pa = load_pyarrow()
+    with suppress(pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        column = column.cast(pa.timestamp("us", "UTC")).cast(pa.int64())
+    return _cast(column, pa.int64(), _to_instant)
 
 
 def _parse(cell: Any, parse: Any) -> Any:
@@ -203,11 +236,18 @@ def _parse(cell: Any, parse: Any) -> Any:
         return None
 
 
-def _to_instant(cell: Any) -> Any:
-    """A datetime with a zone; for one without there is no instant."""
-    moment = datetime.fromisoformat(cell) if isinstance(cell, str) else cell
-    to_micros(moment)
-    return moment
+def _to_id(cell: Any) -> int:
+    """A whole number that PyArrow can hold; 7.5 is none, and 7.0 is 7."""
+    number = int(cell)
+    if not 0 < number <= LARGEST_ID or not (isinstance(cell, str) or number == cell):
+        msg = f"{cell} is no id"
+        raise ValueError(msg)
+    return number
+
+
+def _to_instant(cell: str) -> int:
+    """Microseconds UTC; for a time without a zone there is no instant."""
+    return to_micros(datetime.fromisoformat(cell))
 
 
 def _to_codes(column: Any) -> tuple[Any, Any]:

@@ -1,19 +1,25 @@
 """What goes over the wire."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, Self
 
 import msgspec
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from signalbox.core.text import NO_NUL
+from signalbox.core.times import to_micros
 from signalbox.grid.schedule_periods import Every
 from signalbox.grid.series import LARGEST_ID, MeasurementType
 from signalbox.infra.events import Severity
 
 LARGEST_VALUE: Final = 1e100
 """No reading is larger; squares of larger ones would not be finite."""
+EARLIEST: Final = to_micros(datetime.min.replace(tzinfo=UTC))
+"""Of what a reading may be, microseconds UTC: the first instant of the year 1."""
+LATEST: Final = to_micros(datetime.max.replace(tzinfo=UTC))
+"""The last of the year 9999."""
+OUT_OF_TIME: Final = "the time is not in the years 1 to 9999 UTC"
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=NO_NUL)]
 Value = Annotated[float, Field(ge=-LARGEST_VALUE, le=LARGEST_VALUE, allow_inf_nan=False)]
