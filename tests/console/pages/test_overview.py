@@ -1,3 +1,4 @@
+import re
 from datetime import UTC, datetime
 
 from signalbox.console.pages.overview import to_series
@@ -52,7 +53,7 @@ def test_without_calls_nothing_is_drawn() -> None:
 async def test_an_empty_hub_says_so(signed_in: SignedIn) -> None:
     text = await (await signed_in("user")).text()
     assert "Nothing has failed" in text
-    assert "No producer has reported a level yet." in text
+    assert "No producer has reported a level yet. Report one: <code>signalbox criticality set 1</code>" in text
     assert "no upstream is set up" in text
 
 
@@ -101,3 +102,13 @@ async def test_the_page_is_the_same_on_postgresql(postgresql_place: Place) -> No
         somebody = Visitor(running)
         await somebody.sign_in("user")
         assert "the last full minute" in await somebody.text()
+
+
+async def test_the_tour_leads_to_every_capability(signed_in: SignedIn) -> None:
+    somebody = await signed_in("user")
+    tour = (await somebody.text()).partition('id="tour"')[2].partition("</section>")[0]
+    for path in re.findall(r'href="/console(/[a-z]+)"', tour):
+        assert (await somebody.get(path)).status == 200, path
+    assert set(re.findall(r'href="/console/([a-z]+)"', tour)) == {
+        *("gateway", "tasks", "jobs", "notifications", "criticality", "grid", "conversations")
+    }
