@@ -86,22 +86,41 @@ def test_where_counts_differ_nothing_is_linked_and_all_is_told(tmp_path: Path) -
     assert {reason for each in reasons for reason in each} == {"runs and transcripts do not add up"}
 
 
+def write_explicit(folder: Path, rows: Made, *names: str) -> Path:
+    """A data set some of whose folders have columns for companies and transcripts."""
+    write(folder, rows)
+    for name in names:
+        for path in (folder / name).glob("part*"):
+            path.unlink()
+        kinds = {**schemas()[name], "id_company": pa.int64(), "id_transcript": pa.int64()}
+        write_folder(folder / name, getattr(rows, name), kinds)
+    return folder
+
+
 def test_explicit_columns_win(tmp_path: Path) -> None:
-    rows, number = made(), pa.int64()
+    rows = made()
     rows.transcript[0]["id_company"] = 3
     rows.conversation[0]["id_transcript"] = 11
     rows.conversation[1]["id_transcript"] = 99
     rows.conversation[2]["id_company"] = 7
-    folder = write(tmp_path / "d", rows)
-    for name in ("transcript", "conversation"):
-        for path in (folder / name).glob("part*"):
-            path.unlink()
-        kinds = {**schemas()[name], "id_company": number, "id_transcript": number}
-        write_folder(folder / name, getattr(rows, name), kinds)
-    found = drafted(folder)
+    found = drafted(write_explicit(tmp_path / "d", rows, "transcript", "conversation"))
     assert links(found)[:4] == [(1, 11, 3), (2, None, None), (3, 10, 7), (4, 10, 3)]
     told = [reason for file in found.report["files"] for reason in file["reasons"]]
     assert told == ["id_transcript names no transcript"]
+
+
+def test_a_company_that_there_is_not_is_told_and_no_other_is_taken(tmp_path: Path) -> None:
+    rows = made()
+    rows.conversation[0]["id_company"] = 99
+    rows.monologue[1]["id_company"] = 98
+    rows.monologue[2]["id_company"] = 7
+    found = drafted(write_explicit(tmp_path / "d", rows, "conversation", "monologue"))
+    assert links(found)[:2] == [(1, 30, None), (2, 30, 7)]
+    assert links(found)[7:] == [(1, 31, 7), (2, 12, None), (3, 12, 7)]
+    assert [file["reasons"] for file in found.report["files"] if file["reasons"]] == [
+        {"id_company names no company": 1}
+    ] * 2  # fmt: skip
+    assert summarize(found.report) == {"read": 21, "linked": 19, "unlinked": 2, "rejected": 0}
 
 
 def test_titles_that_disagree_leave_a_block_without_company(tmp_path: Path) -> None:

@@ -267,7 +267,7 @@ def _read_items(
         read.ids.values[kept],
         kept,
         linked[kept],
-        _companies(read.companies, linked, companies=companies, transcripts=transcripts)[kept],
+        _companies(read.companies, linked, companies=companies, transcripts=transcripts, ledger=read.ledger)[kept],
         read.sequences[kept],
         read.speakers[kept],
         _tags(name, read, repeats, kept, tags=tags, notes=notes),
@@ -292,13 +292,14 @@ def _read_columns(parts: Sequence[Part], kind: int, speakers: dict[str, int]) ->
     )
 
 
-def _companies(explicit: Numbers, linked: Int32, *, companies: Ints, transcripts: Transcripts) -> Int32:
+def _companies(explicit: Numbers, linked: Int32, *, companies: Ints, transcripts: Transcripts, ledger: Ledger) -> Int32:
     """The company of each row: the one that it names, else that of its transcript."""
     owners = np.append(transcripts.companies, NONE).astype(np.int32)[linked]
     if not explicit.known.any():
         return owners
     named = find_codes(companies, explicit)
-    return np.where(named == NONE, owners, named)
+    ledger.unlink(explicit.known & (named == NONE), "id_company names no company")
+    return np.where(explicit.known, named, owners)
 
 
 def _tags(
