@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from signalbox.conversations.arrays import UNPUBLISHED, Drafts, empty, sort
 from signalbox.conversations.filters import Filter
 from signalbox.conversations.linking import NONE
+from signalbox.conversations.schemas import KINDS
 from signalbox.conversations.searching import Searcher, nothing
 
 COMPANIES = ("Beta", "alpha", "Alphabet")
@@ -17,7 +18,7 @@ TAGS = ("x", "y", "X")
 
 @st.composite
 def rows(draw: st.DrawFn) -> tuple[Drafts, list[dict[str, int]]]:
-    """Items with a random transcript, tags and kind; transcripts with a random company and date."""
+    """Items with a random transcript, tags and kind, some with a company of their own; transcripts with one and a date."""
     scripts = draw(st.integers(0, 4))
     owners = [draw(st.integers(NONE, 2)) for _ in range(scripts)]
     dates = [draw(st.sampled_from([5, 9, UNPUBLISHED])) for _ in range(scripts)]
@@ -28,18 +29,20 @@ def rows(draw: st.DrawFn) -> tuple[Drafts, list[dict[str, int]]]:
             "script": draw(st.integers(NONE, scripts - 1)),
             "tags": draw(st.integers(0, 7)),
             "speaker": draw(st.integers(NONE, 1)),
+            "owner": draw(st.integers(NONE - 1, 2)),
         }
         for key in range(draw(st.integers(0, 12)))
     ]
     for item in items:
-        item["owner"] = NONE if item["script"] == NONE else owners[item["script"]]
+        if item["owner"] < NONE:
+            item["owner"] = NONE if item["script"] == NONE else owners[item["script"]]
         item["date"] = UNPUBLISHED if item["script"] == NONE else dates[item["script"]]
     pairs = [(at, tag) for at, item in enumerate(items) for tag in range(3) if item["tags"] >> tag & 1]
     drafts = Drafts(
         company_ids=np.array([30, 20, 10]),
         company_names=COMPANIES,
         transcript_ids=np.arange(scripts) + 100,
-        transcript_types=np.zeros(scripts, dtype=np.int64),
+        transcript_types=np.arange(scripts) % 2,
         transcript_companies=np.array(owners, dtype=np.int64),
         published=np.array(dates, dtype=np.int64),
         tag_ids=np.array([1, 2, 3]),
@@ -71,7 +74,7 @@ FILTERS = st.builds(
     since=st.sampled_from([None, None, 6]),
     until=st.sampled_from([None, None, 6]),
     monologues=st.booleans(),
-    type=st.none(),
+    type=st.sampled_from([None, None, "conversation", "monologue"]),
     words=st.none(),
 )
 
@@ -94,7 +97,8 @@ def lets_through(wanted: Filter, item: dict[str, int], items: list[dict[str, int
     dated = item["date"] != UNPUBLISHED
     since = wanted.since is None or (dated and item["date"] >= wanted.since)
     until = wanted.until is None or (dated and item["date"] <= wanted.until)
-    kind = wanted.monologues or item["kind"] == 0
+    typed = wanted.type is None or (item["script"] != NONE and item["script"] % 2 == KINDS.index(wanted.type))
+    kind = typed and (wanted.monologues or item["kind"] == 0)
     return company and tags and every and script and speaker and since and until and kind
 
 

@@ -64,7 +64,9 @@ class Searcher:
             or wanted.since is not None
             or wanted.until is not None
         ):
-            found = found[np.append(self.transcripts(wanted), False)[arrays.transcripts[found]]]
+            # Candidates are of the company; their transcript may be another's.
+            chosen = self.transcripts(wanted._replace(company=""))
+            found = found[np.append(chosen, False)[arrays.transcripts[found]]]
         if wanted.speaker:
             spoken = np.array([wanted.speaker in name for name in self._speakers] + [False], dtype=np.bool_)
             found = found[spoken[arrays.speakers[found]]]
