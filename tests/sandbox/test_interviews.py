@@ -3,9 +3,11 @@ import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 
 from signalbox.conversations.dataset import open_dataset
 from signalbox.conversations.drafting import draft
+from signalbox.conversations.linking import CONVERSATION, NONE
 from signalbox.conversations.schemas import summarize
 from signalbox.sandbox.interviews import Size, make_dataset
 
@@ -22,6 +24,19 @@ def test_a_data_set_is_laid_out_as_spark_does_and_adds_up(tmp_path: Path) -> Non
     sums = summarize(found.report)
     assert (sums["unlinked"], sums["rejected"], found.report["notes"]) == (0, 0, [])
     assert set(found.drafts.companies.tolist()) == set(range(16))
+
+
+@pytest.mark.parametrize("rows", [0, 1, 10, 19, 50])
+@pytest.mark.parametrize("companies", [1, 20, 70])
+def test_data_sets_of_any_size_add_up(tmp_path: Path, rows: int, companies: int) -> None:
+    make_dataset(tmp_path, Size(rows, companies=companies))
+    with open_dataset(tmp_path) as dataset:
+        found = draft(dataset)
+    sums = summarize(found.report)
+    assert (sums["unlinked"], sums["rejected"], found.report["notes"]) == (0, 0, [])
+    assert (found.drafts.kinds == CONVERSATION).sum() == rows
+    assert len(set(found.drafts.companies.tolist()) - {NONE}) == min(rows, companies)
+    assert NONE not in found.drafts.transcripts
 
 
 def test_the_same_seed_makes_the_same_files(tmp_path: Path) -> None:

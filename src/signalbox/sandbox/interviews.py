@@ -60,7 +60,7 @@ class Size:
     """How much to make."""
 
     rows: int
-    """Conversations; there are a quarter as many monologues."""
+    """Conversations; there are a quarter as many monologues, one at least for each company that has conversations."""
     companies: int = 20
     parts: int = 3
     """Files for each folder; one more of each is empty."""
@@ -110,9 +110,12 @@ def _company(number: int) -> str:
 
 def _plan(size: Size, dice: np.random.Generator) -> tuple[Ints, Ints, Ints]:
     """Of each transcript its company, its kind and how many rows it has: conversations first, then monologues."""
-    owners, kinds, lengths = [], [], []
+    none = np.zeros(0, dtype=np.int64)
+    owners, kinds, lengths = [none], [none], [none]
     for number in range(size.companies):
         share = size.rows * (number + 1) // size.companies - size.rows * number // size.companies
+        if not share:
+            continue  # monologues alone would be taken for more of the company before
         for kind, count in ((0, share), (1, max(1, share // 4))):
             some = _split(count, dice)
             lengths.append(some)
