@@ -138,6 +138,14 @@ async def test_what_is_current_is_not_sent_again(desk: Desk) -> None:
     assert (await desk.call(f"{PATH}?tags=competition", If_None_Match=etag)).status == 200
 
 
+async def test_a_star_stands_for_what_there_is(desk: Desk) -> None:
+    for path in (f"{PATH}/6", PATH, "/api/transcripts/11"):
+        found = await desk.call(path, If_None_Match=" *")
+        assert (found.status, found.body, found.value(b"etag") is None) == (304, b"", False)
+    for path in (f"{PATH}/99", f"{PATH}/99?kind=monologue", "/api/transcripts/99"):
+        assert (await desk.call(path, If_None_Match="*")).status == 404
+
+
 async def test_it_needs_its_scope(desk: Desk) -> None:
     token = await desk.hub.token("tasks:read")
     assert (await desk.hub.ask(PATH.encode(), headers=[(b"Token", token.text.encode())])).status == 403

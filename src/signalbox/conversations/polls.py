@@ -114,10 +114,13 @@ class Searches:
         searcher = await self._runtime.searcher()
         digest = f"{searcher.version}-{searcher.stamp}-{question.digest()}".encode()
         etag = b'"' + digest + b'"'
-        if _matches(scope["headers"], etag):
+        had = [value.strip() for name, value in scope["headers"] if name == b"if-none-match"]
+        found = None
+        if not any(etag in value for value in had):
+            found = await self._runtime.answer(b"conversations:" + digest, searcher, _computation(question))
+        if found is None or b"*" in had:  # which stands for whatever there is, and so needs an answer that is there
             await answer(scope, send, status=304, headers=[(b"etag", etag), _FRESH], body=b"")
             return
-        found = await self._runtime.answer(b"conversations:" + digest, searcher, _computation(question))
         headers = [_JSON, (b"content-length", b"%d" % len(found.body)), (b"etag", etag), _FRESH]
         if found.next is not None:
             path = scope.get("root_path", "") + "/api/" + question.name
@@ -207,8 +210,3 @@ _COMPUTATIONS: Final[dict[str, Callable[[Connection, Searcher, Question], Any]]]
     "companies": _list(answers.companies),
     "tags": _list(answers.tags),
 }
-
-
-def _matches(headers: list[tuple[bytes, bytes]], etag: bytes) -> bool:
-    """Whether ``If-None-Match`` names what would be sent."""
-    return any(name == b"if-none-match" and (value.strip() == b"*" or etag in value) for name, value in headers)
