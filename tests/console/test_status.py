@@ -50,6 +50,7 @@ async def test_anybody_may_read_it(public: RunningHub) -> None:
     assert "Everything works" in text
     assert "<h2>shop</h2>" in text
     assert "secret" not in text
+    assert ">just now</time>" in text
     assert header(answer, "Cache-Control") == "public, max-age=10"
     assert "frame-ancestors 'none'" in header(answer, "Content-Security-Policy")
 

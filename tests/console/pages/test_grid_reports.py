@@ -34,6 +34,9 @@ async def test_a_report_is_ordered_read_and_taken_along(signed_in: SignedIn, hub
     assert "Power, by day" in text
     assert "12.5 km" in text
     assert 'class="plot"' in text
+    assert '(<time datetime="2019-12-31T23:00:00.000Z"' in text, "the period is told relative to now, too"
+    for path in ("/grid/reports", "/grid/reports/1"):
+        assert ' data-confirm="Make report 1 anew? What it says now is dropped at once."' in await manager.text(path)
     assert "<style" not in text
     for form, begin in (("csv", b"day,"), ("html", b"<!doctype")):
         answer = await manager.get(f"/grid/reports/1/file/{form}")
