@@ -24,6 +24,11 @@ def left_behind(server: Server) -> list[str]:
     return [*here, *(path.name for path in temporary.iterdir())]
 
 
+def silent(server: Server) -> list[str]:
+    found = ask(f"{server.url}/api/criticality/consumers?state=silent").json
+    return [each["app"] for each in found]
+
+
 @pytest.mark.timeout(120)
 def test_the_demo_shows_everything_and_leaves_nothing(demo: Server) -> None:
     until(demo.serves)
@@ -39,6 +44,7 @@ def test_the_demo_shows_everything_and_leaves_nothing(demo: Server) -> None:
     until(lambda: ask(f"{demo.url}/api/criticality/consumers").json)
     until(lambda: ask(f"{demo.url}/api/reports?status=completed").json)
     assert len(ask(f"{demo.url}/api/components").json) == 12
+    until(lambda: silent(demo) == ["night-report"], within=50)
     until(lambda: ask(f"{demo.url}/api/events?topic=grid.threshold").json, within=50)
     for name in ("user", "manager"):
         assert sign_in(demo.url, name, name).json["scope"] == name
@@ -61,6 +67,7 @@ def test_fast_forward_begins_with_a_day_behind_it(tmp_path: Path) -> None:
         assert len(shop["points"]) >= 24
         assert ask(f"{server.url}/api/tasks?status=Completed&limit=50").json
         assert ask(f"{server.url}/api/notifications?topic=gateway.upstream_down").json
+        assert silent(server) == ["night-report"]
         assert server.end(signal.SIGINT) == 0
         assert "Traceback" not in server.err + server.out
 

@@ -4,8 +4,11 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from sqlalchemy import Connection
+
 from signalbox.client import AsyncClient, Change, UnreachableError
-from signalbox.sandbox.consumer import consume
+from signalbox.criticality import consumer_store
+from signalbox.sandbox.consumer import consume, fall_silent
 from tests.sandbox.hub_for_apps import hub_for_apps
 from tests.support.databases import SqliteTemplate
 from tests.support.timing import PATIENCE
@@ -46,3 +49,15 @@ async def test_each_app_is_told_of_each_change_once(sqlite_template: SqliteTempl
         await asyncio.gather(work, return_exceptions=True)
     assert set(told.values()) == {1}
     assert silent == []
+
+
+async def test_an_app_that_falls_silent_has_asked_so_often(sqlite_template: SqliteTemplate, tmp_path: Path) -> None:
+    async with hub_for_apps(sqlite_template, tmp_path) as (hub, token), asyncio.timeout(PATIENCE):
+        await fall_silent(hub.url, token=token, app="a", signal="default", asks=3, pause=0.01)
+        while await hub.hub.context.db.read(_requests) != [("a", 3)]:
+            await asyncio.sleep(0.05)
+
+
+def _requests(tx: Connection) -> list[tuple[str, int]]:
+    found = consumer_store.find_consumers(tx, name=None, state=None, before=None, limit=9)
+    return [(each.app, each.requests) for each in found]

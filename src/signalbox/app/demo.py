@@ -22,6 +22,7 @@ from signalbox.app.demo_day import CALLS_A_SECOND, load_day
 from signalbox.app.demo_grid import load_grid
 from signalbox.app.demo_interviews import load_interviews
 from signalbox.app.demo_settings import demo_settings
+from signalbox.app.demo_story import SIGNAL, SILENT
 from signalbox.app.hub import Hub, open_hub, upgrade_databases
 from signalbox.app.server import listen, serve_hub
 from signalbox.auth import users
@@ -29,9 +30,11 @@ from signalbox.auth.models import HashedPassword
 from signalbox.auth.scopes import Role
 from signalbox.auth.service import create_token
 from signalbox.core.logging import LogSettings, configure_logging
+from signalbox.criticality.schemas import NewConsumer
+from signalbox.criticality.service import consumers
 from signalbox.infra.clock import Clock
 from signalbox.infra.http.pool import PooledClient
-from signalbox.sandbox.consumer import consume
+from signalbox.sandbox.consumer import consume, fall_silent
 from signalbox.sandbox.errands import run_errands
 from signalbox.sandbox.grid import Meter, run_meters
 from signalbox.sandbox.producer import produce
@@ -42,6 +45,9 @@ WINDOW = 10
 """Seconds that the live line looks back."""
 
 FAILED = 500
+
+SILENT_AFTER = "15s"
+"""How long the consumer that stops asking may be silent: it is listed within half a minute."""
 
 
 def run(*, port: int, rate: float, fast_forward: bool = False, past_rate: float = CALLS_A_SECOND) -> None:
@@ -75,7 +81,11 @@ async def _run(folder: Path, listener: socket.socket, rate: float, *, past_rate:
         token = await _add_token(hub)
         meters = await load_grid(hub, Console())
         board = Board(hub.context.clock)
-        living = asyncio.create_task(_live(settings.port, world, token, board, rate=rate, meters=meters))
+        if not past_rate:  # else it fell silent hours ago
+            await _expect_silent(hub)
+        living = asyncio.create_task(
+            _live(settings.port, world, token, board, rate=rate, meters=meters, falls_silent=not past_rate)
+        )
         loading = asyncio.create_task(load_interviews(hub.context, board.tell))
         for task in (living, loading):
             task.add_done_callback(_report)
@@ -110,15 +120,30 @@ async def _add_token(hub: Hub) -> str:
     return issued.text
 
 
-async def _live(port: int, world: World, token: str, board: "Board", *, rate: float, meters: Sequence[Meter]) -> None:
+async def _expect_silent(hub: Hub) -> None:
+    """Expect the consumer to ask that will stop."""
+    new = NewConsumer(app=SILENT, signal=SIGNAL, interval=SILENT_AFTER)
+    await hub.context.db.write(consumers.register, new, actor="demo", now=hub.context.clock.now())
+
+
+async def _live(
+    port: int,
+    world: World,
+    token: str,
+    board: "Board",
+    *,
+    rate: float,
+    meters: Sequence[Meter],
+    falls_silent: bool,
+) -> None:
     """What a company's apps want of the hub, and the screen that shows it."""
     console, url, client = Console(), f"http://127.0.0.1:{port}", PooledClient()
     console.out(welcome(url, world), highlight=False)
     reports = produce(
-        url, token=token, apps=3, rate=0.1, jitter=0.5, signal="default", on_report=_ignore, dice=random.Random(2)
+        url, token=token, apps=3, rate=0.1, jitter=0.5, signal=SIGNAL, on_report=_ignore, dice=random.Random(2)
     )
     asks = consume(
-        url, token=token, apps=10, rate=5, jitter=0.5, signal="default", on_answer=_ignore, dice=random.Random(3)
+        url, token=token, apps=10, rate=5, jitter=0.5, signal=SIGNAL, on_answer=_ignore, dice=random.Random(3)
     )
     try:
         async with asyncio.TaskGroup() as apps:
@@ -127,6 +152,8 @@ async def _live(port: int, world: World, token: str, board: "Board", *, rate: fl
             apps.create_task(run_meters(url, client=client, token=token, found=meters, clock=board.clock))
             apps.create_task(reports)
             apps.create_task(asks)
+            if falls_silent:
+                apps.create_task(fall_silent(url, token=token, app=SILENT, signal=SIGNAL, asks=3, pause=2))
             apps.create_task(_show(console, board, world))
     finally:
         await client.close()

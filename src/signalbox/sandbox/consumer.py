@@ -1,6 +1,7 @@
 """Simulated consumers: apps that ask for a level, about so often, as simply as such apps do."""
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Callable
 
@@ -37,6 +38,21 @@ async def consume(
                     client, f"consumer-{number}", pause=apps / rate, jitter=jitter, on_answer=on_answer, dice=own
                 )
             )
+
+
+async def fall_silent(url: str, *, token: str, app: str, signal: str, asks: int, pause: float) -> None:
+    """Be a consumer that gets ``asks`` answers, ``pause`` seconds apart, and then never asks again.
+
+    Raises:
+        RefusedError: the hub does not let it ask.
+    """
+    async with AsyncClient(url, token=token, app=app, signal=signal) as client:
+        answers = 0
+        while answers < asks:
+            with contextlib.suppress(UnreachableError):
+                await client.ask()
+                answers += 1
+            await asyncio.sleep(pause)
 
 
 async def _ask_for_ever(
