@@ -70,10 +70,10 @@ SHOWN = {
         "calls summary --step",
         "calls heatmap --step",
     ],
-    "tasks": ["tasks list --status --provider --app --since", "tasks show", "tasks providers"],
+    "tasks": ["tasks list --status --provider --app --since --find", "tasks show", "tasks providers"],
     "jobs": ["jobs list --state --kind", "jobs show", "jobs kinds", "jobs schedules"],
     "notifications": [
-        "notify list --state --channel --topic --severity --app",
+        "notify list --state --channel --topic --severity --app --customer",
         "notify show",
         "notify channels",
         "notify silences",

@@ -15,7 +15,7 @@ from signalbox.infra.broadcast.memory import MemoryBroadcast
 from signalbox.infra.clock.manual import ManualClock
 from signalbox.infra.context import Context
 from signalbox.tasks import intake
-from signalbox.tasks.commands import build_commands
+from signalbox.tasks.commands import FindAloneError, build_commands
 from signalbox.tasks.errors import TaskNotFailedError, TaskNotFoundError, UnknownProviderError
 from signalbox.tasks.intake import Desk
 from signalbox.tasks.journal import Journal
@@ -79,6 +79,14 @@ def test_tasks_are_listed(run: Run) -> None:
     assert [each["id"] for each in json.loads(run("list", "--json").stdout)] == [2, 1]
     assert [each["id"] for each in json.loads(run("list", "--status", "Error", "--json").stdout)] == [2]
     assert "There are no such tasks" in run("list", "--provider", "acme").stderr
+
+
+def test_a_task_is_found_by_its_id_or_reference(run: Run) -> None:
+    reference = json.loads(run("show", "1", "--json").stdout)["task"]["reference"]
+    for text in (reference, f" {reference} ", "1"):
+        assert [each["id"] for each in json.loads(run("list", "--find", text, "--json").stdout)] == [1]
+    assert "There are no such tasks" in run("list", "--find", "nothing").stderr
+    run("list", "--find", "1", "--status", "Error", fails=FindAloneError)
 
 
 def test_a_task_is_shown_with_its_history(run: Run) -> None:

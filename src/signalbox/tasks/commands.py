@@ -8,6 +8,7 @@ import typer
 
 from signalbox.auth import terminal
 from signalbox.auth.terminal import Json, Listing, Opener, Since, run, to_moment
+from signalbox.core.errors import InvalidError
 from signalbox.core.pagination import DEFAULT_LIMIT, MAX_LIMIT
 from signalbox.infra.context import Context
 from signalbox.tasks import overview, service
@@ -20,6 +21,12 @@ from signalbox.tasks.settings import TasksSettings
 from signalbox.tasks.store import TaskFilter
 
 Number = Annotated[int, typer.Argument(help="Its id, as `tasks list` shows it.", min=1, max=LARGEST_ID, metavar="ID")]
+
+
+class FindAloneError(InvalidError):
+    """A task was looked for by its id or reference, and by a filter too."""
+
+    code = "find_alone"
 
 
 def build_commands(open_context: Opener, settings: Callable[[], TasksSettings]) -> typer.Typer:
@@ -40,13 +47,23 @@ def _add_lists(group: typer.Typer, open_context: Opener) -> None:
         provider: Annotated[str | None, typer.Option(help="Only of this provider.", show_default=False)] = None,
         app: Annotated[str | None, typer.Option(help="Only of this app.", show_default=False)] = None,
         since: Since = None,
+        find: Annotated[
+            str | None,
+            typer.Option(help="The one with this id or reference, or its provider's id.", show_default=False),
+        ] = None,
         limit: Annotated[int, typer.Option(min=1, max=MAX_LIMIT, help="How many at most.")] = DEFAULT_LIMIT,
         as_json: Json = False,
     ) -> None:
         """List tasks, highest id first; with --since those that have changed since."""
         wanted = TaskFilter(status, provider, to_moment(since), app)
+        if find is not None and wanted != TaskFilter():
+            msg = "--find looks for one task among all; leave the other filters out"
+            raise FindAloneError(msg)
 
         async def work(context: Context) -> list[TaskOut]:
+            if find is not None:
+                one = await context.db.read(service.find_task, find.strip())
+                return [] if one is None else [one]
             page = await context.db.read(service.list_tasks, wanted, limit=limit)
             return page.items
 
