@@ -49,6 +49,27 @@ def test_components_are_found_by_all_that_is_asked(engine: sa.Engine) -> None:
         assert [kind for _, kind, _ in store.read_kinds(tx)] == [*["LINE"] * 3, "SWITCH"]
 
 
+def test_names_are_found_in_any_case_of_any_letters(engine: sa.Engine) -> None:
+    names = ("Überland", "ÜBERLAND", "überland", "Uberland", "Ёлка", "ΟΔΟΣ", "Straße", "a*b?c[d]e^f\\.+(g)|$h{1}")
+    with engine.connect() as tx:
+        for name in names:
+            store.add_component(tx, values(name))
+        rows = [(word, ComponentFilter(name=word)) for word in ("Überland", "überLAND", "ёЛКА", "οδος", "STRAßE", "%")]
+        found = {word: {row.name for row in store.find_components(tx, wanted, limit=9)} for word, wanted in rows}
+        assert found == {
+            "Überland": {"Überland", "ÜBERLAND", "überland"},
+            "überLAND": {"Überland", "ÜBERLAND", "überland"},
+            "ёЛКА": {"Ёлка"},
+            "οδος": {"ΟΔΟΣ"},
+            "STRAßE": {"Straße"},
+            "%": set(),
+        }
+        for sign in (*"*?[]^\\.+()|${}", names[-1].upper()):
+            assert [row.name for row in store.find_components(tx, ComponentFilter(name=sign), limit=9)] == [
+                names[-1]
+            ], sign
+
+
 def test_ids_that_were_given_are_skipped_later(engine: sa.Engine) -> None:
     with engine.connect() as tx:
         store.add_component(tx, values("A", id=7))

@@ -1,9 +1,10 @@
 """Queries about components."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, func, select, text, update
+from sqlalchemy import Connection, bindparam, delete, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from signalbox.grid import block_store
@@ -31,7 +32,7 @@ class ComponentFilter(NamedTuple):
     component_type: str | None = None
     substation: str | None = None
     name: str | None = None
-    """Part of it, in any case."""
+    """Part of it, in any case. A letter that another case spells with two, as ß, is found as it is written."""
 
 
 _COLUMNS: Final = [_c[name] for name in ComponentRow._fields]
@@ -72,10 +73,28 @@ def find_components(
     if wanted.substation is not None:
         query = query.where(_c.substation == wanted.substation)
     if wanted.name is not None:
-        query = query.where(func.lower(_c.name).contains(wanted.name.lower(), autoescape=True))
+        operator, pattern = _to_pattern(tx.dialect.name, wanted.name)
+        query = query.where(_c.name.op(operator)(pattern))
     if before is not None:
         query = query.where(_c.id < before)
     return [ComponentRow._make(row) for row in tx.execute(query)]
+
+
+def _to_pattern(dialect: str, words: str) -> tuple[str, str]:
+    """The operator and the pattern by which a name has ``words`` in any case.
+
+    Each letter is asked for in all its cases: ``lower`` knows ASCII alone in SQLite, and in PostgreSQL what the locale of
+    the database knows.
+    """
+    letters = [_cases(letter) for letter in words]
+    if dialect == "postgresql":
+        return "~", "".join(f"[{each}]" if len(each) > 1 else re.escape(each) for each in letters)
+    return "GLOB", "*" + "".join(f"[{each}]" if len(each) > 1 or each in "*?[" else each for each in letters) + "*"
+
+
+def _cases(letter: str) -> str:
+    spellings = {letter, letter.lower(), letter.upper(), letter.upper().lower()}
+    return "".join(sorted(each for each in spellings if len(each) == 1))
 
 
 def change_component(tx: Connection, number: int, values: Mapping[str, Any]) -> None:
