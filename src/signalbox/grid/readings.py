@@ -81,6 +81,15 @@ def list_readings(tx: Connection, wanted: Wanted, *, limit: int, cursor: str | N
 
 
 def read_line(tx: Connection, wanted: Wanted, *, points: int, method: Method) -> list[ReadingOut]:
+    """The points of ``read_points`` as they are shown.
+
+    Raises:
+        UnprocessableError: it is not said which series, or the period has more readings than 5,000,000.
+    """
+    return to_out(read_points(tx, wanted, points=points, method=method))
+
+
+def read_points(tx: Connection, wanted: Wanted, *, points: int, method: Method) -> Readings:
     """At most ``points`` points of one series, oldest first; see ``downsample``.
 
     Raises:
@@ -90,7 +99,7 @@ def read_line(tx: Connection, wanted: Wanted, *, points: int, method: Method) ->
         raise UnprocessableError([Fault("points", "needs component_id and measurement_type beside it")])
     found = read_period(tx, wanted)
     at, value = downsample(found.at, found.value, points=points, method=method)
-    return to_out(Readings(np.full(len(at), to_series(wanted.component, wanted.kind)), at, value))
+    return Readings(np.full(len(at), to_series(wanted.component, wanted.kind), np.int64), at, value)
 
 
 def read_period(tx: Connection, wanted: Wanted) -> Readings:

@@ -1,5 +1,6 @@
 """Measurements over HTTP: showing them."""
 
+import csv
 import io
 
 import pyarrow.parquet as pq
@@ -52,3 +53,17 @@ async def test_lines_and_files_are_given(grid: Grid) -> None:
     )
     assert (table.num_rows, table.column_names[0]) == (73, "component_id")
     assert table["measurement_type"][0].as_py() == "POWER"
+
+
+async def test_lines_are_given_in_each_form(grid: Grid) -> None:
+    number = await filled(grid)
+    path = f"/api/measurements?component_id={number}&measurement_type=POWER&points=10&method=min"
+    line = await grid.get(path)
+    text = await grid.call("GET", path, Accept="text/csv")
+    assert text.value(b"content-type") == b"text/csv; charset=utf-8"
+    rows = list(csv.DictReader(io.StringIO(text.body.decode())))
+    assert [float(row["value"]) for row in rows] == [row["value"] for row in line]
+    file = await grid.call("GET", path, Accept="application/vnd.apache.parquet")
+    assert pq.read_table(io.BytesIO(file.body))["value"].to_pylist() == [row["value"] for row in line]
+    empty = await grid.call("GET", path.replace("POWER", "VOLTAGE"), Accept="application/vnd.apache.parquet")
+    assert (empty.status, pq.read_table(io.BytesIO(empty.body)).num_rows) == (200, 0)

@@ -1,11 +1,14 @@
 """``GET /api/measurements``; what takes measurements in is in ``doors.py``."""
 
-from typing import Annotated, Any, Final
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, Final
 
 import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime
+from sqlalchemy import Connection
 
 from signalbox.auth.security import Guard
 from signalbox.core.pagination import DEFAULT_LIMIT, MAX_LIMIT, next_link
@@ -14,12 +17,15 @@ from signalbox.grid import readings
 from signalbox.grid.arrow import PARQUET, readings_to_parquet
 from signalbox.grid.downsample import FEWEST, Method
 from signalbox.grid.media import choose
+from signalbox.grid.merging import Readings
 from signalbox.grid.readings import Wanted
 from signalbox.grid.series import LARGEST_ID, MeasurementType
 from signalbox.infra.context import Context
 
 OFFERS: Final = ("application/json", "text/csv", PARQUET)
 MOST_POINTS: Final = 10_000
+
+Find = Callable[[Connection, Wanted], Readings]
 
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -57,14 +63,14 @@ def build_router(context: Context, guard: Guard) -> APIRouter:
         """Readings, newest first; `Link: <...>; rel="next"` leads to the others.
 
         With `points`, a line of one component and type through at most so many points, oldest first. With
-        `Accept: text/csv` or `application/vnd.apache.parquet`, all readings of the period by component, type and time.
+        `Accept: text/csv` or `application/vnd.apache.parquet`, all readings of the period by component, type and time,
+        or the points of the line.
         """
         media = choose(request.headers.get("accept"), OFFERS)
         if points is not None:
-            line = await context.db.read(readings.read_line, wanted, points=points, method=method)
-            return Response(_ENCODER.encode(line), media_type="application/json")
+            return await _export(context, partial(readings.read_points, points=points, method=method), wanted, media)
         if media != OFFERS[0]:
-            return await _export(context, wanted, media)
+            return await _export(context, readings.read_period, wanted, media)
         page = await context.db.read(readings.list_readings, wanted, limit=limit, cursor=cursor)
         headers = {}
         if page.next_cursor is not None:
@@ -74,13 +80,17 @@ def build_router(context: Context, guard: Guard) -> APIRouter:
     return router
 
 
-async def _export(context: Context, wanted: Wanted, media: str) -> Response:
-    if media == PARQUET:
-        return Response(await context.db.read(_to_parquet, wanted), media_type=PARQUET)
-    found = await context.db.read(readings.read_period, wanted)
-    return StreamingResponse(readings.to_csv(found), media_type=media)
+async def _export(context: Context, find: Find, wanted: Wanted, media: str) -> Response:
+    if media == "text/csv":
+        return StreamingResponse(readings.to_csv(await context.db.read(find, wanted)), media_type=media)
+    encode = readings_to_parquet if media == PARQUET else _to_json
+    return Response(await context.db.read(_encode, find, wanted, encode), media_type=media)
 
 
-def _to_parquet(tx: Any, wanted: Wanted) -> bytes:
+def _encode(tx: Connection, find: Find, wanted: Wanted, encode: Callable[[Readings], bytes]) -> bytes:
     """In the thread of the read: what takes long must not hold up the event loop."""
-    return readings_to_parquet(readings.read_period(tx, wanted))
+    return encode(find(tx, wanted))
+
+
+def _to_json(found: Readings) -> bytes:
+    return _ENCODER.encode(readings.to_out(found))
