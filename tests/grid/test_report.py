@@ -70,6 +70,17 @@ def midnight(day: date, zone: ZoneInfo) -> int:
     return to_micros(datetime(day.year, day.month, day.day, tzinfo=zone))
 
 
+def test_equal_readings_deviate_by_nothing(engine: sa.Engine) -> None:
+    with lines(engine, 1) as (tx, made):
+        rows = [NewReading(made[0], 0.1, "POWER", SPRING + timedelta(minutes=7 * number)) for number in range(150)]
+        intake.accept_many(tx, rows, now=NOW)
+        for _ in range(2):  # by rollups of components, then by blocks
+            averages = build(tx, SPRING, SPRING + timedelta(days=1))["daily_averages"]
+            assert [(each["avg_value"], each["stddev"]) for each in averages] == [(0.1, 0.0)]
+            while blocks.build_blocks(tx, now=NOW, limit=2):
+                pass
+
+
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 def test_a_report_says_what_a_plain_calculation_says(engine: sa.Engine, data: Any) -> None:

@@ -48,6 +48,20 @@ def test_digits_of_large_readings_are_kept() -> None:
     assert merged.m2[0] / merged.n[0] == pytest.approx(1.0, rel=1e-9)
 
 
+@given(value=st.floats(-1e9, 1e9), count=st.integers(1, 200), data=st.data())
+def test_equal_readings_deviate_by_nothing(value: float, count: int, data: st.DataObject) -> None:
+    values = np.full(count, value)
+    starts = np.array(sorted({0, *data.draw(st.sets(st.integers(0, count - 1)))}))
+    parts = sum_readings(values, starts)
+    rounded = parts._replace(mean=parts.mean * (1 + 1e-16), m2=parts.m2 + 1e-28)  # as they were stored once
+    for found in (
+        parts,
+        *(merge_neighbours(each, np.array([0])) for each in (parts, rounded)),
+        *(merge_groups(each, np.zeros(len(starts), np.int64), 1) for each in (parts, rounded)),
+    ):
+        assert (set(found.mean.tolist()), set(found.m2.tolist())) == ({value}, {0.0})
+
+
 def test_days_have_hours_and_quarters() -> None:
     at = np.array([-DAY, -DAY + HOUR, -1, 0, 1, HOUR // 4])
     rolled = roll_up_days(at, np.arange(6.0), np.array([0, 3]))

@@ -57,7 +57,7 @@ def _to_averages(parts: Parts, calendar: Calendar, names: list[str]) -> list[dic
         np.array([day.isoformat() for day in calendar.names])[place],
         kinds,
         np.array(names, np.str_)[of],
-        np.clip(sums.mean, sums.min, sums.max),  # rounding may carry the mean of equal readings past them
+        np.clip(sums.mean, sums.min, sums.max),  # rounding may carry the mean of nearly equal readings past them
         *(sums.n, sums.min, sums.max, np.sqrt(sums.m2 / sums.n)),
         np.array([hours.bit_count() for hours in parts.hours.tolist()]) / calendar.hours[place],
     )

@@ -2,7 +2,7 @@
 
 M2 is the sum of squared differences from the mean: M2 / n is the population variance. Sums are merged by the formula of
 Chan, Golub and LeVeque (1979) for many parts: M2 = sum(M2_i + n_i (mean_i - mean)^2). A plain sum of squares would lose
-all digits of readings such as 1e9 +- 1.
+all digits of readings such as 1e9 +- 1. Of equal readings the mean is the reading and M2 is 0, exactly.
 
 A day is stored as 24 hours and as 96 quarters of an hour, each 36 bytes (little-endian): u32 n, f64 mean, f64 M2,
 f64 min, f64 max; zeros where there is no reading.
@@ -55,7 +55,7 @@ def sum_readings(value: Values, starts: Index) -> Sums:
     n = np.diff(starts, append=len(value))
     mean = np.add.reduceat(value, starts) / n
     m2 = np.add.reduceat((value - np.repeat(mean, n)) ** 2, starts)
-    return Sums(n, mean, m2, np.minimum.reduceat(value, starts), np.maximum.reduceat(value, starts))
+    return _unrounded(Sums(n, mean, m2, np.minimum.reduceat(value, starts), np.maximum.reduceat(value, starts)))
 
 
 def join_sums(parts: list[Sums]) -> Sums:
@@ -70,7 +70,8 @@ def merge_neighbours(parts: Sums, starts: Index) -> Sums:
     mean = np.add.reduceat(parts.n * parts.mean, starts) / n
     away = parts.mean - np.repeat(mean, np.diff(starts, append=len(parts.n)))
     m2 = np.add.reduceat(parts.m2 + parts.n * away**2, starts)
-    return Sums(n, mean, m2, np.minimum.reduceat(parts.min, starts), np.maximum.reduceat(parts.max, starts))
+    low, high = np.minimum.reduceat(parts.min, starts), np.maximum.reduceat(parts.max, starts)
+    return _unrounded(Sums(n, mean, m2, low, high))
 
 
 def merge_groups(parts: Sums, group: Index, size: int) -> Sums:
@@ -83,7 +84,7 @@ def merge_groups(parts: Sums, group: Index, size: int) -> Sums:
     low, high = np.full(size, np.inf), np.full(size, -np.inf)
     np.minimum.at(low, group, parts.min)
     np.maximum.at(high, group, parts.max)
-    return Sums(n, mean, m2, low, high)
+    return _unrounded(Sums(n, mean, m2, low, high))
 
 
 def roll_up_days(at: Times, value: Values, starts: Index) -> DayRollups:
@@ -103,6 +104,12 @@ def roll_up_days(at: Times, value: Values, starts: Index) -> DayRollups:
         pack(by_hour, hour, rows=len(starts), width=HOURS),
         pack(by_quarter, quarter, rows=len(starts), width=QUARTERS),
     )
+
+
+def _unrounded(sums: Sums) -> Sums:
+    """Rounding carries the mean of equal readings past them, by what would be their deviation."""
+    equal = sums.min == sums.max
+    return sums._replace(mean=np.where(equal, sums.min, sums.mean), m2=np.where(equal, 0.0, sums.m2))
 
 
 def unpack(rows: Sequence[bytes], width: int) -> npt.NDArray[np.void]:
