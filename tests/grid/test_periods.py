@@ -108,3 +108,35 @@ def test_periods_are_read_in_their_zone() -> None:
     for name in ("Mars", "", "../x", "a\0b", "/etc/passwd"):
         with pytest.raises(UnprocessableError):
             find_zone(name)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "zone", "field"),
+    [
+        ("9999-12-30", "9999-12-31T12:00", "UTC", "start_date"),
+        ("9998-12-30", "9999-01-01", "UTC", "end_date"),
+        ("0001-01-01", "0002-01-01", "Asia/Kolkata", "start_date"),
+        ("9999-12-31T23:00-14:00", "9999-12-31T23:30-14:00", "UTC", "start_date"),
+    ],
+)
+def test_the_ends_of_the_calendar_are_refused(start: str, end: str, zone: str, field: str) -> None:
+    with pytest.raises(UnprocessableError, match="is in the years 2 to 9998") as refused:
+        parse_period(start, end, find_zone(zone))
+    assert [fault.where for fault in refused.value.faults] == [field]
+
+
+@pytest.mark.parametrize("zone", ["Etc/GMT+12", "Asia/Kolkata", "Pacific/Kiritimati"])
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        ("0002-01-01", "0002-01-03"),
+        ("9998-12-30", "9998-12-31T23:59:59.999999"),
+        ("0002-01-01T00:00+23:59", "0002-01-01T00:01+23:59"),
+        ("9998-12-31T23:58-23:59", "9998-12-31T23:59-23:59"),
+    ],
+)
+def test_the_first_and_the_last_years_have_their_days(zone: str, start: str, end: str) -> None:
+    info = find_zone(zone)
+    made = Calendar(*parse_period(start, end, info), info)
+    assert len(made) in {1, 2}
+    assert made.place(np.array([made.start, made.end - 1]))[0].tolist() == [0, len(made) - 1]

@@ -1,6 +1,6 @@
 """Periods, and the days of a time zone in them."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, timedelta
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -16,6 +16,9 @@ BY_QUARTER: Final = 2
 BY_READING: Final = 3
 
 LONGEST: Final = 100 * 366 * DAY
+FIRST_YEAR: Final = MINYEAR + 1
+LAST_YEAR: Final = MAXYEAR - 1
+"""Around a period there is a day more, and each must be a date in UTC and in any zone."""
 
 
 Stretch = tuple[int, int]
@@ -121,7 +124,7 @@ def parse_period(start: str, end: str, zone: ZoneInfo) -> tuple[int, int]:
     """The period between two dates or times, microseconds UTC.
 
     Raises:
-        UnprocessableError: they are none, not in order, or over 100 years apart.
+        UnprocessableError: they are none, not in the years 2 to 9998, not in order, or over 100 years apart.
     """
     first, last = _parse("start_date", start, zone), _parse("end_date", end, zone)
     if first >= last:
@@ -134,11 +137,13 @@ def parse_period(start: str, end: str, zone: ZoneInfo) -> tuple[int, int]:
 def _parse(field: str, text: str, zone: ZoneInfo) -> int:
     try:
         moment = datetime.fromisoformat(text)
-        return to_micros(moment if moment.tzinfo is not None else moment.replace(tzinfo=zone))
-    except (ValueError, OverflowError):
+    except ValueError:
         raise UnprocessableError(
             [Fault(field, "is a date or a time, such as 2026-01-31 or 2026-01-31T10:00Z")]
         ) from None
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise UnprocessableError([Fault(field, f"is in the years {FIRST_YEAR} to {LAST_YEAR}")])
+    return to_micros(moment if moment.tzinfo is not None else moment.replace(tzinfo=zone))
 
 
 def _days(start: int, end: int, zone: ZoneInfo) -> list[date]:
