@@ -25,6 +25,13 @@ def test_the_same_search_has_one_form(one: str, other: str) -> None:
     assert parsed(one) == parsed(other)
 
 
+def test_a_tag_may_have_a_comma_in_its_name() -> None:
+    assert parsed("tags=Mergers%252C%20sales,b").tags == ("b", "mergers, sales")
+    assert parsed("tags=Mergers%252csales").tags == ("mergers,sales",)
+    assert parsed("tags=a%2Cb") == parsed("tags=a,b"), "as clients encode lists"
+    assert (parsed("tags=a%252Cb&match=all").all_tags, parsed("tags=a%2Cb&match=all").all_tags) == (False, True)
+
+
 def test_different_searches_differ() -> None:
     assert parsed("tags=a,b&match=all") != parsed("tags=a,b")
     assert parsed("q=%27").words == ()

@@ -54,6 +54,15 @@ async def test_words_are_found_whatever_stands_between_them(empty_desk: Desk, tm
         assert await empty_desk.ids(f"q={asked}") == [1], asked
 
 
+async def test_a_tag_with_a_comma_in_its_name_is_found(empty_desk: Desk, tmp_path: Path) -> None:
+    rows = made()
+    rows.tag[0]["tag_value"] = "Mergers, Sales"
+    await empty_desk.load(write(tmp_path / "data", rows))
+    assert await empty_desk.ids("tags=mergers%252C%20sales") == [6, 3, 1]
+    assert await empty_desk.ids("tags=mergers%252C%20sales%2Corientation&match=all") == [5, 6, 3, 4]
+    assert await empty_desk.ids("tags=mergers,sales") == []
+
+
 async def test_pages_are_slices_of_a_stable_order(desk: Desk) -> None:
     whole = await desk.ids()
     pages = [await desk.get(f"{PATH}?page={number}&per_page=3") for number in (1, 2, 3, 4)]

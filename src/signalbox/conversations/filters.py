@@ -17,6 +17,7 @@ DEFAULT_PER_PAGE: Final = 50
 MAX_PER_PAGE: Final = 500
 LARGEST: Final = 2**63 - 1
 _LONGEST: Final = 4_000
+_COMMA: Final = "%2c"  # a name's own; clients encode the commas between names too, so that in the query all look alike
 
 PARAMETERS: Final = (
     Parameter(
@@ -24,7 +25,11 @@ PARAMETERS: Final = (
         "query",
         "Part of a company's name, in any case; a number that is the id of one means that one alone.",
     ),
-    Parameter("tags", "query", "Names of tags with commas between, in any case."),
+    Parameter(
+        "tags",
+        "query",
+        "Names of tags with commas between, in any case; a comma inside a name is written `%2C` before the query is encoded.",
+    ),
     Parameter(
         "match", "query", "`any` of the tags (the default), or `all`: of transcripts in which all of them occur."
     ),
@@ -84,7 +89,7 @@ def to_filter(query: Mapping[str, str]) -> Filter:
     """
     kind: Kind | None = _one_of(query, "type", KINDS)
     speaker = fold(query.get("speaker", ""))
-    tags = sorted({fold(name) for name in query.get("tags", "").split(",")} - {""})
+    tags = sorted({fold(name).replace(_COMMA, ",") for name in query.get("tags", "").split(",")} - {""})
     wide = _one_of(query, "match", ("any", "all")) != "all"
     words = query.get("q", "")
     return Filter(
