@@ -1,5 +1,6 @@
 """The command, also where it is killed, and beside a server."""
 
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -24,6 +25,16 @@ def test_a_data_set_is_imported_and_listed(tmp_path: Path) -> None:
         (2, "unchanged", "data"), (1, "live", "data")
     ]  # fmt: skip
     assert run("conversations", "imports", folder=tmp_path).out.split()[:2] == ["id", "state"]
+
+
+@pytest.mark.timeout(180)
+def test_a_zip_file_is_imported_too(tmp_path: Path) -> None:
+    archive = shutil.make_archive(str(tmp_path / "set"), "zip", write(tmp_path / "data"))
+    done = run("conversations", "import", archive, folder=tmp_path)
+    assert (done.code, "import 1 is live: 21 read, 21 linked" in done.err) == (0, True), done.err
+    (listed,) = run("conversations", "imports", "--json", folder=tmp_path).json
+    assert (listed["state"], listed["source"], listed["rows_total"]) == ("live", "set.zip", 11)
+    assert run("conversations", "import", "data", "--json", folder=tmp_path).json["state"] == "unchanged"
 
 
 @pytest.mark.timeout(180)

@@ -71,6 +71,24 @@ def test_strange_files_are_told_of(folder: Path) -> None:
         assert "tag/readme.txt" in found.notes[0]
 
 
+def test_names_that_begin_with_an_underscore_are_ignored(folder: Path, tmp_path: Path) -> None:
+    expected = names(folder)
+    part = next((folder / "tag").glob("part-*")).read_bytes()
+    odd = (
+        "tag/_tmp-part-0.parquet",
+        "tag/_temporary/0/part-0.parquet",
+        "_temporary/tag/part-0.parquet",
+        "tag/_committed",
+    )
+    for name in odd:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(part)
+    for path in (folder, pack(folder, tmp_path / "a.zip")):
+        assert names(path) == expected
+        with open_dataset(path) as found:
+            assert found.notes == ()
+
+
 def test_what_is_no_data_set_is_refused(folder: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.zip"
     content = bytearray(pack(folder, tmp_path / "whole.zip").read_bytes())

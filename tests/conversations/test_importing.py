@@ -13,8 +13,10 @@ from signalbox.conversations.importing import Importer
 from signalbox.conversations.models import StoredImport, item_id
 from signalbox.conversations.packing import Packed
 from signalbox.conversations.runtime import load
+from signalbox.conversations.schemas import summarize
 from signalbox.infra.context import Context
 from signalbox.infra.events import find_events
+from signalbox.sandbox.interviews import Made
 from tests.conversations.conftest import import_folder, made, talk, write
 
 
@@ -58,6 +60,16 @@ async def test_another_data_set_takes_the_place_of_the_first(context: Context, f
     assert (replaced.state, await context.db.read(store.current_import)) == ("replaced", second.id)
     assert len(await found(context)) == 8
     assert await context.db.read(words.find, second.id, ["answer"]) != []
+
+
+async def test_parts_that_are_all_empty_go_live_with_nothing(context: Context, folder: Path, tmp_path: Path) -> None:
+    await import_folder(context, folder)
+    done = await import_folder(context, write(tmp_path / "empty", Made([], [], [], [], [])))
+    assert (done.state, done.rows_total, done.rows_done, done.texts_done) == ("live", 0, 0, 0)
+    assert await context.db.read(store.current_import) == done.id
+    assert await found(context) == []
+    assert await context.db.read(words.find, done.id, ["answer"]) == []
+    assert summarize(json.loads(done.report or ""))["read"] == 0
 
 
 async def test_a_corrupt_part_leaves_what_was_live(context: Context, folder: Path, tmp_path: Path) -> None:
