@@ -1,5 +1,6 @@
 """Conversations in a real browser."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -50,6 +51,8 @@ def find_and_read(page: ConsolePage) -> None:
     check_page(page)
     tab.click("text=in its transcript")
     tab.wait_for_selector("li:target mark")
+    tab.wait_for_timeout(1_100)  # moments are told anew each second; the day of a transcript stays a date
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", tab.inner_text(".lead time"))
     assert tab.locator("img").count() == 0
     check_page(page)
 

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -5,7 +6,7 @@ import pytest
 from signalbox.conversations import service
 from signalbox.conversations.schemas import ImportOut
 from tests.console.conftest import SignedIn, header
-from tests.conversations.conftest import import_folder, made, talk, write
+from tests.conversations.conftest import import_folder, made, talk, transcript, write
 from tests.support.hub import RunningHub
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -37,10 +38,22 @@ async def test_words_are_found_and_marked(signed_in: SignedIn, loaded: RunningHu
     text = await user.text("/conversations?q=market")
     assert "1 found" in text
     assert "<mark>Market</mark>" in text
+    assert re.search(r'<time datetime="(\d{4}-\d\d-\d\d)T[^"]+Z" title="[^"]+" data-day>\1</time>', text)
     assert EVIL not in text
     assert "&lt;img" in text
     assert "Nothing was found" in await user.text("/conversations?q=nowhere")
     assert (await user.get("/conversations?since=soon")).status == 422
+
+
+async def test_a_transcript_without_a_word_leads_to_the_imports(
+    signed_in: SignedIn, hub: RunningHub, tmp_path: Path
+) -> None:
+    rows = made()
+    rows.transcript.append(transcript(99, "conversation", "Nobody spoke"))
+    await import_folder(hub.hub.context, write(tmp_path / "data", rows))
+    text = await (await signed_in("user")).text("/conversations/transcripts/99")
+    assert "Nothing was said" in text
+    assert 'is told here:</p><a href="/console/conversations/imports">Imports</a>' in text
 
 
 async def test_what_is_found_is_narrowed_by_facets(signed_in: SignedIn, loaded: RunningHub) -> None:
@@ -57,6 +70,7 @@ async def test_a_transcript_is_read_as_a_whole(signed_in: SignedIn, loaded: Runn
     text = await user.text("/conversations/transcripts/30?q=question")
     assert '<li id="conversation-' in text
     assert "<mark>Question</mark>" in text
+    assert re.search(r'<time datetime="(\d{4}-\d\d-\d\d)T[^"]+Z" title="[^"]+" data-day>\1</time>', text)
     assert (await user.get("/conversations/transcripts/999")).status == 404
     assert (await user.get("/conversations/transcripts/x")).status == 422
 

@@ -1,9 +1,12 @@
+import re
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection
 
 from signalbox.auth.audit import AuditFilter
+from signalbox.core.times import MINUTE
+from signalbox.criticality import consumer_store
 from signalbox.criticality.schemas import NewConsumer
 from signalbox.criticality.service import consumers
 from signalbox.ops import service
@@ -26,6 +29,9 @@ async def test_an_empty_hub_says_what_to_do_next(signed_in: SignedIn) -> None:
     assert "signalbox criticality set 1" in text
     assert "No consumers" in text
     assert "Nobody has asked" in text
+    assert "Make the first by hand:</p><code>signalbox criticality set 1</code>" in text
+    assert "Ask once:</p><code>curl /api/criticality -H" in text
+    assert "Report one: <code>signalbox criticality set 1</code>" in text
     assert "Set level" not in text
 
 
@@ -81,6 +87,29 @@ async def test_an_interval_that_means_nothing_is_refused(signed_in: SignedIn) ->
     answer = await (await signed_in("manager")).act("/criticality/consumers", app="tv", interval="soon")
     assert answer.status == 422
     assert 'aria-invalid="true"' in answer.body.decode()
+
+
+async def test_a_silent_consumer_has_a_pill_here_and_on_the_overview(signed_in: SignedIn, hub: RunningHub) -> None:
+    somebody = await signed_in("user")
+    await expect(hub, "tv")
+    assert "all consumers ask</span>" in await somebody.text("/overview/criticality", htmx=True)
+    await fall_silent(hub, "tv")
+    for path in ("", "/overview/criticality"):
+        text = await somebody.text(path)
+        assert re.search(r'data-state="warning">.*silent</span><span>tv</span>', text)
+        assert "all consumers ask" not in text
+    assert "1 consumer is silent" in await somebody.text("/overview/parts", htmx=True)
+    for path in ("/criticality", "/criticality/consumers?state=silent"):
+        assert re.search(
+            r'data-label="State"><span class="pill" data-state="bad">.*silent</span>', await somebody.text(path)
+        )
+
+
+async def fall_silent(hub: RunningHub, app: str) -> None:
+    """As though it had been expected to ask a minute ago, and had not."""
+    db, now = hub.hub.context.db, hub.hub.context.clock.now()
+    values = {"overdue_at": now - MINUTE, "silent_since": now - MINUTE}
+    await db.write(consumer_store.put_consumer, app, "default", values)
 
 
 @pytest.mark.parametrize("path", ["level", "consumers", "consumers/mute", "consumers/retire"])

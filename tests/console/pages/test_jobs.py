@@ -1,11 +1,13 @@
 """The pages of jobs over HTTP."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 
 from signalbox.auth.audit import AuditFilter, list_entries
+from signalbox.console.assets import Assets
 from signalbox.console.pages.jobs import to_words
+from signalbox.console.templating import Templates
 from signalbox.core.times import HOUR
 from signalbox.infra.context import Context
 from signalbox.infra.jobs import NewJob, enqueue_many
@@ -58,6 +60,13 @@ async def test_depth_and_age_are_shown_by_kind(signed_in: SignedIn) -> None:
     assert "grid.nobody" in text
     assert "60 min" in text
     assert "0 running, 1 waiting, 0 dead" in text
+
+
+def test_where_there_is_no_job_schedules_say_which_come() -> None:
+    values = {"root": "", "now": datetime.now(UTC), "is_manager": True, "dead": 0, "kinds": [], "most": 0}
+    text = Templates(Assets()).render("jobs/_kinds.html", values)
+    assert "No job waits, runs or is dead" in text
+    assert '<a href="/console/jobs/schedules">Schedules</a>' in text
 
 
 async def test_the_list_is_filtered_by_what_stands_in_the_address(signed_in: SignedIn) -> None:

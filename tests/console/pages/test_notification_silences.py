@@ -21,7 +21,9 @@ async def active(somebody: Visitor) -> list[SilenceOut]:
 
 async def test_a_silence_is_made_and_ended(signed_in: SignedIn) -> None:
     somebody = await signed_in("manager")
-    assert "Nothing is silenced" in await somebody.text("/notifications/silences")
+    empty = await somebody.text("/notifications/silences")
+    assert "Nothing is silenced" in empty
+    assert "Make one with New silence." in empty
     answer = await somebody.act(
         "/notifications/silences", topic="Sales, task.*", app="shop", metadata="a.b=c", span="1d", reason=EVIL
     )

@@ -1,13 +1,15 @@
 """The pages of notifications over HTTP."""
 
+import re
 from collections.abc import AsyncIterator
 
 import pytest
+from sqlalchemy import Connection, delete
 
 from signalbox.auth.audit import AuditFilter, list_entries
 from signalbox.infra.context import Context
-from signalbox.notifications import channel_states, intake, listing
-from signalbox.notifications.schemas import MessageDetail, NewMessage
+from signalbox.notifications import channel_states, intake, listing, models, store
+from signalbox.notifications.schemas import Attempt, MessageDetail, NewMessage
 from tests.console.conftest import SignedIn, Visitor, add_user, services_of, told
 from tests.support.databases import Place
 from tests.support.hub import RunningHub, running_hub, settings_at
@@ -79,6 +81,36 @@ async def test_the_way_of_a_message_is_shown(signed_in: SignedIn) -> None:
         assert "No attempt yet." in text
         assert "hx-post" not in text
     assert (await somebody.get("/notifications/messages/nobody")).status == 404
+
+
+async def test_attempts_are_shown_on_its_way_and_what_receivers_answer_stays_text(signed_in: SignedIn) -> None:
+    somebody = await signed_in("user")
+    id_, context = await make(somebody), context_of(somebody)
+    for tried in (
+        Attempt(context.clock.now(), 250_000, "failed", 503, f"answer {EVIL}", f"error {EVIL}"),
+        Attempt(context.clock.now(), 1_400_000, "refused", 429, "later", None),
+    ):
+        await context.db.write(store.insert_attempt, 1, "chat", tried)
+    for path in (f"/notifications/messages/{id_}", f"/notifications/messages/{id_}/way"):
+        text = await somebody.text(path)
+        assert "No attempt yet." not in text
+        assert re.search(r'data-state="bad">.*failed</span>.*>status 503, 250 ms</span>', text)
+        assert re.search(r'data-state="warning">.*refused</span>.*>status 429, 1.4 s</span>', text)
+        assert "error &lt;img src=x onerror=alert(1)&gt;: answer &lt;img" in text
+        assert "<img" not in text
+
+
+async def test_a_message_that_went_nowhere_leads_to_a_trial(signed_in: SignedIn) -> None:
+    somebody = await signed_in("user")
+    id_ = await make(somebody)
+    await context_of(somebody).db.write(forget_deliveries)
+    text = await somebody.text(f"/notifications/messages/{id_}/way", htmx=True)
+    assert "It went nowhere" in text
+    assert '<a href="/console/notifications/try">Try out</a>' in text
+
+
+def forget_deliveries(tx: Connection) -> None:
+    tx.execute(delete(models.delivery))
 
 
 async def test_a_dead_delivery_is_tried_again_and_it_is_audited(signed_in: SignedIn) -> None:

@@ -21,7 +21,7 @@
     return seconds > 0 ? `${span(seconds)} ago` : `in ${span(-seconds)}`;
   };
   const refreshTimes = () => {
-    for (const each of document.querySelectorAll("time[datetime]")) {
+    for (const each of document.querySelectorAll("time[datetime]:not([data-day])")) {
       const text = relative(Date.parse(each.dateTime));
       if (each.textContent !== text) each.textContent = text;
     }
