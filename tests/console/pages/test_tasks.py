@@ -1,5 +1,6 @@
 """The pages of tasks over HTTP."""
 
+import re
 from typing import Any
 
 import pytest
@@ -7,11 +8,13 @@ import pytest
 from signalbox.auth.audit import AuditFilter, list_entries
 from signalbox.core.times import HOUR
 from signalbox.infra.context import Context
-from signalbox.tasks import service, store
+from signalbox.tasks import poll, service, store
 from signalbox.tasks.errors import TaskNotFoundError
 from signalbox.tasks.intake import accept
 from signalbox.tasks.schemas import NewTask, Task
-from tests.console.conftest import SignedIn, Visitor, header, services_of, told
+from tests.console.conftest import SignedIn, Visitor, add_user, header, services_of, told
+from tests.support.databases import Place
+from tests.support.hub import running_hub, settings_at
 
 EVIL = "<img src=x onerror=alert(1)>"
 
@@ -159,3 +162,37 @@ async def test_the_history_is_shown_with_its_time_line(signed_in: SignedIn) -> N
     assert "handed over" in text
     assert "<title>Not Started:" in text
     assert await somebody.text("/tasks/providers", htmx=True)
+
+
+async def test_pauses_budgets_and_polls_of_providers_are_shown(place: Place) -> None:
+    acme = {
+        "name": "acme",
+        "kind": "http-json",
+        "submit_url": "https://acme.test/tasks",
+        "item_url": "https://acme.test/tasks/{id}",
+        "limits": ["10/1h"],
+    }
+    async with running_hub(settings_at(place, tasks={"providers": [acme]})) as hub:
+        await add_user(hub, "user", "user")
+        somebody = Visitor(hub)
+        await somebody.sign_in("user")
+        ready = await somebody.text("/tasks/providers", htmx=True)
+        assert "ready</span>" in ready
+        assert 'aria-label="0 of 10 calls used"' in ready
+        await strain(somebody)
+        for path in ("/tasks", "/tasks/providers"):
+            text = await somebody.text(path)
+            assert re.search(r'paused</span><span class="muted">goes on <time [^>]+>in (59|60) min</time>', text)
+            assert re.search(r'aria-label="8 of 10 calls used">.*<rect width="80.0%" [^>]+ class="series-2"/>', text)
+            assert '<span class="number">8 of 10</span>' in text
+            assert "&lt;img src=x onerror=alert(1)&gt;" in text
+            assert "<img" not in text
+
+
+async def strain(somebody: Visitor) -> None:
+    """Use 8 calls of the budget of the provider acme, have its poll fail and its host ask for an hour's pause."""
+    context, acme = context_of(somebody), services_of(somebody.hub).tasks.providers["acme"]
+    db, now = context.db, context.clock.now()
+    await db.write(context.budgets.take, acme.host, count=8, extra=acme.limits, now=now)
+    await db.write(poll.note, "acme", poll.Tally(), error=f"no list: {EVIL}", now=now)
+    await db.write(context.budgets.pause, acme.host, until=now + HOUR)
