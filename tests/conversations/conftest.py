@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import uvloop
 
@@ -16,7 +17,7 @@ from signalbox.conversations.dataset import open_dataset
 from signalbox.conversations.importing import Importer
 from signalbox.conversations.models import StoredImport
 from signalbox.infra.context import Context
-from signalbox.sandbox.interviews import Made, write_dataset
+from signalbox.sandbox.interviews import Made, schemas, write_dataset, write_folder
 from tests.support.databases import Place
 from tests.support.hub import Answer, RunningHub, running_hub, settings_at
 from tests.support.timing import PATIENCE
@@ -85,6 +86,17 @@ def write(folder: Path, rows: Made | None = None, *, parts: int = 2) -> Path:
     """A new data set in a folder."""
     shutil.rmtree(folder, ignore_errors=True)
     write_dataset(folder, rows or made(), parts=parts)
+    return folder
+
+
+def write_explicit(folder: Path, rows: Made, *names: str) -> Path:
+    """A data set some of whose folders have columns for companies and transcripts."""
+    write(folder, rows)
+    for name in names:
+        for path in (folder / name).glob("part*"):
+            path.unlink()
+        kinds = {**schemas()[name], "id_company": pa.int64(), "id_transcript": pa.int64()}
+        write_folder(folder / name, getattr(rows, name), kinds)
     return folder
 
 

@@ -6,10 +6,11 @@ from signalbox.conversations import answers
 from signalbox.conversations.errors import TextsUnreadyError, VersionGoneError
 from signalbox.conversations.filters import Filter
 from signalbox.conversations.importing import take_up_some
+from signalbox.conversations.linking import CONVERSATION
 from signalbox.conversations.runtime import load
 from signalbox.conversations.sweeping import KEPT_REPLACED, sweep_some
 from signalbox.infra.context import Context
-from tests.conversations.conftest import import_folder, made, speech, write
+from tests.conversations.conftest import import_folder, made, speech, write, write_explicit
 
 
 async def test_words_are_found_once_all_are_taken_up(context: Context, tmp_path: Path) -> None:
@@ -36,6 +37,20 @@ async def test_a_version_that_is_deleted_is_not_read_in_part(context: Context, t
         await context.db.read(answers.read_items, searcher, [0])
     with pytest.raises(VersionGoneError):
         await context.db.read(answers.thread, searcher, 10)
+
+
+async def test_a_transcript_is_in_order_also_where_a_row_has_another_company(context: Context, tmp_path: Path) -> None:
+    rows = made()
+    rows.conversation[4]["id_company"] = 7
+    rows.conversation[2]["id_company"] = 99
+    await import_folder(context, write_explicit(tmp_path / "d", rows, "conversation"))
+    searcher = await context.db.read(load)
+    for transcript, expected in ((10, [3, 4]), (11, [5, 6, 7]), (30, [1, 2])):
+        found = await context.db.read(answers.thread, searcher, transcript)
+        assert [each.id for each in found.items] == expected
+    among = [await context.db.read(answers.one, searcher, number, CONVERSATION) for number in (5, 6, 7, 3)]
+    assert [(each.previous, each.next) for each in among] == [(None, 6), (5, 7), (6, None), (None, 4)]
+    assert [each.conversation.company for each in among] == ["Zebra", "Microsoft", "Microsoft", None]
 
 
 async def test_a_page_comes_with_what_may_narrow_it(context: Context, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from signalbox.conversations.linking import NONE
 from signalbox.conversations.parts import Numbers
 from signalbox.conversations.schemas import summarize
 from signalbox.sandbox.interviews import Made, schemas, write_folder
-from tests.conversations.conftest import made, speech, talk, transcript, write
+from tests.conversations.conftest import made, speech, talk, transcript, write, write_explicit
 
 
 def drafted(folder: Path) -> Draft:
@@ -84,17 +84,6 @@ def test_where_counts_differ_nothing_is_linked_and_all_is_told(tmp_path: Path) -
         file["reasons"] for file in found.report["files"] if file["file"].startswith("conversation") and file["read"]
     ]
     assert {reason for each in reasons for reason in each} == {"runs and transcripts do not add up"}
-
-
-def write_explicit(folder: Path, rows: Made, *names: str) -> Path:
-    """A data set some of whose folders have columns for companies and transcripts."""
-    write(folder, rows)
-    for name in names:
-        for path in (folder / name).glob("part*"):
-            path.unlink()
-        kinds = {**schemas()[name], "id_company": pa.int64(), "id_transcript": pa.int64()}
-        write_folder(folder / name, getattr(rows, name), kinds)
-    return folder
 
 
 def test_explicit_columns_win(tmp_path: Path) -> None:

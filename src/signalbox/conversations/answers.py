@@ -113,8 +113,8 @@ def one(tx: Connection, searcher: Searcher, key: int, kind: int) -> OneOut:
     transcript = int(searcher.arrays.transcripts[place])
     if transcript == len(searcher.arrays.transcript_ids):
         return OneOut(read_items(tx, searcher, [place])[0], None, None, None)
-    thread = searcher.thread(transcript)
-    at = int(np.searchsorted(thread, place))
+    thread = _in_order(tx, searcher, searcher.thread(transcript))
+    at = int(np.flatnonzero(thread == place)[0])
     keys = searcher.arrays.keys[thread]
     return OneOut(
         conversation=read_items(tx, searcher, [place])[0],
@@ -134,9 +134,19 @@ def thread(tx: Connection, searcher: Searcher, key: int) -> ThreadOut:
     if not len(found):
         msg = f"there is no transcript {key}"
         raise ConversationNotFoundError(msg)
-    places = searcher.thread(int(found[0])).tolist()
+    places = _in_order(tx, searcher, searcher.thread(int(found[0]))).tolist()
     (told,) = _read_transcripts(tx, searcher, [int(found[0])], {int(found[0]): len(places)})
     return ThreadOut(told, read_items(tx, searcher, places))
+
+
+def _in_order(tx: Connection, searcher: Searcher, thread: Ints) -> Ints:
+    """Places of the items of a transcript by sequence, also where some have another company, by which arrays are sorted."""
+    companies = searcher.arrays.companies[thread]
+    if not len(thread) or companies[0] == companies[-1]:
+        return thread
+    found = [item.sequence for item in read_items(tx, searcher, thread.tolist())]
+    sequences = np.array([np.inf if sequence is None else sequence for sequence in found])
+    return thread[np.argsort(sequences, kind="stable")]
 
 
 def transcripts(tx: Connection, searcher: Searcher, wanted: Filter, *, first: int, limit: int) -> Slice:

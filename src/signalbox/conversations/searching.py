@@ -126,7 +126,7 @@ class Searcher:
         return int(found[0]) if len(found) else None
 
     def thread(self, transcript: int) -> Ints:
-        """Places of the items of a transcript, in order."""
+        """Places of the items of a transcript, ascending: by company, then in order."""
         return np.flatnonzero(self.arrays.transcripts == transcript)
 
     def _candidates(self, wanted: Filter) -> Ints:
