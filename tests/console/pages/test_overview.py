@@ -1,13 +1,15 @@
+import asyncio
 import re
 from datetime import UTC, datetime
 
 from signalbox.console.pages.overview import to_series
 from signalbox.core.times import MINUTE
-from signalbox.gateway.schemas import Point, Series, Summary, Totals
+from signalbox.gateway.schemas import Call, Point, Series, Summary, Totals
 from signalbox.infra.jobs import NewJob, enqueue_many
-from tests.console.conftest import SignedIn
+from tests.console.conftest import SignedIn, Visitor, add_user
+from tests.gateway.conftest import made_call
 from tests.support.databases import Place
-from tests.support.hub import running_hub, settings_at
+from tests.support.hub import RunningHub, running_hub, settings_at
 
 START = 1_800_000_000 - 1_800_000_000 % 60
 
@@ -94,9 +96,55 @@ async def test_what_outsiders_write_stays_text(signed_in: SignedIn) -> None:
     assert "<script>alert" not in text
 
 
-async def test_the_page_is_the_same_on_postgresql(postgresql_place: Place) -> None:
-    from tests.console.conftest import Visitor, add_user
+async def record(hub: RunningHub, *calls: Call) -> None:
+    for each in calls:
+        hub.hub.recorder.record(each)
+    await hub.flush()
 
+
+async def test_rates_errors_and_latency_are_those_of_the_calls(postgresql_place: Place) -> None:
+    async with running_hub(settings_at(postgresql_place)) as running:
+        await add_user(running, "user", "user")
+        somebody = Visitor(running)
+        await somebody.sign_in("user")
+        quiet = await somebody.text("/overview/figures", htmx=True)
+        assert "<dt>Requests</dt><dd>0 /s</dd>" in quiet
+        assert "<dt>Errors</dt><dd>\N{EN DASH}</dd>" in quiet
+        assert "<dt>p95 latency</dt><dd>\N{EN DASH}</dd>" in quiet
+        minute = running.hub.context.clock.now() // MINUTE * MINUTE
+        for start in (minute - MINUTE, minute):  # whichever is the last full one when it is looked
+            quick = [made_call(created_at=start, micros=4_000)] * 108
+            slow = [made_call(created_at=start, micros=2_000_000, status=503)] * 12
+            await record(running, *quick, *slow)
+        await asyncio.sleep(1.1)  # what was found is kept for a second
+        text = await somebody.text("/overview/figures", htmx=True)
+        assert '<dt>Requests</dt><dd>2.0 /s</dd><dd class="note">the last full minute</dd>' in text
+        assert '<div class="stat" data-state="bad"><dt>Errors</dt><dd>10.0 %</dd>' in text
+        assert re.search("<dt>p95 latency</dt><dd>(1.9|2.0) s</dd>", text), "within the width of a bucket"
+
+
+async def test_calls_that_failed_are_listed_newest_first(signed_in: SignedIn, hub: RunningHub) -> None:
+    now = hub.hub.context.clock.now()
+    await record(
+        hub,
+        made_call(created_at=now - 2 * MINUTE, path="/first", status=502),
+        made_call(created_at=now - MINUTE, path="/missing", status=404),
+        made_call(created_at=now - MINUTE, path="/second", method="PUT", status=500, upstream=""),
+    )
+    text = await (await signed_in("user")).text("/overview/failures", htmx=True)
+    rows = re.findall(r'<span class="clip">(.*?)</span>.*<span class="clip muted">(.*?)</span>', text)
+    assert rows == [("PUT /second", "500"), ("GET /first", "502, shop")]
+    assert "Nothing has failed" not in text
+
+
+async def test_every_page_links_to_the_api_docs(signed_in: SignedIn) -> None:
+    somebody = await signed_in("user")
+    for path in ("", "/tasks"):
+        assert re.search(r'<a href="/docs"><svg .*</svg>API documentation</a>', await somebody.text(path))
+    assert (await somebody.hub.ask(b"/docs")).status == 200
+
+
+async def test_the_page_is_the_same_on_postgresql(postgresql_place: Place) -> None:
     async with running_hub(settings_at(postgresql_place)) as running:
         await add_user(running, "user", "user")
         somebody = Visitor(running)
