@@ -2,7 +2,6 @@
 
 import json
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,15 +17,20 @@ from signalbox.grid import components, intake
 from signalbox.grid.arrow import readings_to_parquet
 from signalbox.grid.chunk_store import count_readings
 from signalbox.grid.merging import Readings
+from signalbox.grid.models import report
 from tests.support.databases import PostgresqlServer
 from tests.support.durable_hub import open_engine
 from tests.support.processes import SIGNALBOX, ask, serving, started, until
 
 SERIES = 20
-EACH = 10_000
+EACH = 100_000
 COUNT = SERIES * EACH
+"""So many that an import takes a dozen steps and more."""
 MINUTE = 60_000_000
-START = 1_767_225_600_000_000
+START = 31_536_000_000_000
+"""1971-01-01."""
+ORDER = {"start_date": "1971-01-01", "end_date": "1971-03-12", "timezone": "Africa/Monrovia"}
+"""Its days began 44 minutes and 30 seconds after those of UTC: a report decodes all readings, which takes long."""
 REPORTS = 12
 
 
@@ -71,6 +75,12 @@ def readings() -> Readings:
     return Readings(series, at, np.arange(COUNT, dtype=float))
 
 
+def statuses(settings: Settings) -> list[str]:
+    """Of all reports."""
+    with writing(settings) as tx:
+        return list(tx.execute(sa.select(report.c.status)).scalars())
+
+
 def count(settings: Settings) -> int:
     """Readings that are there."""
     with writing(settings) as tx:
@@ -86,6 +96,7 @@ def test_an_import_that_was_killed_is_completed_by_the_same_file(url: str, setti
         until(lambda: count(settings) > 0, within=60)
         process.end(signal.SIGKILL)
     before = count(settings)
+    assert 0 < before < COUNT, "the import was over when it was killed"
     again = json.loads(finished(words, folder=tmp_path / "again", url=url))
     assert again == {"rows": COUNT, "inserted": COUNT - before, "duplicates": before, "rejected": 0}
     assert count(settings) == COUNT
@@ -103,12 +114,13 @@ def test_reports_of_a_server_that_was_killed_are_made_once(url: str, settings: S
     with writing(settings) as tx:
         intake.insert(tx, readings())
     variables = {"SIGNALBOX_DATABASE_URL": url, "SIGNALBOX_AUTH__ANONYMOUS_SCOPES": '["grid:write", "user"]'}
-    order = json.dumps({"start_date": "2026-01-01", "end_date": "2026-01-08", "timezone": "Asia/Kolkata"}).encode()
     with serving(folder=tmp_path / "first", **variables) as server:
         for _ in range(REPORTS):
-            assert ask(f"{server.url}/api/reports", method="POST", body=order).status == 202
-        time.sleep(0.1)
+            assert ask(f"{server.url}/api/reports", method="POST", body=json.dumps(ORDER).encode()).status == 202
+        until(lambda: {"running", "completed"} <= set(statuses(settings)))
         assert server.end(signal.SIGKILL) == -signal.SIGKILL
+    killed = statuses(settings)
+    assert "running" in killed, f"no report was being made when the server was killed: {killed}"
     with serving(folder=tmp_path / "second", **variables) as server:
         until(lambda: len(ask(f"{server.url}/api/reports?status=completed").json) == REPORTS, within=90)
         told = ask(f"{server.url}/api/events?topic=report.completed&limit=100").json
