@@ -1,4 +1,5 @@
 import re
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -103,3 +104,13 @@ async def test_many_are_found_page_by_page(signed_in: SignedIn, hub: RunningHub,
     assert "Page 1 of 3" in text
     assert "page=2" in text
     assert "Page 3 of 3" in await user.text("/conversations?q=question&page=3")
+
+
+async def test_a_tag_with_a_comma_leads_to_what_has_it(signed_in: SignedIn, hub: RunningHub, tmp_path: Path) -> None:
+    rows = made()
+    rows.tag[0] |= {"tag_value": "mergers, acquisitions"}
+    await import_folder(hub.hub.context, write(tmp_path / "data", rows))
+    user = await signed_in("user")
+    text = await user.text("/conversations")
+    (path,) = set(re.findall(r'href="/console(/conversations\?tags=mergers[^"]*)"', text))
+    assert "Nothing was found" not in await user.text(unescape(path))
