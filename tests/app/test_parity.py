@@ -73,7 +73,7 @@ SHOWN = {
     "tasks": ["tasks list --status --provider --app --since --find", "tasks show", "tasks providers"],
     "jobs": ["jobs list --state --kind", "jobs show", "jobs kinds", "jobs schedules"],
     "notifications": [
-        "notify list --state --channel --topic --severity --app --customer",
+        "notify list --state --channel --topic --severity --app --customer --since",
         "notify show",
         "notify channels",
         "notify silences",

@@ -20,6 +20,8 @@ def test_messages_are_listed_and_shown(terminal: Terminal) -> None:
     assert [each["id"] for each in terminal.json("list")] == ids[::-1]
     assert [each["id"] for each in terminal.json("list", "--topic", "Sales", "--state", "dead")] == ids[:1]
     assert terminal.json("list", "--state", "sent") == []
+    assert len(terminal.json("list", "--since", "1970-01-01")) == 2
+    assert terminal.json("list", "--since", "2999-01-01") == []
     assert "[red]Call[/red]" in terminal.run("list", "--limit", "1")
     assert terminal.json("show", ids[0])["deliveries"][0]["state"] == "dead"
     assert "chat" in terminal.run("show", ids[0])

@@ -117,6 +117,15 @@ def test_a_job_runs_again_and_is_cancelled(run: Run, opener: Opener) -> None:
     assert {entry.actor[:3] for entry in entries} == {"cli"}
 
 
+def test_several_jobs_are_changed_at_once_and_each_for_itself(run: Run, opener: Opener) -> None:
+    die(opener, 2)
+    told = run("retry", "1", "2", "9").stderr
+    assert "2 of 3 jobs: run again." in told
+    assert "9: " in told
+    found = json.loads(run("cancel", "2", "1", "9", "--json").stdout)
+    assert [(each["id"], each["done"]) for each in found] == [(2, True), (1, True), (9, False)]
+
+
 def test_all_dead_jobs_run_again(run: Run, opener: Opener, clock: ManualClock) -> None:
     die(opener, 1_003)
     die(opener, 1, "test.other")

@@ -120,3 +120,12 @@ def test_a_task_is_handed_over_and_taken_back(run: Run) -> None:
     run("show", "4", fails=TaskNotFoundError)
     run("add", "[1]", fails=UnprocessableError)
     run("add", "--provider", "nobody", fails=UnknownProviderError)
+
+
+def test_several_are_changed_at_once_and_each_for_itself(run: Run) -> None:
+    told = run("retry", "2", "1", "9").stderr
+    assert "1 of 3 tasks: tried again." in told
+    assert "1: " in told
+    found = json.loads(run("cancel", "1", "2", "9", "--json").stdout)
+    assert [(each["id"], each["done"]) for each in found] == [(1, True), (2, True), (9, False)]
+    assert json.loads(run("list", "--json").stdout) == []

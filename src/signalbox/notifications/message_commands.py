@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from signalbox.auth import terminal
-from signalbox.auth.terminal import Json
+from signalbox.auth.terminal import Json, Since, to_moment
 from signalbox.core.errors import InvalidError
 from signalbox.core.pagination import MAX_LIMIT
 from signalbox.infra.context import Context
@@ -45,12 +45,13 @@ def _add_looks(group: typer.Typer, open_context: terminal.Opener) -> None:
         severity: Annotated[Severity | None, typer.Option(help="Severity.")] = None,
         app: App = None,
         customer: Customer = None,
+        since: Since = None,
         limit: Annotated[int, typer.Option(min=1, max=MAX_LIMIT)] = 50,
         as_json: Json = False,
     ) -> None:
         """List messages, the newest first."""
         folded = None if topic is None else fold_topic(topic)
-        wanted = MessageFilter(folded, state, channel, severity, app, customer)
+        wanted = MessageFilter(folded, state, channel, severity, app, customer, to_moment(since))
 
         async def work(context: Context) -> list[MessageOut]:
             return (await context.db.read(listing.list_messages, wanted, limit=limit)).items

@@ -1,6 +1,7 @@
 """Background jobs on the command line."""
 
-from typing import Annotated
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Literal
 
 import typer
 
@@ -13,12 +14,13 @@ from signalbox.infra.jobs import State
 from signalbox.ops import background, schedules
 from signalbox.ops.background import JobOut, JobsOfKind
 from signalbox.ops.kind_names import readable
-from signalbox.ops.many import MOST
+from signalbox.ops.many import MOST, ManyOut
 from signalbox.ops.schedules import ScheduleOut
 
 Number = Annotated[int, typer.Argument(help="Its id, as `jobs list` shows it.", min=1, max=2**63 - 1, metavar="ID")]
-OneNumber = Annotated[
-    int | None, typer.Argument(help="Its id.", min=1, max=2**63 - 1, metavar="ID", show_default=False)
+Numbers = Annotated[
+    list[int] | None,
+    typer.Argument(help="Ids, as `jobs list` shows them.", min=1, max=2**63 - 1, metavar="ID...", show_default=False),
 ]
 KindOption = Annotated[str | None, typer.Option(help="Only of this kind, such as tasks.submit.", show_default=False)]
 ScheduleName = Annotated[str, typer.Argument(help="As `jobs schedules` shows it.", metavar="NAME")]
@@ -37,7 +39,8 @@ def build_commands(open_context: Opener) -> typer.Typer:
     """The command group ``jobs``; expected failures are raised as SignalboxError."""
     group = typer.Typer(no_args_is_help=True, help="Work that the hub does in the background.")
     _add_lists(group, open_context)
-    _add_changes(group, open_context)
+    _add_retry(group, open_context)
+    _add_cancel(group, open_context)
     _add_schedules(group, open_context)
     return group
 
@@ -86,23 +89,26 @@ def _add_lists(group: typer.Typer, open_context: Opener) -> None:
         _print_job(run(open_context, work), as_json=as_json)
 
 
-def _add_changes(group: typer.Typer, open_context: Opener) -> None:
+def _add_retry(group: typer.Typer, open_context: Opener) -> None:
     @group.command()
     def retry(
-        job: OneNumber = None,
+        jobs: Numbers = None,
         *,
         all_dead: Annotated[bool, typer.Option("--all-dead", help="All that are dead.")] = False,
         kind: KindOption = None,
         as_json: Json = False,
     ) -> None:
         """Run a dead or cancelled job again from the start, or a waiting one now."""
-        if (job is None) != all_dead or (kind is not None and not all_dead):
+        if (not jobs) != all_dead or (kind is not None and not all_dead):
             msg = "say which: signalbox jobs retry ID, or jobs retry --all-dead, with --kind KIND for those of one kind"
             raise WhichJobsError(msg)
-        if job is None:
+        if not jobs:
             _tell_count(run(open_context, lambda context: _retry_all(context, kind)), as_json=as_json)
             return
-        number = job
+        if len(jobs) > 1:
+            _tell_many(run(open_context, _change_many(jobs, "retry")), "run again", as_json=as_json)
+            return
+        number = jobs[0]
 
         async def work(context: Context) -> JobOut:
             actor, now = terminal.actor(), context.clock.now()
@@ -110,25 +116,30 @@ def _add_changes(group: typer.Typer, open_context: Opener) -> None:
 
         _tell_job(run(open_context, work), "runs again", as_json=as_json)
 
+
+def _add_cancel(group: typer.Typer, open_context: Opener) -> None:
     @group.command()
     def cancel(
-        job: OneNumber = None,
+        jobs: Numbers = None,
         *,
         all_waiting: Annotated[bool, typer.Option("--all-waiting", help="All of a kind that wait.")] = False,
         kind: KindOption = None,
         as_json: Json = False,
     ) -> None:
         """End a waiting job at once, a running one within seconds."""
-        if (job is None) != all_waiting or (kind is None) == all_waiting:
+        if (not jobs) != all_waiting or (kind is None) == all_waiting:
             msg = "say which: signalbox jobs cancel ID, or jobs cancel --all-waiting --kind KIND"
             raise WhichJobsError(msg)
-        if job is None:
+        if not jobs:
             count = run(open_context, lambda context: _cancel_all(context, kind))
             if as_json:
                 terminal.print_json({"cancelled": count})
             terminal.say(f"{count} jobs are cancelled." if count != 1 else "1 job is cancelled.")
             return
-        number = job
+        if len(jobs) > 1:
+            _tell_many(run(open_context, _change_many(jobs, "cancel")), "cancelled or told to stop", as_json=as_json)
+            return
+        number = jobs[0]
 
         async def work(context: Context) -> JobOut:
             actor, now = terminal.actor(), context.clock.now()
@@ -183,6 +194,14 @@ def _add_schedules(group: typer.Typer, open_context: Opener) -> None:
         _tell_schedule(run(open_context, work), "goes on", as_json=as_json)
 
 
+def _change_many(ids: list[int], action: Literal["retry", "cancel"]) -> Callable[[Context], Awaitable[list[ManyOut]]]:
+    async def work(context: Context) -> list[ManyOut]:
+        actor, now = terminal.actor(), context.clock.now()
+        return await context.db.write(background.change_jobs, ids, action=action, actor=actor, now=now)
+
+    return work
+
+
 async def _retry_all(context: Context, kind: str | None) -> int:
     """All that are dead now; what dies meanwhile is left, or this would go on for ever."""
     total, now = 0, context.clock.now()
@@ -220,6 +239,15 @@ def _tell_count(count: int, *, as_json: bool) -> None:
     if as_json:
         terminal.print_json({"retried": count})
     terminal.say(f"{count} jobs run again." if count != 1 else "1 job runs again.")
+
+
+def _tell_many(found: list[ManyOut], what: str, *, as_json: bool) -> None:
+    if as_json:
+        terminal.print_json([each.model_dump() for each in found])
+    refused = [each for each in found if not each.done]
+    terminal.say(f"{len(found) - len(refused):,} of {len(found):,} jobs: {what}.")
+    for each in refused:
+        terminal.say(f"{each.id}: {each.detail}")
 
 
 def _tell_job(job: JobOut, what: str, *, as_json: bool) -> None:

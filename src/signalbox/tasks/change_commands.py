@@ -1,4 +1,4 @@
-"""``signalbox tasks retry`` and ``cancel``: one task, or all that a filter finds."""
+"""``signalbox tasks retry`` and ``cancel``: one task, several, or all that a filter finds."""
 
 from collections.abc import Callable
 from functools import partial
@@ -23,9 +23,9 @@ from signalbox.tasks.store import TaskFilter
 Change = Callable[[Connection, int], object]
 """What is done with one task."""
 
-Number = Annotated[
-    int | None,
-    typer.Argument(help="Its id, as `tasks list` shows it.", min=1, max=LARGEST_ID, metavar="ID", show_default=False),
+Numbers = Annotated[
+    list[int] | None,
+    typer.Argument(help="Ids, as `tasks list` shows them.", min=1, max=LARGEST_ID, metavar="ID...", show_default=False),
 ]
 Provider = Annotated[str | None, typer.Option(help="Of all, only those of this provider.", show_default=False)]
 App = Annotated[str | None, typer.Option(help="Of all, only those of this app.", show_default=False)]
@@ -49,7 +49,7 @@ def add_change_commands(group: typer.Typer, open_context: Opener, settings: Call
 def _add_retry(group: typer.Typer, open_context: Opener, settings: Callable[[], TasksSettings]) -> None:
     @group.command()
     def retry(
-        task: Number = None,
+        tasks: Numbers = None,
         *,
         all_failed: Annotated[bool, typer.Option("--all-failed", help="All that have failed.")] = False,
         provider: Provider = None,
@@ -57,17 +57,17 @@ def _add_retry(group: typer.Typer, open_context: Opener, settings: Callable[[], 
         as_json: Json = False,
     ) -> None:
         """Submit a failed task again from the start, or one that waits for its next attempt now."""
-        _check(task, "--all-failed", given=all_failed, filtered=provider is not None or app is not None)
+        _check(tasks, "--all-failed", given=all_failed, filtered=provider is not None or app is not None)
 
         def change(context: Context) -> Callable[..., TaskOut]:
             return partial(service.retry_task, desk=desk_of(settings()), source="operator", **_hand(context))
 
-        if task is None:
-            wanted = TaskFilter("Error", provider, app=app)
-            found = run(open_context, lambda context: _change_all(context, change(context), wanted))
+        if tasks is None or len(tasks) > 1:
+            wanted = tasks or TaskFilter("Error", provider, app=app)
+            found = run(open_context, lambda context: _change_many(context, change(context), wanted))
             _tell_many(found, "tried again", as_json=as_json)
             return
-        again = run(open_context, lambda context: context.db.write(change(context), task))
+        again = run(open_context, lambda context: context.db.write(change(context), tasks[0]))
         if as_json:
             terminal.print_json(msgspec.to_builtins(again))
         terminal.say(f"The task {again.id} is tried again.")
@@ -76,7 +76,7 @@ def _add_retry(group: typer.Typer, open_context: Opener, settings: Callable[[], 
 def _add_cancel(group: typer.Typer, open_context: Opener) -> None:
     @group.command()
     def cancel(
-        task: Number = None,
+        tasks: Numbers = None,
         *,
         all_waiting: Annotated[
             bool, typer.Option("--all-waiting", help="All that wait to be submitted to a provider.")
@@ -86,26 +86,35 @@ def _add_cancel(group: typer.Typer, open_context: Opener) -> None:
         as_json: Json = False,
     ) -> None:
         """Take a task back that has not been submitted; it is gone."""
-        _check(task, "--all-waiting", given=all_waiting, filtered=provider is not None or app is not None)
+        _check(tasks, "--all-waiting", given=all_waiting, filtered=provider is not None or app is not None)
 
         def change(context: Context) -> Callable[..., None]:
             return partial(service.cancel_task, **_hand(context))
 
-        if task is None:
-            wanted = TaskFilter("Not Started", provider, app=app)
-            found = run(open_context, lambda context: _change_all(context, change(context), wanted, tracked=False))
+        if tasks is None or len(tasks) > 1:
+            wanted = tasks or TaskFilter("Not Started", provider, app=app)
+            found = run(open_context, lambda context: _change_many(context, change(context), wanted, tracked=False))
             _tell_many(found, "cancelled", as_json=as_json)
             return
-        run(open_context, lambda context: context.db.write(change(context), task))
+        run(open_context, lambda context: context.db.write(change(context), tasks[0]))
         if as_json:
-            terminal.print_json({"cancelled": task})
-        terminal.say(f"The task {task} has been cancelled.")
+            terminal.print_json({"cancelled": tasks[0]})
+        terminal.say(f"The task {tasks[0]} has been cancelled.")
 
 
-def _check(task: int | None, option: str, *, given: bool, filtered: bool) -> None:
-    if (task is None) != given or (filtered and not given):
-        msg = f"say which: an id, or {option}, with --provider NAME or --app NAME for a part of them"
+def _check(tasks: list[int] | None, option: str, *, given: bool, filtered: bool) -> None:
+    if (not tasks) != given or (filtered and not given):
+        msg = f"say which: ids, or {option}, with --provider NAME or --app NAME for a part of them"
         raise WhichTasksError(msg)
+
+
+async def _change_many(
+    context: Context, change: Change, wanted: list[int] | TaskFilter, *, tracked: bool = True
+) -> list[ManyOut]:
+    """Change these tasks in one transaction, or all that are found, see ``_change_all``."""
+    if isinstance(wanted, TaskFilter):
+        return await _change_all(context, change, wanted, tracked=tracked)
+    return await context.db.write(change_each, wanted, change)
 
 
 async def _change_all(context: Context, change: Change, wanted: TaskFilter, *, tracked: bool = True) -> list[ManyOut]:
