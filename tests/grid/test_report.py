@@ -1,6 +1,7 @@
 """What a report says, compared with what plain Python says of the same readings."""
 
 import math
+import random
 from collections import defaultdict
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
@@ -171,6 +172,22 @@ def test_large_means_keep_their_deviation_and_zero_is_zero(engine: sa.Engine) ->
         current, power = build(tx, start, start + timedelta(days=1), "Europe/Berlin")["daily_averages"]
         assert power["stddev"] == pytest.approx(math.sqrt(2 / 3), rel=1e-9)
         assert (current["avg_value"], current["min_value"], current["stddev"]) == (0.0, -5.0, 5.0)
+
+
+def test_the_data_version_stays_while_the_data_does(engine: sa.Engine) -> None:
+    with lines(engine, 3) as (tx, made):
+        dice, start = random.Random(5), to_datetime(to_micros(SPRING))
+        rows: list[NewReading | str] = [
+            NewReading(number, dice.gauss(54.3, 7), "POWER", start + timedelta(minutes=n))
+            for n in range(4_000)
+            for number in made
+        ]
+        intake.accept_many(tx, rows, now=NOW)
+        first = build(tx, start, start + timedelta(days=3))
+        while blocks.build_blocks(tx, now=2**60, limit=100):
+            pass
+        second = build(tx, start, start + timedelta(days=3))
+        assert second["provenance"]["data_version"] == first["provenance"]["data_version"]
 
 
 def test_deleted_components_are_gone_and_progress_is_told(engine: sa.Engine) -> None:

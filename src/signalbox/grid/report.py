@@ -33,15 +33,23 @@ def build(tx: Connection, start: int, end: int, zone: ZoneInfo, *, progress: Pro
         parts = merge_parts([parts, found], size)
         progress(_share_done(found, size))
     averages = _to_averages(parts, calendar, kinds.names)
-    said = {"summary": _summary(rows), "daily_averages": averages}
+    summary = _summary(rows)
     provenance = {
         "start": to_rfc3339(start),
         "end": to_rfc3339(end),
         "timezone": zone.key,
         "readings": sum(each["count"] for each in averages),
-        "data_version": hashlib.sha256(msgspec.json.encode(said)).hexdigest()[:16],
+        "data_version": _version_of(summary, averages),
     }
-    return {**said, "provenance": provenance}
+    return {"summary": summary, "daily_averages": averages, "provenance": provenance}
+
+
+def _version_of(summary: dict[str, Any], averages: list[dict[str, Any]]) -> str:
+    """The same for the same data, however its sums were added up: the last digits of means depend on that."""
+    rounded = [
+        {**each, "avg_value": f"{each['avg_value']:.9g}", "stddev": f"{each['stddev']:.6g}"} for each in averages
+    ]
+    return hashlib.sha256(msgspec.json.encode([summary, rounded])).hexdigest()[:16]
 
 
 def _share_done(found: Parts, size: int) -> float:
