@@ -118,3 +118,26 @@ def test_a_change_appears_in_the_trail_without_a_reload(console_page: Open, show
     number = make_token(shown_hub, "watched")
     page.tab.wait_for_selector(f"#rows >> text=token:{number}")
     assert page.tab.evaluate("window.kept") is True
+
+
+def test_a_manager_sets_a_password_and_a_role(console_page: Open, shown_hub: ConsoleHub) -> None:
+    read = shown_hub.hub.context.db.read
+    page = console_page("manager")
+    page.open("/admin/users")
+    page.wait_live()
+    page.tab.fill("#field-name", "berta")
+    page.tab.fill("#field-password", LONG)
+    page.tab.click("#add-user >> text=Add")
+    page.tab.wait_for_selector("#toasts >> text=berta (user) can sign in")
+    before = shown_hub.call(lambda: read(users.get_user, name="berta"))
+    page.open("/admin/users/berta")
+    page.wait_live()
+    page.tab.fill("#new-password input", LONG[::-1])
+    page.tab.click("#new-password button[type=submit]")
+    page.tab.wait_for_selector("#toasts .toast")
+    after = shown_hub.call(lambda: read(users.get_user, name="berta"))
+    assert after.password_changed_at > before.password_changed_at
+    page.tab.click("#state >> text=Make a manager")
+    page.tab.click("#confirm button[value=yes]")
+    page.tab.wait_for_selector("#state dd:has-text('manager')")
+    assert shown_hub.call(lambda: read(users.get_user, name="berta")).role == "manager"

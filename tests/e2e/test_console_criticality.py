@@ -59,3 +59,20 @@ def test_a_consumer_is_muted_and_retired(console_page: Open, shown_hub: ConsoleH
     row.locator(".pill", has_text="retired").wait_for()
     assert state_of(shown_hub, EVIL) == "retired"
     check_page(page)
+
+
+def test_a_consumer_is_expected_and_heard_of_again(console_page: Open, shown_hub: ConsoleHub) -> None:
+    page = console_page("manager")
+    tab = page.open("/criticality")
+    page.wait_live()
+    tab.click("[data-dialog=expect]")
+    tab.fill("#field-app", "night-shift")
+    tab.fill("#field-interval", "10m")
+    tab.click("#expect-form button[type=submit]")
+    row = tab.locator("#consumers tr", has_text="night-shift")
+    row.locator(".pill", has_text="never asked").wait_for()
+    assert state_of(shown_hub, "night-shift") == "unseen"
+    row.get_by_role("button", name="Mute", exact=True).click()
+    row.get_by_role("button", name="Unmute").click()
+    row.locator(".pill", has_text="never asked").wait_for()
+    assert state_of(shown_hub, "night-shift") == "unseen"

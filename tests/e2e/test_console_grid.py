@@ -8,12 +8,14 @@ import pytest
 
 from signalbox.auth.scopes import Role
 from signalbox.core.times import MINUTE, to_datetime
-from signalbox.grid import components, intake, readings, report_schedules, reports, rules
+from signalbox.grid import components, intake, readings, report_schedules, report_store, reports, rules
+from signalbox.grid.errors import ComponentNotFoundError, RuleNotFoundError, ScheduleNotFoundError
 from signalbox.grid.kinds import check
 from signalbox.grid.readings import Wanted
-from signalbox.grid.schemas import NewReading
+from signalbox.grid.schemas import NewReading, NewReport, ScheduleIn, ThresholdRuleIn
 from tests.support.browser import ConsolePage, check_page
 from tests.support.console_hub import ConsoleHub
+from tests.support.processes import until
 
 Open = Callable[[Role], ConsolePage]
 EVIL = "<img src=x onerror=alert(1)>"
@@ -156,3 +158,80 @@ def test_a_report_is_ordered_and_watched(console_page: Open, shown_hub: ConsoleH
     assert [each.status for each in shown_hub.call(lambda: db.read(reports.list_reports, limit=5)).items] == [
         "completed"
     ]
+
+
+def agree(page: ConsolePage) -> None:
+    """Say yes to the question."""
+    page.tab.click("#confirm button[value=yes]")
+
+
+def test_a_component_is_changed_and_deleted(console_page: Open, shown_hub: ConsoleHub) -> None:
+    db = shown_hub.hub.context.db
+    new = check({"component_type": "SWITCH", "name": "Q7", "substation": "East", "status": "OPEN"})
+    number = shown_hub.call(lambda: db.write(components.add, new, by="test", now=shown_hub.now())).id
+    page = console_page("manager")
+    tab = page.open(f"/grid/components/{number}")
+    tab.click("[data-dialog=component]")
+    tab.select_option("#field-status", "CLOSED")
+    tab.fill("#field-substation", "West")
+    tab.click("#component-form button[type=submit]")
+    tab.wait_for_selector("text=Switch of West")
+    shown = shown_hub.call(lambda: db.read(components.show, number)).model_dump()
+    assert (shown["substation"], shown["status"]) == ("West", "CLOSED")
+    tab.get_by_role("button", name="Delete").click()
+    agree(page)
+    tab.wait_for_url("**/console/grid")
+    with pytest.raises(ComponentNotFoundError):
+        shown_hub.call(lambda: db.read(components.show, number))
+
+
+def run_of(hub: ConsoleHub, report: int) -> int:
+    """How often it has been made, with this time; 0 where it is gone."""
+    found = hub.call(lambda: hub.hub.context.db.read(report_store.find_report, report))
+    return 0 if found is None else found.run
+
+
+def test_a_report_is_made_anew_and_deleted(console_page: Open, shown_hub: ConsoleHub) -> None:
+    db, order = shown_hub.hub.context.db, NewReport("2021-01-01", "2021-02-01")
+    number = shown_hub.call(lambda: db.write(reports.order, order, by="test", now=shown_hub.now())).id
+    page = console_page("manager")
+    tab = page.open(f"/grid/reports/{number}")
+    page.wait_live()
+    tab.get_by_role("button", name="Make anew").click()
+    tab.click("#confirm button[value=no]")
+    assert run_of(shown_hub, number) == 1
+    until(lambda: shown_hub.call(lambda: db.read(reports.show, number)).status == "completed" or None)
+    tab.get_by_role("button", name="Make anew").click()
+    agree(page)
+    tab.wait_for_selector(".toast:has-text('is made anew')")
+    assert run_of(shown_hub, number) == 2
+    tab.get_by_role("button", name="Delete").click()
+    agree(page)
+    tab.wait_for_url("**/console/grid/reports")
+    assert run_of(shown_hub, number) == 0
+
+
+def test_schedules_are_paused_and_deleted_and_rules_deleted(console_page: Open, shown_hub: ConsoleHub) -> None:
+    db, now = shown_hub.hub.context.db, shown_hub.now()
+    plan = ScheduleIn(name="Doomed", every="day", timezone="UTC")
+    bound = ThresholdRuleIn(name="Gone", measurement_type="POWER", comparison=">", bound=1000)
+    schedule = shown_hub.call(lambda: db.write(report_schedules.add, plan, limit=99, by="test", now=now)).id
+    rule = shown_hub.call(lambda: db.write(rules.add, bound, limit=99, by="test", now=now)).id
+    page = console_page("manager")
+    tab = page.open("/grid/plans")
+    page.wait_live()
+    row = tab.locator("#plans tr", has_text="Doomed")
+    row.get_by_role("button", name="Pause").click()
+    row.get_by_role("button", name="Go on").wait_for()
+    assert shown_hub.call(lambda: db.read(report_schedules.show, schedule)).paused
+    row.get_by_role("button", name="Delete").click()
+    agree(page)
+    row.wait_for(state="detached")
+    row = tab.locator("#plans tr", has_text="Gone")
+    row.get_by_role("button", name="Delete").click()
+    agree(page)
+    row.wait_for(state="detached")
+    with pytest.raises(ScheduleNotFoundError):
+        shown_hub.call(lambda: db.read(report_schedules.show, schedule))
+    with pytest.raises(RuleNotFoundError):
+        shown_hub.call(lambda: db.read(rules.show, rule))

@@ -110,3 +110,21 @@ def test_a_schedule_is_paused_resumed_and_run(console_page: Open, shown_hub: Con
     page.tab.click(f"{row} >> text=Resume")
     page.tab.wait_for_selector(f"{row} >> text=Pause")
     until(lambda: not paused())
+
+
+def test_ticked_jobs_are_cancelled_and_run_again(console_page: Open, shown_hub: ConsoleHub) -> None:
+    numbers = [make(shown_hub) for _ in range(2)]
+    page = console_page("manager")
+    page.open(f"/jobs?kind={KIND}&state=waiting")
+    page.wait_live()
+    page.tab.check("text=All on this page")
+    page.tab.click("#rows .picks >> text=Cancel")
+    agree(page)
+    page.tab.wait_for_selector(".toast >> text=cancelled or told to stop")
+    assert {state(shown_hub, number) for number in numbers} == {"cancelled"}
+    page.open(f"/jobs?kind={KIND}&state=cancelled")
+    page.wait_live()
+    page.tab.check("text=All on this page")
+    page.tab.click("#rows .picks >> text=Run again")
+    page.tab.wait_for_selector(".toast >> text=run again")
+    assert {state(shown_hub, number) for number in numbers} == {"waiting"}

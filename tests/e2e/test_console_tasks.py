@@ -119,3 +119,28 @@ def test_a_task_is_taken_back_only_when_one_says_yes(console_page: Open, shown_h
     agree(page)
     page.tab.wait_for_url("**/console/tasks")
     assert of_app(shown_hub, "back") == []
+
+
+def test_a_task_is_tried_again(console_page: Open, shown_hub: ConsoleHub) -> None:
+    task = make(shown_hub, app="once", error="no")
+    page = console_page("manager")
+    page.open(f"/tasks/{task.id}")
+    page.wait_live()
+    page.tab.click("#task >> text=Try again")
+    agree(page)
+    page.tab.wait_for_selector("#toasts .toast")
+    page.tab.wait_for_selector("#task dd:has-text('Not Started'), #task .pill:has-text('Not Started')")
+    assert [each.status for each in of_app(shown_hub, "once")] == ["Not Started"]
+
+
+def test_ticked_tasks_are_taken_back(console_page: Open, shown_hub: ConsoleHub) -> None:
+    for _ in range(2):
+        make(shown_hub, app="gone")
+    page = console_page("manager")
+    page.open("/tasks?app=gone")
+    page.wait_live()
+    page.tab.check("text=All on this page")
+    page.tab.click("#rows .picks >> text=Cancel")
+    agree(page)
+    page.tab.wait_for_selector(".toast >> text=2 of 2 tasks")
+    assert of_app(shown_hub, "gone") == []

@@ -112,7 +112,9 @@ async def replace(visit: Visit) -> Response:
         return _refused(visit, sent, messages(error), number)
     except ComponentExistsError as error:
         return _refused(visit, sent, {"name": str(error)}, number)
-    return visit.done(f"{made.name} is changed.", "grid", "audit")
+    return visit.done(
+        f"{made.name} is changed.", location=f"/grid/components/{made.id}"
+    )  # name and place head the page
 
 
 async def delete(visit: Visit) -> Response:
