@@ -128,3 +128,12 @@ def test_ticked_jobs_are_cancelled_and_run_again(console_page: Open, shown_hub: 
     page.tab.click("#rows .picks >> text=Run again")
     page.tab.wait_for_selector(".toast >> text=run again")
     assert {state(shown_hub, number) for number in numbers} == {"waiting"}
+
+
+def test_a_request_without_the_token_of_the_page_changes_nothing(console_page: Open, shown_hub: ConsoleHub) -> None:
+    number = make(shown_hub, error="no")
+    page = console_page("manager")
+    page.open("/jobs")
+    send = "address => fetch(address, {method: 'POST'}).then(answer => answer.status)"
+    assert page.tab.evaluate(send, f"{page.root}/console/jobs/{number}/retry") == 403
+    assert state(shown_hub, number) == "dead"

@@ -129,3 +129,23 @@ def test_a_message_is_tried_out(console_page: Open) -> None:
     page.tab.wait_for_selector("#trial >> text=What sales-chat would show")
     assert "topic=sales" in page.tab.url
     assert EVIL in page.tab.inner_text("#trial pre")
+
+
+def test_dead_deliveries_are_tried_again(console_page: Open, shown_hub: ConsoleHub) -> None:
+    write = shown_hub.hub.context.db.write
+    shown_hub.call(lambda: write(channel_states.disable, "on-call", reason="gone", now=shown_hub.now()))
+    one, other = make(shown_hub, topic="weather.dead"), make(shown_hub, topic="weather.dead")
+    assert {message(shown_hub, each).deliveries[0].state for each in (one, other)} == {"dead"}
+    shown_hub.call(lambda: write(channel_states.enable, "on-call"))
+    page = console_page("manager")
+    page.open(f"/notifications/messages/{one}")
+    page.wait_live()
+    page.tab.get_by_role("button", name="Try again").click()
+    until(lambda: message(shown_hub, one).deliveries[0].state == "sent")
+    page.tab.wait_for_selector(".pill >> text=sent")
+    page.open("/notifications?topic=weather.dead&state=dead")
+    page.wait_live()
+    page.tab.get_by_role("button", name="Try again").click()
+    agree(page)
+    page.tab.wait_for_selector("#rows >> text=No message")
+    until(lambda: message(shown_hub, other).deliveries[0].state == "sent")
