@@ -17,6 +17,7 @@ from signalbox.app.cycle import Cycle, Flow
 from signalbox.app.ending import MAX_UNWANTED, Deaf, Refusal, RefusedError, linger, not_taken, refusal, reset_on_close
 from signalbox.app.ready import ReadyAnswers
 from signalbox.core.asgi import DROP_IF_GONE, EMPTY_QUERY, TAKE_OVER, WHOLE_ANSWER, TakenOver
+from signalbox.infra.http.corked import CorkedTransport, WriteBatch
 
 MAX_HEAD = 64 * 1024
 """Bytes of a request's line and headers, and of its trailers."""
@@ -84,6 +85,8 @@ class HttpProtocol(asyncio.Protocol):
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        writes: WriteBatch | None = None,
     ) -> None:
         self.transport: asyncio.Transport
         self._flow: Flow
@@ -91,6 +94,7 @@ class HttpProtocol(asyncio.Protocol):
         self._ready: ReadyAnswers | None = getattr(self._app, "ready", None)
         self._state, self._app_state = server_state, app_state
         self._loop = _loop or asyncio.get_event_loop()
+        self._writes = writes or WriteBatch()
         self._parser: Any = _new_parser(self)
         self._pipeline: deque[Cycle | Refusal] = deque()
         self._url = b""
@@ -101,7 +105,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection over."""
-        self.transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but its bases
+        self.transport = CorkedTransport(cast("asyncio.Transport", transport), self._writes)
         self._flow = Flow(self.transport)
         self._client, self._server = _address(transport, "peername"), _address(transport, "sockname")
         self._scheme = "http" if transport.get_extra_info("sslcontext") is None else "https"

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import fcntl
+import functools
 import gc
 import logging
 import signal
@@ -11,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 import uvicorn
 import uvloop
@@ -22,6 +23,7 @@ from signalbox.app.protocol import HttpProtocol
 from signalbox.app.settings import Settings
 from signalbox.core.errors import ConflictError, Fault, SettingsError
 from signalbox.core.logging import LogSettings, configure_logging
+from signalbox.infra.http.corked import WriteBatch
 from signalbox.infra.telemetry import Metrics
 
 BACKLOG = 2_048
@@ -139,7 +141,7 @@ def uvicorn_config(hub: Hub) -> uvicorn.Config:
     """How uvicorn serves a hub."""
     return uvicorn.Config(
         hub.front,
-        http=HttpProtocol,
+        http=cast("type[HttpProtocol]", functools.partial(HttpProtocol, writes=WriteBatch())),
         ws="none",
         lifespan="off",
         interface="asgi3",

@@ -7,6 +7,7 @@ import pytest
 
 from signalbox.infra.http import ConnectionBrokenError, Origin, Request
 from signalbox.infra.http.connection import HIGH_WATER, Connection
+from signalbox.infra.http.corked import WriteBatch
 from tests.contracts.peer import OK, Line, Peer, always, answering, serve
 from tests.support.timing import PATIENCE
 
@@ -19,7 +20,7 @@ class Ends:
 
     def __init__(self) -> None:
         self.idle = self.lost = 0
-        self.connection = Connection(self._on_idle, self._on_lost)
+        self.connection = Connection(self._on_idle, self._on_lost, WriteBatch())
 
     def _on_idle(self, _connection: Connection) -> None:
         self.idle += 1

@@ -21,6 +21,7 @@ from signalbox.infra.http import (
     ResponseTimeoutError,
     Whole,
 )
+from signalbox.infra.http.corked import CorkedTransport, WriteBatch
 
 HIGH_WATER = 256 * 1024
 LOW_WATER = 64 * 1024
@@ -42,9 +43,14 @@ class _HeadOnlyError(Exception):
 
 
 class Connection(asyncio.Protocol):
-    """Carries one call at a time; ``on_idle`` is told when it may carry another, ``on_lost`` when it is gone."""
+    """Carries one call at a time; ``on_idle`` is told when it may carry another, ``on_lost`` when it is gone.
 
-    def __init__(self, on_idle: Callable[["Connection"], None], on_lost: Callable[["Connection"], None]) -> None:
+    What is small goes out together with what other connections of ``writes`` have to say in the same turn.
+    """
+
+    def __init__(
+        self, on_idle: Callable[["Connection"], None], on_lost: Callable[["Connection"], None], writes: WriteBatch
+    ) -> None:
         self.transport: asyncio.Transport
         self.deadline = float("inf")
         """When the call has failed (seconds of the loop's clock); the client's sweep compares it."""
@@ -52,7 +58,7 @@ class Connection(asyncio.Protocol):
         self.got_bytes = False
         self.idle_since = 0
         """Sweep since which the connection waits for its next call."""
-        self._on_idle, self._on_lost = on_idle, on_lost
+        self._on_idle, self._on_lost, self._writes = on_idle, on_lost, writes
         self._loop = asyncio.get_running_loop()
         self._parser: Any = httptools.HttpResponseParser(self)
         self._busy = False
@@ -268,7 +274,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport over."""
-        self.transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but its bases
+        self.transport = CorkedTransport(cast("asyncio.Transport", transport), self._writes)
 
     def data_received(self, data: bytes) -> None:
         """Parse what arrived and wake whoever waits for it."""

@@ -23,6 +23,7 @@ from signalbox.infra.http import (
     TooLateError,
 )
 from signalbox.infra.http.connection import Connection
+from signalbox.infra.http.corked import WriteBatch
 
 SWEEP_INTERVAL = 0.1
 IDLE_SECONDS = 4.0
@@ -57,6 +58,7 @@ class PooledClient:
     def __init__(self, *, max_connections: int = MAX_CONNECTIONS, tls: ssl.SSLContext | None = None) -> None:
         self._max_connections = max_connections
         self._tls = tls
+        self._writes = WriteBatch()
         self._pools: dict[str, _Pool] = {}
         self._active: set[Connection] = set()
         self._sweeper: asyncio.Task[None] | None = None
@@ -185,7 +187,7 @@ class PooledClient:
     async def _connect(self, pool: _Pool, request: Request, expires: float) -> Connection:
         """Open a connection in a place of the pool that the caller has taken; it goes when the connection does."""
         origin = request.origin
-        connection = Connection(self._on_idle(pool), self._on_lost(pool))
+        connection = Connection(self._on_idle(pool), self._on_lost(pool), self._writes)
         try:
             self._check_open()
             async with asyncio.timeout_at(_connect_by(request, expires)):
