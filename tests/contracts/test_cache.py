@@ -58,6 +58,27 @@ def test_keys_and_values_are_any_bytes(items: dict[bytes, bytes]) -> None:
     asyncio.run(check_both())
 
 
+async def test_what_is_at_hand_is_what_would_be_got_or_nothing(cache: Cache[bytes]) -> None:
+    assert cache.at_hand(b"a") is None
+    await cache.set(b"a", b"1", ttl=LONG)
+    assert cache.at_hand(b"a") in {b"1", None}
+    await cache.set(b"short", b"1", ttl=0.05)
+    await asyncio.sleep(0.1)
+    assert cache.at_hand(b"short") is None
+    await cache.delete(b"a")
+    assert cache.at_hand(b"a") is None
+
+
+async def test_the_memory_has_everything_at_hand_and_counts_each_ask_once() -> None:
+    cache = MemoryCache(BytesCodec(), clock=SystemClock())
+    assert cache.at_hand(b"a") is None
+    assert await cache.get(b"a") is None
+    await cache.set(b"a", b"1", ttl=LONG)
+    assert cache.at_hand(b"a") == b"1"
+    statistics = await cache.statistics()
+    assert (statistics.hits, statistics.misses) == (1, 1)
+
+
 async def test_values_end_with_their_time(cache: Cache[bytes]) -> None:
     await cache.set(b"short", b"1", ttl=0.05)
     await cache.set(b"long", b"1", ttl=LONG)

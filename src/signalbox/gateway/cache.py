@@ -128,10 +128,18 @@ class GatewayCache:
 
     async def lookup(self, ask: Ask) -> StoredAnswer | None:
         """The answer, if one is stored that may be given without asking upstream."""
+        return self._usable(ask, await self._records.find(ask)) if self._may_look(ask) else None
+
+    def at_hand(self, ask: Ask) -> StoredAnswer | None:
+        """As ``lookup`` where that needs no waiting; None says nothing but that it does, or that there is none."""
+        return self._usable(ask, self._records.at_hand(ask)) if self._may_look(ask) else None
+
+    def _may_look(self, ask: Ask) -> bool:
+        """Whether a request may be answered out of a cache at all; ``ask`` learns what it says to caches."""
         if ask.method != GET:
             if ask.method != HEAD:
                 ask.why = METHOD
-                return None
+                return False
             ask.plain = False
         for header in ask.headers:
             if header[0] in self._relevant:
@@ -139,9 +147,9 @@ class GatewayCache:
                 break
         if ask.has_body:
             ask.why = BYPASS
-        if ask.why is BYPASS:
-            return None
-        entry = await self._records.find(ask)
+        return ask.why is not BYPASS
+
+    def _usable(self, ask: Ask, entry: Entry | None) -> StoredAnswer | None:
         if entry is None:
             return None
         now = self._now()

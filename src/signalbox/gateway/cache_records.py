@@ -37,20 +37,19 @@ class Records:
         record = await self._store.get(key)
         expected = ask.origin
         if record.__class__ is Varies:
-            expected = selector(record.names, ask.headers, ask.origin)
-            ask.place = key + record.generation + expected
-            ask.why = VARY
+            expected = _follow(ask, record)
             record = await self._store.get(ask.place)
-        if record.__class__ is not Entry:
-            return None
-        if record.selector != expected:
-            ask.why = VARY
-            return None
-        if ask.credentials and not record.terms.shared:
-            ask.why = REQUEST
-            return None
-        ask.entry = record
-        return record
+        return _fitting(ask, record, expected)
+
+    def at_hand(self, ask: Ask) -> Entry | None:
+        """As ``find``, of what can be had without waiting."""
+        key = ask.key = self._prefix + ask.target + b"\0"
+        record = self._store.at_hand(key)
+        expected = ask.origin
+        if record.__class__ is Varies:
+            expected = _follow(ask, record)
+            record = self._store.at_hand(ask.place)
+        return _fitting(ask, record, expected)
 
     async def put(self, ask: Ask, entry: Entry, *, now: int) -> bool:
         """Store the answer to a request; whether the store took it."""
@@ -102,3 +101,25 @@ class Records:
             ends = ("/", "?", "\0")
         start = path or prefix or ""
         return tuple(self._prefix + f"{start}{end}".encode() for end in ends)
+
+
+def _follow(ask: Ask, varies: Varies) -> bytes:
+    """Note where the answer to a request lies whose target has several; returns what its selector must be."""
+    expected = selector(varies.names, ask.headers, ask.origin)
+    ask.place = ask.key + varies.generation + expected
+    ask.why = VARY
+    return expected
+
+
+def _fitting(ask: Ask, record: Record | None, expected: bytes) -> Entry | None:
+    """The record if it is an answer that the request may be given; ``ask`` learns it, or why there is none."""
+    if record.__class__ is not Entry:
+        return None
+    if record.selector != expected:
+        ask.why = VARY
+        return None
+    if ask.credentials and not record.terms.shared:
+        ask.why = REQUEST
+        return None
+    ask.entry = record
+    return record

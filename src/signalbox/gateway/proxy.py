@@ -13,6 +13,7 @@ from signalbox.gateway.admission import CREDENTIALS, Admission
 from signalbox.gateway.body import SMALL, ClientGoneError, RequestBody, too_large
 from signalbox.gateway.cache_ask import Ask, origin_of
 from signalbox.gateway.cache_entry import StoredAnswer
+from signalbox.gateway.cached import CachedDispatcher
 from signalbox.gateway.dispatch import Dispatcher
 from signalbox.gateway.errors import NoUpstreamError, UnsupportedCodingError
 from signalbox.gateway.exchange import Exchange
@@ -55,6 +56,8 @@ class _Admitted(NamedTuple):
     """The others; see ``split_request``."""
     made: list[Header]
     """Headers that name the call."""
+    told: Sequence[Header]
+    """Headers for its answer: how its limits stand."""
 
 
 class Proxy:
@@ -78,8 +81,8 @@ class Proxy:
     def begin(self, scope: Scope, turn: Turn) -> bool:
         """Serve a request without a task, as ``Begin``.
 
-        False for one that may have a body or upgrade, and for one whose token must be looked up. One that may be cached
-        gets a task, which goes on with what was found out here.
+        False for one that may have a body or upgrade, and for one whose token must be looked up. One whose answer may lie
+        in a cache, but is not at hand, gets a task, which goes on with what was found out here.
         """
         rules = self.rules
         headers, special = split_request(scope["headers"])
@@ -93,12 +96,15 @@ class Proxy:
             if credentials is None:
                 return False
             headers += credentials
-            if parts.cached is not None:  # a cache may be elsewhere: to ask it is to wait
-                turn.run(functools.partial(self._serve_admitted, exchange, _Admitted(upstream, headers, special, made)))
-                return True
-            way = exchange.peer, scope["scheme"], exchange.host
-            made += self._ways.of(special, way, trusted=rules.proxies.trusts(exchange.peer))
             told = () if parts.limits is None else _limit(exchange, parts.limits)
+            way, trusted = (exchange.peer, scope["scheme"], exchange.host), rules.proxies.trusts(exchange.peer)
+            if parts.cached is not None:
+                origin = origin_of(special, way, trusted=trusted)
+                self._begin_cached(
+                    turn, exchange, parts.cached, _Admitted(upstream, headers, special, made, told), origin
+                )
+                return True
+            made += self._ways.of(special, way, trusted=trusted)
         except SignalboxError as error:
             turn.run(functools.partial(self._refuse, exchange, error))
             return True
@@ -106,6 +112,21 @@ class Proxy:
         call = (exchange.method.encode(), target, headers + made, b"", 0, b"")
         QuickCall(self, turn, exchange, parts.dispatcher, call, told=told).begin()
         return True
+
+    def _begin_cached(
+        self, turn: Turn, exchange: Exchange, cached: CachedDispatcher, admitted: _Admitted, origin: bytes
+    ) -> None:
+        """Answer out of the cache where that is in this process and has it, else by a task."""
+        target = admitted.upstream.target(exchange.path, exchange.query)
+        stored = cached.cache.at_hand(Ask(exchange.method.encode(), target, origin=origin, headers=admitted.headers))
+        if stored is None:
+            turn.run(functools.partial(self._serve_admitted, exchange, admitted))
+            return
+        body = stored.whole()
+        exchange.response_bytes = len(body)
+        turn.answer(stored.status, _answer_headers(exchange, stored, admitted.told), body)
+        if self._recorder.enabled:
+            self._recorder.record(exchange.to_call(self._clock.monotonic()))
 
     def answer(self, turn: Turn, exchange: Exchange, whole: Whole, told: Sequence[Header]) -> None:
         """Pass on the answer to a request that was begun without a task."""
@@ -186,7 +207,9 @@ class Proxy:
         credentials = self._credentials(exchange, special)
         if credentials is None:
             credentials = await self._admission.look_up(exchange, scope["headers"], special)
-        admitted = _Admitted(upstream, headers + credentials, special, made)
+        limits = rules.parts[upstream.name].limits
+        told = () if limits is None else _limit(exchange, limits)
+        admitted = _Admitted(upstream, headers + credentials, special, made, told)
         await self._forward(exchange, admitted, watch, scope=scope, receive=receive, send=send)
 
     async def _serve_admitted(
@@ -206,11 +229,10 @@ class Proxy:
         receive: Receive,
         send: Send,
     ) -> None:
-        """Serve a request that was routed and may be sent, as far as limits let it."""
-        upstream, headers, special, made = admitted
+        """Serve a request that was routed and may be sent."""
+        upstream, headers, special, made, told = admitted
         rules = self.rules
         parts = rules.parts[upstream.name]
-        told = () if parts.limits is None else _limit(exchange, parts.limits)
         way, trusted = (exchange.peer, scope["scheme"], exchange.host), rules.proxies.trusts(exchange.peer)
         method, target = exchange.method.encode(), upstream.target(exchange.path, exchange.query)
         upgrade = _WEBSOCKET if b"upgrade" in special and TAKE_OVER in scope["extensions"] else b""

@@ -51,6 +51,10 @@ class Cache(Protocol[T]):
         """The value, or None where there is none or the store is away."""
         ...
 
+    def at_hand(self, key: bytes) -> T | None:
+        """The value where it can be had without waiting; None says nothing but that it cannot."""
+        ...
+
     async def set(self, key: bytes, value: T, *, ttl: float) -> bool:
         """Keep a value for at most ``ttl`` seconds.
 

@@ -39,13 +39,18 @@ class MemoryCache(Generic[T]):
 
     async def get(self, key: bytes) -> T | None:
         """See ``Cache.get``; what was asked for last stays longest."""
+        value = self.at_hand(key)
+        if value is None:
+            self._misses += 1
+        return value
+
+    def at_hand(self, key: bytes) -> T | None:
+        """See ``Cache.at_hand``: whatever is held; a miss counts only in ``get``, which is asked next."""
         item = self._items.get(key)
         if item is None:
-            self._misses += 1
             return None
         if item[2] <= self._now():
             self._forget(key)
-            self._misses += 1
             return None
         self._items.move_to_end(key)
         self._hits += 1

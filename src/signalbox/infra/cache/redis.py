@@ -80,6 +80,10 @@ class RedisCache(Generic[T]):
         self._owes_all = False
         self._hits = self._misses = self._refused = 0
 
+    def at_hand(self, key: bytes) -> T | None:  # noqa: ARG002 - to ask Redis is to wait
+        """See ``Cache.at_hand``: nothing ever."""
+        return None
+
     async def get(self, key: bytes) -> T | None:
         """See ``Cache.get``."""
         data: bytes | str | None = None
