@@ -15,6 +15,7 @@ HIGH_WATER = 64 * 1024
 """Bytes of a request body that wait for the application before no more are read."""
 
 SWITCHING_PROTOCOLS = 101
+_FRAMING = frozenset({b"content-length", b"connection"})
 _BODILESS = frozenset({SWITCHING_PROTOCOLS, 204, 304})
 
 _log = logging.getLogger(__name__)
@@ -123,7 +124,12 @@ class Cycle:
             return
         try:
             self._begin(status, headers)
-            self._send_body(body, more=False)
+            if self.scope["method"] == "GET" and self._left == len(body) <= JOINED and self._chunked is False:
+                head, self._head, self._left = self._head, b"", 0
+                self._flow.transport.write(head + body)
+                self._end()
+            else:
+                self._send_body(body, more=False)
         except Exception:  # noqa: BLE001 - as in a task
             self.fail()
 
@@ -243,13 +249,13 @@ class Cycle:
     def _encode_head(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
         lines = [STATUS_LINES[status]]
         for header in headers:
-            name = header[0]
-            if name == b"content-length":
-                self._left = int(header[1])
-                self._chunked = False
-            elif name == b"connection" and header[1] == b"close":
-                self.keep_alive = False
-                continue
+            if header[0] in _FRAMING:
+                if header[0] == b"content-length":
+                    self._left = int(header[1])
+                    self._chunked = False
+                elif header[1] == b"close":
+                    self.keep_alive = False
+                    continue
             lines.append(b": ".join(header))
         if self._chunked is None and self.scope["method"] != "HEAD" and status not in _BODILESS:
             self._frame(lines)
@@ -305,8 +311,9 @@ class Cycle:
     def _end(self) -> None:
         if self._until_close:
             reset_on_close(self._flow.transport, on=False)
-        self.response_complete = True
-        self.notify()
+        self.response_complete = self._news = True
+        if self._event is not None:
+            self._event.set()
         self._on_response(self)
 
 

@@ -13,6 +13,7 @@ from signalbox.core.asgi import WHOLE_ANSWER, AsgiApp, ErrorResponder, Message, 
 from signalbox.core.errors import InvalidError, NotFoundError, SignalboxError
 from signalbox.core.ids import is_request_id, new_request_id
 from signalbox.core.proxies import TrustedProxies
+from signalbox.gateway.headers import split_request
 from signalbox.gateway.paths import sanitize_path
 from signalbox.gateway.proxy import Proxy
 from signalbox.infra.clock import Clock
@@ -101,13 +102,15 @@ class Front:
         proxy = self._proxy
         if proxy is None or scope["method"] not in _WITHOUT_BODY:
             return False
-        hosts = [value for name, value in scope["headers"] if name == b"host"]
+        split = _, special = split_request(scope["headers"])
+        hosts = special.get(b"host", ())
         given = raw_path, _ = scope["raw_path"], scope["path"]
         if len(hosts) != 1 or not _is_host(hosts[0]) or not raw_path.startswith(b"/"):
             return False
-        self._resolve_path(scope)
+        if self._raw_root or sanitize_path(raw_path) is not raw_path:
+            self._resolve_path(scope)
         is_own = self._own.find(scope["raw_path"]) is not None and not proxy.rules.table.owns_host(hosts[0])
-        if not is_own and proxy.begin(scope, turn):
+        if not is_own and proxy.begin(scope, turn, split):
             return True
         scope["raw_path"], scope["path"] = given  # else the root path would be taken off twice
         return False

@@ -92,6 +92,7 @@ class HttpProtocol(asyncio.Protocol):
         self._flow: Flow
         self._app: Any = config.loaded_app
         self._ready: ReadyAnswers | None = getattr(self._app, "ready", None)
+        self._at_once = () if self._ready is None else self._ready.beginnings
         self._state, self._app_state = server_state, app_state
         self._loop = _loop or asyncio.get_event_loop()
         self._writes = writes or WriteBatch()
@@ -272,7 +273,7 @@ class HttpProtocol(asyncio.Protocol):
             self._answered_at_once = False
             return
         if self._asks_to_upgrade or not self._parser.should_upgrade():
-            cycle = self._newest()
+            cycle = self._cycle or self._newest()
             cycle.more_body = False
             cycle.notify()
 
@@ -300,7 +301,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def _serve(self) -> None:
         """Start the application, or let a pipelined request wait for its turn."""
-        if self._answer_at_once():
+        if self._url.startswith(self._at_once) and self._answer_at_once():
             return
         scope = self._scope()
         modern = scope["http_version"] == "1.1"
@@ -357,7 +358,8 @@ class HttpProtocol(asyncio.Protocol):
         if not cycle.keep_alive:
             self._end(unread=cycle.more_body or bool(self._pipeline) or self._flow.read_paused)
         elif not self.transport.is_closing():
-            self._flow.resume_reading()
+            if self._flow.read_paused:
+                self._flow.resume_reading()
             if self._pipeline:
                 self._before_pipeline = self._pipeline.popleft()
                 self._before_pipeline.start(self._app, self._loop, self._state.tasks)

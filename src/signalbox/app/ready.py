@@ -39,18 +39,19 @@ class ReadyAnswers:
 
     def __init__(self, own: OwnPaths, *, root: bytes, is_host: Callable[[bytes], bool], clock: Clock) -> None:
         self._own, self._root = own, root
-        self._beginnings = tuple(
+        self.beginnings = tuple(
             beginning
             for path in own.beginnings_of(lambda app: isinstance(app, PollRunner) and app.has_ready)
             for beginning in {path, root + path}
         )
+        """What the targets of such polls begin with."""
         self._is_host, self._clock = is_host, clock
         self._places: dict[bytes, ReadyPlace] = {}
         self._second, self._date = -1, b""
 
     def find_place(self, target: bytes) -> ReadyPlace | None:
         """The place of a request's target, as it came; None: nothing is at hand there."""
-        if not target.startswith(self._beginnings):
+        if not target.startswith(self.beginnings):
             return None
         return self._places.get(target) or self._look_up(target)
 

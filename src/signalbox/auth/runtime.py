@@ -49,7 +49,8 @@ class AuthRuntime:
     def __init__(self, context: Context, settings: AuthSettings, *, passwords: Passwords | None = None) -> None:
         self._db, self._clock = context.db, context.clock
         self._settings = settings
-        self._anonymous = _anonymous(settings)
+        self.anonymous = _anonymous(settings)
+        """The caller without a credential."""
         self._passwords = passwords or Passwords()
         self._sign_in = SignIn(context.db, clock=context.clock, passwords=self._passwords)
         self._cache = CredentialCache(max_entries=settings.max_remembered)
@@ -100,7 +101,7 @@ class AuthRuntime:
         waiting += ["max_remembered"] if settings.max_remembered != self._settings.max_remembered else []
         kept = {name: getattr(self._settings, name) for name in ("jwt_key", "max_remembered")}
         self._settings = settings.model_copy(update=kept)
-        self._anonymous = _anonymous(settings)
+        self.anonymous = _anonymous(settings)
         return waiting
 
     # -- who is asking ------------------------------------------------------------------------------------------
@@ -130,7 +131,7 @@ class AuthRuntime:
         """
         credential = find_credential(headers)
         if credential is None:
-            return self._anonymous
+            return self.anonymous
         digest = digest_of(credential.token)
         known = self._cache.find(digest, at=self._clock.now())
         if known is None:
@@ -152,18 +153,13 @@ class AuthRuntime:
                 return None
             token = authorization[7:]
         if token is None:
-            return self._anonymous
+            return self.anonymous
         app_name = headers.get(b"app-name")
         return self._cache.recall(token.strip(), None if app_name is None else app_name.strip(), at=at)
 
-    @property
-    def anonymous(self) -> Principal:
-        """The caller without a credential."""
-        return self._anonymous
-
     def allows(self, principal: Principal, scope: str) -> bool:
         """Whether the caller may do what a scope allows; what anybody may do, everybody may."""
-        return grants(principal.scopes, scope) or grants(self._anonymous.scopes, scope)
+        return grants(principal.scopes, scope) or grants(self.anonymous.scopes, scope)
 
     def require(self, principal: Principal, scope: str) -> None:
         """Refuse a caller who lacks a scope.

@@ -17,6 +17,8 @@ class TrustedProxies:
 
     def __init__(self, networks: Sequence[Network]) -> None:
         self._networks = tuple(networks)
+        self.are_any = bool(networks)
+        """Whether anybody is trusted at all."""
         self._known: dict[str, bool] = {}
 
     def trusts(self, address: str) -> bool:

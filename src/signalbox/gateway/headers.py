@@ -35,6 +35,7 @@ _USUAL = frozenset({b"keep-alive", b"close", b"Keep-Alive", b"Close"})
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _UNDERSCORE = ord("_")
 _VIA = b"1.1 signalbox"
+_OUR_VIA = b"via", _VIA
 _MOST_PASSES = 8
 """Times that a request may come by: more than that is a loop of the configuration."""
 _LONGEST_NAME = 255
@@ -152,16 +153,23 @@ def trace_headers(special: dict[bytes, list[bytes]]) -> list[Header]:
 
 def response_headers(headers: list[Header], *, status: int, request_id: bytes) -> list[Header]:
     """An answer's headers as passed to the client; repeated ones stay repeated, in their order."""
-    passed = [header for header in headers if header[0] not in _RESPONSE_SPECIAL]
+    passed: list[Header] = []
     via: list[bytes] = []
-    if len(passed) < len(headers):
-        via = [value for name, value in headers if name == b"via"]
-        named = connection_options([value for name, value in headers if name == b"connection"])
-        if named:
-            passed = [header for header in passed if header[0] not in named or header[0] == b"content-length"]
+    options: list[bytes] = []
+    for header in headers:
+        name = header[0]
+        if name not in _RESPONSE_SPECIAL:
+            passed.append(header)
+        elif name == b"connection":
+            if header[1] not in _USUAL:
+                options.append(header[1])
+        elif name == b"via":
+            via.append(header[1])
+    if options and (named := connection_options(options)):
+        passed = [header for header in passed if header[0] not in named or header[0] == b"content-length"]
     if status in (204, 304):
         passed = [header for header in passed if header[0] != b"content-length"]
-    passed.append((b"via", _append(via, _VIA)))
+    passed.append((b"via", _append(via, _VIA)) if via else _OUR_VIA)
     passed.append((b"x-request-id", request_id))
     return passed
 

@@ -263,11 +263,10 @@ def network_of(client: str) -> str:
 
 
 def _filled(standing: bytes, quotas: Iterable[Quota]) -> Header:
-    values = []
+    values: tuple[int, ...] = ()
     for remaining, reset in quotas:
-        values.append(remaining)
-        values.append(-(-reset // MICROSECONDS))
-    return b"ratelimit", standing % tuple(values)
+        values += (remaining, -(-reset // MICROSECONDS))
+    return b"ratelimit", standing % values
 
 
 def _usage(limit: _Limit, usage: Usage) -> LimitUsage:

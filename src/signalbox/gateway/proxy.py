@@ -78,14 +78,14 @@ class Proxy:
         exchange, watch = self._exchange(scope), ClientWatch(scope, receive, self.waiting)
         await self._see_through(self._serve(exchange, watch, scope, receive, send), exchange, watch, scope, send)
 
-    def begin(self, scope: Scope, turn: Turn) -> bool:
-        """Serve a request without a task, as ``Begin``.
+    def begin(self, scope: Scope, turn: Turn, split: tuple[list[Header], Special]) -> bool:
+        """Serve a request without a task, as ``Begin``; ``split`` are its headers, as ``split_request`` gives them.
 
         False for one that may have a body or upgrade, and for one whose token must be looked up. One whose answer may lie
         in a cache, but is not at hand, gets a task, which goes on with what was found out here.
         """
         rules = self.rules
-        headers, special = split_request(scope["headers"])
+        headers, special = split
         if not _NEEDS_TASK.isdisjoint(special):
             return False
         exchange = self._exchange(scope)
@@ -97,7 +97,8 @@ class Proxy:
                 return False
             headers += credentials
             told = () if parts.limits is None else _limit(exchange, parts.limits)
-            way, trusted = (exchange.peer, scope["scheme"], exchange.host), rules.proxies.trusts(exchange.peer)
+            way = exchange.peer, scope["scheme"], exchange.host
+            trusted = rules.proxies.are_any and rules.proxies.trusts(exchange.peer)
             if parts.cached is not None:
                 origin = origin_of(special, way, trusted=trusted)
                 self._begin_cached(
@@ -171,7 +172,8 @@ class Proxy:
     def _exchange(self, scope: Scope) -> Exchange:
         clock = self._clock
         peer = scope["client"][0] if scope["client"] else ""
-        client = self.rules.proxies.client(peer, scope["headers"])
+        proxies = self.rules.proxies
+        client = proxies.client(peer, scope["headers"]) if proxies.are_any else peer
         return Exchange(scope, peer, client, clock.now(), clock.monotonic())
 
     async def _see_through(
@@ -291,7 +293,7 @@ def _route(exchange: Exchange, table: RoutingTable, special: Special) -> tuple[U
         msg = f"nothing is served at {path.decode()}; set gateway.default or an upstream's host or prefix"
         raise NoUpstreamError(msg)
     exchange.upstream = upstream
-    exchange.needs_token = table.needs_token(host, path, upstream)
+    exchange.needs_token = table.guarded and table.needs_token(host, path, upstream)
     exchange.route = upstream.route(path)
     return upstream, trace
 

@@ -72,7 +72,8 @@ class RoutingTable:
     def __init__(self, settings: GatewaySettings) -> None:
         self.upstreams = [Upstream(each) for each in settings.upstreams]
         self._default = next((each for each in self.upstreams if each.name == settings.default), None)
-        self._guarded = any(each.needs_token for each in self.upstreams)
+        self.guarded = any(each.needs_token for each in self.upstreams)
+        """Whether any upstream needs a token."""
         self._anywhere = _Prefixes()
         self._by_host: dict[bytes, _Prefixes] = {}
         for upstream, own in zip(self.upstreams, settings.upstreams, strict=True):
@@ -95,7 +96,7 @@ class RoutingTable:
 
     def needs_token(self, host: bytes, path: bytes, upstream: Upstream) -> bool:
         """Whether this upstream, or one that a lenient server could take the canonical path to mean, needs a token."""
-        if not self._guarded or upstream.needs_token:
+        if not self.guarded or upstream.needs_token:
             return upstream.needs_token
         reading = lenient_reading(path)
         other = None if reading is None else self.find(host, reading)

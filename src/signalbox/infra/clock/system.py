@@ -10,6 +10,5 @@ class SystemClock:
         """Microseconds since 1970 UTC."""
         return time.time_ns() // 1000
 
-    def monotonic(self) -> float:
-        """Seconds from an arbitrary start, never going back."""
-        return time.monotonic()
+    monotonic = staticmethod(time.monotonic)
+    """Seconds from an arbitrary start, never going back."""

@@ -161,9 +161,10 @@ class Connection(asyncio.Protocol):
 
     def take(self) -> Whole | None:
         """The answer if it has arrived completely; the call has then ended."""
-        body = self.take_whole()
-        if body is None:
+        if not self._complete:
             return None
+        pieces = self._pieces
+        body = pieces.popleft() if len(pieces) == 1 else self.take_whole()
         whole = _new_whole((self.status, self.headers, body))
         self.release()
         return whole

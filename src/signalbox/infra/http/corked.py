@@ -20,16 +20,15 @@ class WriteBatch:
     """The transports of an event loop that have something to write at the end of its turn."""
 
     def __init__(self) -> None:
-        self._waiting: list[CorkedTransport] = []
+        self.waiting: list[CorkedTransport] = []
 
-    def add(self, transport: "CorkedTransport") -> None:
-        """Have ``transport.flush`` called at the end of this turn."""
-        if not self._waiting:
-            asyncio.get_running_loop().call_soon(self._flush)
-        self._waiting.append(transport)
+    def begin(self) -> None:
+        """Have those that will be ``waiting`` written out at the end of this turn."""
+        asyncio.get_running_loop().call_soon(self._flush)
 
     def _flush(self) -> None:
-        waiting, self._waiting = self._waiting, []
+        waiting = self.waiting.copy()
+        self.waiting.clear()
         for transport in waiting:
             try:
                 transport.flush()
@@ -61,7 +60,10 @@ class CorkedTransport(asyncio.Transport):
             self._transport.write(data)
         elif data:
             if not held:
-                self._batch.add(self)
+                waiting = self._batch.waiting
+                if not waiting:
+                    self._batch.begin()
+                waiting.append(self)
             self._held = bytes(data)
 
     def flush(self) -> None:

@@ -78,7 +78,8 @@ class PooledClient:
         connection = self._take_idle(request)
         if connection is not None:
             self._active.add(connection)
-            connection.begin(request, expires=_expiry(request), on_news=on_news)
+            expires = _NEVER if request.timeouts.total is None else _expiry(request)
+            connection.begin(request, expires=expires, on_news=on_news)
         return connection
 
     async def follow(self, begun: Begun, request: Request) -> Response:

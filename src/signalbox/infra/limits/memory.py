@@ -24,7 +24,7 @@ from signalbox.infra.limits import Demands, KeyUsage, Quota, Usage, Verdict
 MAX_KEYS = 1_000_000
 MAX_PERMITS = 10_000_000
 
-_SHARDS = 4_096
+_SHARDS = 1_024
 """Keys are spread over this many dictionaries for each rate, so that to grow one, or to look through it, takes
 microseconds: a single dictionary with a million keys would stop everything for 30 ms whenever it grows."""
 _MASK = _SHARDS - 1
@@ -32,7 +32,7 @@ _PERIOD = 256
 """Look whether there is room, and sweep, at least every so many permits."""
 _PACE = 2
 """Keys that are looked at for each permit: more than can be new with it, so that garbage cannot pile up."""
-_VISIT = 8
+_VISIT = 24
 """What it costs to visit a shard besides its keys, in keys."""
 _CANDIDATES = 256
 """Look for the least used among at least so many keys."""
@@ -211,8 +211,7 @@ class MemoryLimiter:
         windows = self._windows
         quotas = []
         for key, rate in demands.items():
-            window = windows.get(rate) or self._open(rate, demands, key)
-            quota = window.take(key, now)
+            quota = (windows.get(rate) or self._open(rate, demands, key)).take(key, now)
             if quota is None:
                 return self._refuse(demands, key, given)
             quotas.append(quota)
