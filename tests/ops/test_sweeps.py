@@ -132,7 +132,7 @@ async def test_a_table_that_had_nothing_to_do_is_left_alone_for_some_rounds(
         while looks["idle"] < 3:
             await asyncio.sleep(0.01)
     await sweeper.close()
-    assert looks["busy"] // 2 >= 2 * IDLE_ROUNDS
+    assert looks["busy"] // 2 >= 2 * IDLE_ROUNDS - 1  # it begins a round later, so that not all are swept in one
 
 
 async def test_closing_ends_it_at_once(filled: Callable[[int], None], database: Database, clock: ManualClock) -> None:

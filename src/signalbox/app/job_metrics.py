@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
+from signalbox.core.beat import until_beat
 from signalbox.core.errors import UnavailableError
 from signalbox.core.times import MICROSECONDS
 from signalbox.infra.clock import Clock
@@ -65,7 +66,7 @@ class JobMetrics:
                 self._backlog = {}
             except Exception:  # noqa: BLE001 - numbers that cannot be read now may be later
                 _log.exception("waiting jobs could not be counted")
-            await asyncio.sleep(INTERVAL)
+            await asyncio.sleep(until_beat(INTERVAL))
 
     def _running(self) -> Metric:
         running = GaugeMetricFamily("signalbox_jobs_running", "Jobs under way in this process.", labels=("kind",))

@@ -21,6 +21,7 @@ from signalbox.app.features import FeatureFactory
 from signalbox.app.hub import Hub, make_folder, open_hub, upgrade_databases
 from signalbox.app.protocol import HttpProtocol
 from signalbox.app.settings import Settings
+from signalbox.core.beat import until_beat
 from signalbox.core.errors import ConflictError, Fault, SettingsError
 from signalbox.core.logging import LogSettings, configure_logging
 from signalbox.infra.http.corked import WriteBatch
@@ -66,7 +67,7 @@ class _Server(uvicorn.Server):
         """Tick once a second until the end, which wakes it: uvicorn looks for it ten times a second."""
         while not await self.on_tick(0):
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(TICK):
+                async with asyncio.timeout(until_beat(TICK)):
                     await self._ended.wait()
 
     async def on_tick(self, counter: int) -> bool:

@@ -21,6 +21,7 @@ from signalbox.auth.settings import AuthSettings
 from signalbox.auth.sign_in import LoginRequest, SignIn
 from signalbox.auth.signing import SigningKey
 from signalbox.auth.tokens import digest_of
+from signalbox.core.beat import until_beat
 from signalbox.core.errors import InvalidError, SignalboxError
 from signalbox.core.times import MICROSECONDS
 from signalbox.infra.context import Context
@@ -248,7 +249,7 @@ class AuthRuntime:
     async def _poll_forever(self) -> None:
         polls = 0
         while True:
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(until_beat(POLL_SECONDS))
             polls += 1
             await self._poll(flush=polls % FLUSH_POLLS == 0)
 

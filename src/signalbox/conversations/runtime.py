@@ -14,6 +14,7 @@ from signalbox.conversations.arrays import from_bytes
 from signalbox.conversations.importing import CHANNEL
 from signalbox.conversations.searching import Searcher, nothing
 from signalbox.conversations.settings import ConversationSettings
+from signalbox.core.beat import until_beat
 from signalbox.core.errors import UnavailableError
 from signalbox.infra.cache import Cache
 from signalbox.infra.context import Context
@@ -112,7 +113,7 @@ class ConversationRuntime:
     async def _watch(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK):
+                async with asyncio.timeout(until_beat(LOOK)):
                     await self._hint.wait()
             self._hint.clear()
             if self._searcher is None:

@@ -10,6 +10,7 @@ from itertools import islice
 
 from prometheus_client.core import CounterMetricFamily, Metric
 
+from signalbox.core.beat import until_beat
 from signalbox.core.errors import UnavailableError
 from signalbox.core.outage import OutageLog
 from signalbox.core.times import MICROSECONDS, MINUTE
@@ -173,7 +174,7 @@ class AskCounter:
 
     async def _run(self) -> None:
         for number in itertools.count(1):
-            await asyncio.sleep(INTERVAL)
+            await asyncio.sleep(until_beat(INTERVAL))
             try:
                 await self.flush(minutes=number % MINUTES_EVERY == 0)
             except Exception:  # noqa: BLE001 - one failure must not end the counting for good

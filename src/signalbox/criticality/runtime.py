@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from sqlalchemy import Connection
 
 from signalbox.core.asgi import Receive
+from signalbox.core.beat import until_beat
 from signalbox.core.errors import UnavailableError
 from signalbox.criticality.claims import Claimer
 from signalbox.criticality.counter import AskCounter
@@ -201,7 +202,7 @@ class CriticalityRuntime:
     async def _follow(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(POLL):
+                async with asyncio.timeout(until_beat(POLL)):
                     await self._look.wait()
             self._look.clear()
             try:

@@ -6,6 +6,7 @@ import logging
 
 from signalbox.auth.runtime import AuthRuntime
 from signalbox.core.asgi import ErrorResponder
+from signalbox.core.beat import until_beat
 from signalbox.core.proxies import TrustedProxies
 from signalbox.gateway.admission import Admission
 from signalbox.gateway.alarms import Alarms
@@ -120,7 +121,7 @@ class GatewayRuntime:
 
     async def _sample(self) -> None:
         while True:
-            await asyncio.sleep(INTERVAL)
+            await asyncio.sleep(until_beat(INTERVAL))
             try:
                 self.vitals.sample(self.context.clock.monotonic())
             except Exception:  # noqa: BLE001 - one bad sample must not end all later ones

@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator
 from typing import Protocol
 
 from signalbox.core.asgi import DROP_IF_GONE, Receive, Scope
+from signalbox.core.beat import until_beat
 from signalbox.gateway.body import RequestBody
 
 INTERVAL = 0.25
-"""Seconds between looks at the calls that wait. A call is watched from its second look on: most have ended by then,
+"""Seconds between looks at the calls that wait, twice as many while none does. A call is watched from its second look on: most have ended by then,
 and a task for each of them would cost more than the rest of the call."""
 
 _log = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ class WaitingCalls:
 
     async def _run(self) -> None:
         while True:
-            await asyncio.sleep(INTERVAL)
+            await asyncio.sleep(until_beat(INTERVAL if self.watches else 2 * INTERVAL))
             self.tick += 1
             for watch in list(self.watches):
                 try:

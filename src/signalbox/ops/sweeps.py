@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from signalbox.core.beat import until_beat
 from signalbox.core.errors import UnavailableError
 from signalbox.infra.clock import Clock
 from signalbox.infra.db import Database
@@ -38,7 +39,7 @@ class Sweeper:
     def __init__(self, sweeps: Sequence[Sweep], clock: Clock, *, interval: float = INTERVAL) -> None:
         self._sweeps, self._clock, self._interval = tuple(sweeps), clock, interval
         self._task: asyncio.Task[None] | None = None
-        self._idle: dict[str, int] = {}
+        self._idle = {sweep.name: place % IDLE_ROUNDS for place, sweep in enumerate(self._sweeps)}
         """Rounds for which a table is left alone."""
 
     def open(self) -> None:
@@ -69,7 +70,7 @@ class Sweeper:
 
     async def _run(self) -> None:
         while True:
-            await asyncio.sleep(self._interval)
+            await asyncio.sleep(until_beat(self._interval))
             for sweep in self._sweeps:
                 left = self._idle.get(sweep.name, 0)
                 if left:

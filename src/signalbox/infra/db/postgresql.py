@@ -1,5 +1,6 @@
 """PostgreSQL over psycopg 3: a few writer threads, each with group commit on a connection of its own."""
 
+import asyncio
 import time
 
 from sqlalchemy import URL, Connection, Engine, Text, cast, create_engine, func, make_url, select
@@ -32,18 +33,28 @@ class Snapshots:
     """Which transactions are over, as the server says: one look for all who ask within ``STAMP_AGE``."""
 
     def __init__(self) -> None:
-        self._found: object = None
+        self._look: asyncio.Future[str] | None = None
+        """The newest look, over or under way."""
         self._at = -STAMP_AGE
 
     async def get(self, db: SqlDatabase) -> object:
         """See ``Database.stamp``."""
         now = time.monotonic()
-        if now >= self._at + STAMP_AGE:
-            self._found, self._at = await db.read(_snapshot), now
-        return self._found
+        look = self._look
+        if look is None or now >= self._at + STAMP_AGE or _has_failed(look):
+            self._at = now
+            look = self._look = asyncio.ensure_future(db.read(_snapshot))
+            look.add_done_callback(_has_failed)  # takes note of a failure that nobody has waited for
+        return await asyncio.shield(look)
 
     def close(self) -> None:
-        """There is nothing to let go of."""
+        """Wait for no look any more."""
+        if self._look is not None:
+            self._look.cancel()
+
+
+def _has_failed(look: asyncio.Future[str]) -> bool:
+    return look.done() and (look.cancelled() or look.exception() is not None)
 
 
 @single_statement

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
+from signalbox.core.beat import until_beat
 from signalbox.core.errors import InvalidError, UnavailableError
 from signalbox.core.outage import OutageLog
 from signalbox.infra.clock import Clock
@@ -99,7 +100,7 @@ class Pump:
     async def _hears_news(self) -> bool:
         """Wait for news, at most for ``POLL`` seconds; whether there was some."""
         try:
-            async with asyncio.timeout(POLL):
+            async with asyncio.timeout(until_beat(POLL)):
                 await self._news.wait()
         except TimeoutError:
             return False

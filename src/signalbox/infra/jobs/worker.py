@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 
+from signalbox.core.beat import until_beat
 from signalbox.core.errors import InvalidError
 from signalbox.core.times import MICROSECONDS
 from signalbox.infra.clock import Clock
@@ -140,11 +141,11 @@ class Worker:
     async def _poll(self) -> float:
         stamp = await self._queue.stamp()
         if stamp == self._stamp:
-            return self._queue.poll
+            return until_beat(self._queue.poll)
         for kind, due_at in (await self._queue.next_due(tuple(self._lanes))).items():
             self._wake(kind, due_at)
         self._stamp = stamp
-        return self._queue.poll
+        return until_beat(self._queue.poll)
 
     async def _fire(self) -> float:
         now = self._clock.now()
@@ -160,7 +161,7 @@ class Worker:
         except DatabaseUnavailableError:
             _stop_lapsed(held.values(), self._clock.now())
             raise
-        return self._heartbeat
+        return until_beat(self._heartbeat)
 
 
 def _apply(held: Mapping[int, tuple[Lane, Running]], kept: Mapping[int, Held]) -> None:

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+from signalbox.core.beat import until_beat
 from signalbox.core.errors import UnavailableError
 from signalbox.core.outage import OutageLog
 
@@ -107,7 +108,7 @@ class BatchSink(Generic[T]):
     async def _run(self) -> None:
         while not self._closing.is_set():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._closing.wait(), self._interval)
+                await asyncio.wait_for(self._closing.wait(), until_beat(self._interval))
             await self.flush()
 
     def _put_back(self, batch: list[T]) -> None:
