@@ -14,6 +14,7 @@ from signalbox.conversations.runtime import ConversationRuntime, Kept, KeptCodec
 from signalbox.conversations.searching import Searcher
 from signalbox.conversations.settings import ConversationSettings
 from signalbox.infra.cache.memory import MemoryCache
+from signalbox.infra.cache.redis import Bounds
 from signalbox.infra.context import Context
 from tests.conversations.conftest import IDS, PATH, Desk, import_folder, made, talk, write
 from tests.support.caches import redis_cache, redis_url
@@ -95,7 +96,7 @@ async def test_processes_share_answers_in_redis_and_compute_each_once(context: C
         return Kept(b"x" * 5_000, 5)
 
     async with AsyncExitStack() as stack:
-        cache = await stack.enter_async_context(redis_cache(KeptCodec(), context.clock))
+        cache = await stack.enter_async_context(redis_cache(KeptCodec(), context.clock, Bounds(timeout=PATIENCE)))
         first, second = (ConversationRuntime(context, ConversationSettings(), cache) for _ in range(2))
         await import_folder(context, write(tmp_path / "d"))
         searcher = await first.searcher()

@@ -11,8 +11,8 @@ from signalbox.core.beat import until_beat
 from signalbox.gateway.body import RequestBody
 
 INTERVAL = 0.25
-"""Seconds between looks at the calls that wait, twice as many while none does. A call is watched from its second look on: most have ended by then,
-and a task for each of them would cost more than the rest of the call."""
+"""Seconds between looks at the calls that wait, twice as many while none does. A call is watched from its second look
+on: most have ended by then, and a task for each of them would cost more than the rest of the call."""
 
 _log = logging.getLogger(__name__)
 
