@@ -186,7 +186,10 @@ class UpstreamLimits:
         if not verdict.allowed:
             raise self._refusal(applying, demands, verdict)
         policy, standing = self._heads.get(applying) or self._remember(applying)
-        return [policy, _filled(standing, verdict.quotas)]
+        values: tuple[int, ...] = ()
+        for remaining, reset in verdict[3]:
+            values += (remaining, -(-reset // MICROSECONDS))
+        return [policy, (b"ratelimit", standing % values)]
 
     async def usage(self, *, top: int = 10) -> list[LimitUsage]:
         """How each limit stands, with its ``top`` fullest counters; for status pages."""
