@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 
 from signalbox.infra.clock.manual import ManualClock
+from signalbox.infra.clock.system import SystemClock
 from signalbox.infra.db import CommitUnknownError, DatabaseUnavailableError
-from signalbox.infra.jobs import Job, NewJob, Report, State
+from signalbox.infra.jobs import Job, Kind, NewJob, Report, State
 from signalbox.infra.jobs.memory import MemoryQueue
 from signalbox.infra.jobs.reporter import CAPACITY, PATIENCE, Reporter
+from signalbox.infra.jobs.worker import Worker
 from tests.support import timing
 from tests.support.timing import until
 
@@ -142,3 +144,36 @@ async def test_closing_does_not_wait_for_ever(caplog: pytest.LogCaptureFixture) 
         await reporter.close(within=0.1)
     assert [getattr(each, "jobs", None) for each in caplog.records][-1] == 9
     await Reporter(queue, ManualClock(), fail).close(within=timing.PATIENCE)
+
+
+class Slow(MemoryQueue):
+    """A queue whose database writes nothing until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let_go = asyncio.Event()
+
+    async def record(self, reports: Sequence[Report], *, now: int) -> list[State | None]:
+        await self.let_go.wait()
+        return await super().record(reports, now=now)
+
+
+async def test_jobs_that_waited_until_a_slow_database_had_caught_up_begin_then() -> None:
+    """All that could run have run, nothing more can be noted: no handler's end will have the next ones claimed."""
+    queue, clock, count = Slow(), SystemClock(), CAPACITY + 3_000
+
+    async def nothing(_job: Job) -> None:
+        """Done at once."""
+
+    for _ in range(count):
+        queue.enqueue(NewJob("test.work", {}), now=clock.now())
+    worker = Worker(queue, {"test.work": Kind(nothing, concurrency=2_000)}, clock, name="w")
+    await worker.open()
+    try:
+        await until(lambda: worker.reporter.room <= 0)
+        await asyncio.sleep(0.05)  # the lane has seen that there is no room
+        queue.let_go.set()
+        await until(lambda: worker.reporter.ended["test.work", "done"] == count)
+    finally:
+        queue.let_go.set()
+        await worker.close()

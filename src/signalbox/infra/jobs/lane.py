@@ -73,6 +73,10 @@ class Lane:
             self._due = due_at
             self._changed.set()
 
+    def look_again(self) -> None:
+        """Something that was waited for may be there: see whether there is room now."""
+        self._changed.set()
+
     def close(self) -> None:
         """Claim no more; ``run`` ends."""
         self._closing = True
@@ -124,6 +128,7 @@ class Lane:
 
     def _start_all(self, jobs: list[Job]) -> None:
         now = self._clock.now()
+        loop = asyncio.get_running_loop()  # once for all: on Python 3.11 asking for it costs a system call
         for job in jobs:
             if self._closing:
                 self._reporter.put(outcomes.of_release(job, now=now))
@@ -131,18 +136,17 @@ class Lane:
                 self._reporter.put(outcomes.of_release(job, now=now + STOPPING_PAUSE))
             elif now < job.lease_until:  # else this process was stopped meanwhile, and another may have it by now
                 running = self.running[job.id] = Running(job, job.lease_until)
-                self._note_lag(now - job.due_at)
-                running.task = asyncio.create_task(self._attempt(running))
-
-    def _note_lag(self, micros: int) -> None:
-        self.lag.add(max(0, micros))
-        self.lag_sum += max(0, micros)
+                lag = max(0, now - job.due_at)
+                self.lag.add(lag)
+                self.lag_sum += lag
+                running.task = loop.create_task(self._attempt(running))
 
     async def _attempt(self, running: Running) -> None:
         running.begun = True
         job, report = running.job, None
         try:
-            report = outcomes.of_outcome(job, await self._handle(job), forgets=self._kind.forgets)
+            outcome = await (self._kind.handle(job) if self._kind.timeout is None else self._handle_in_time(job))
+            report = outcomes.of_outcome(job, outcome, forgets=self._kind.forgets)
         except asyncio.CancelledError as error:
             report = self._report_end(running) if running.ending else self.fail(job, error)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is its job's failure
@@ -151,10 +155,8 @@ class Lane:
         finally:
             self._finish(running, report)
 
-    async def _handle(self, job: Job) -> Outcome | None:
+    async def _handle_in_time(self, job: Job) -> Outcome | None:
         kind = self._kind
-        if kind.timeout is None:
-            return await kind.handle(job)
         scope = asyncio.timeout(kind.timeout)
         try:
             async with scope:

@@ -27,17 +27,23 @@ class Reporter:
     """Writes reports in batches, one batch at a time.
 
     A ``then`` that raises spoils nobody else's report: its own job has failed instead, as if its handler had raised;
-    ``fail(job, error)`` makes that report.
+    ``fail(job, error)`` makes that report. ``on_room`` is called when there is room again after there was none.
     """
 
     def __init__(
-        self, queue: JobQueue, clock: Clock, fail: Callable[[Job, Exception], Report], *, pause: float = PAUSE
+        self,
+        queue: JobQueue,
+        clock: Clock,
+        fail: Callable[[Job, Exception], Report],
+        *,
+        pause: float = PAUSE,
+        on_room: Callable[[], None] = lambda: None,
     ) -> None:
         self.ended: Counter[tuple[str, State]] = Counter()
         """How many attempts have ended so, by kind and the state that followed."""
         self.late: Counter[str] = Counter()
         """How many reports came when another had the job already, by kind."""
-        self._queue, self._clock, self._fail, self._pause = queue, clock, fail, pause
+        self._queue, self._clock, self._fail, self._pause, self._on_room = queue, clock, fail, pause, on_room
         self._waiting: list[Report] = []
         self._writing = 0
         self._wake = asyncio.Event()
@@ -82,7 +88,10 @@ class Reporter:
             if batch:
                 self._writing = len(batch)
                 await self._record(batch)
+                was_full = self.room <= 0  # it only shrinks while a batch is written
                 self._writing = 0
+                if was_full:
+                    self._on_room()
 
     async def _record(self, batch: Sequence[Report]) -> None:
         """Write a batch; where that fails, each report for itself, so that the one to blame is found."""

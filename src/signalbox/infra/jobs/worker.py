@@ -50,7 +50,7 @@ class Worker:
     ) -> None:
         """``name`` is unlike that of any other process, now or earlier; ``listeners`` hear wake-ups by other names."""
         _check(kinds, schedules)
-        self.reporter = Reporter(queue, clock, self._fail)
+        self.reporter = Reporter(queue, clock, self._fail, on_room=self._have_room)
         self._queue, self._clock, self._name, self._schedules = queue, clock, name, tuple(schedules)
         self._heartbeat, self._listeners = heartbeat, dict(listeners or {})
         self._lanes = {
@@ -124,6 +124,10 @@ class Worker:
             lane.wake(due_at)
         elif (listener := self._listeners.get(kind)) is not None:
             listener()
+
+    def _have_room(self) -> None:
+        for lane in self._lanes.values():
+            lane.look_again()
 
     def _fail(self, job: Job, error: Exception) -> Report:
         return self._lanes[job.kind].fail(job, error)

@@ -68,7 +68,7 @@ class _Window:
         """Add a permit to a key's log if there is room; how the demand stands then, None if there was none."""
         shard = self.shards[hash(key) & _MASK]
         log = shard.get(key)
-        if log.__class__ is not array:
+        if not isinstance(log, array):
             return self._begin(shard, key, log, now)
         start, size = log[0], len(log)
         oldest = log[start]
