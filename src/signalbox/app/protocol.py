@@ -292,9 +292,8 @@ class HttpProtocol(asyncio.Protocol):
 
     def _is_plain_get(self) -> bool:
         """Whether the newest request is a GET that keeps its connection, with nothing under way before it."""
-        if self._asks_to_upgrade or self._flow.write_paused or self.transport.is_closing():
-            return False
-        if self._cycle is not None and not self._cycle.response_complete:
+        under_way = self._cycle is not None and not self._cycle.response_complete
+        if under_way or self._asks_to_upgrade or self._flow.write_paused or self.transport.is_closing():
             return False
         plain = self._parser.get_method() == b"GET" and self._parser.get_http_version() == "1.1"
         return plain and bool(self._parser.should_keep_alive())
@@ -376,11 +375,10 @@ class HttpProtocol(asyncio.Protocol):
             self.transport.close()
 
     def _newest(self) -> Cycle:
-        cycle = self._cycle
-        if cycle is None:
+        if self._cycle is None:
             msg = "a body without a request"
             raise ValueError(msg)
-        return cycle
+        return self._cycle
 
     def _drop_if_gone(self) -> bool:
         sock = self.transport.get_extra_info("socket")
@@ -388,8 +386,7 @@ class HttpProtocol(asyncio.Protocol):
             return True
         poll = select.poll()
         poll.register(sock.fileno(), _GONE)
-        gone = bool(poll.poll(0))
-        if gone:
+        if gone := bool(poll.poll(0)):
             self._abort()
         return gone
 
@@ -402,11 +399,9 @@ class HttpProtocol(asyncio.Protocol):
         """
         alone = (self._cycle is None or self._cycle.response_complete) and not self._flow.write_paused
         wanted = [value.strip().lower() for name, value in self._headers if name == b"upgrade"]
-        asked = wanted == [b"websocket"] and self._parser.get_method() == b"GET" and not self._has_body()
+        may_have_body = any(name in {b"content-length", b"transfer-encoding"} for name, _ in self._headers)
+        asked = wanted == [b"websocket"] and self._parser.get_method() == b"GET" and not may_have_body
         return alone and asked and self._parser.get_http_version() == "1.1"
-
-    def _has_body(self) -> bool:
-        return any(name in {b"content-length", b"transfer-encoding"} for name, _ in self._headers)
 
     def _keep_early(self, data: bytes) -> None:
         self._early += data
@@ -470,8 +465,12 @@ class HttpProtocol(asyncio.Protocol):
             return
         self._refused = True
         self._parser = Deaf()
-        say = functools.partial(self._say, refusal(status, code, detail, now=time.time()))
-        cycle = self._cycle
+        answer, cycle = refusal(status, code, detail, now=time.time()), self._cycle
+
+        def say() -> None:
+            self.transport.write(answer)
+            self._end(unread=True)
+
         if cycle is None or (cycle.response_complete and not cycle.more_body):
             say()
         elif cycle.response_complete:  # of a body that nobody wanted, nobody is told
@@ -487,10 +486,6 @@ class HttpProtocol(asyncio.Protocol):
         else:
             cycle.drop()
             say()
-
-    def _say(self, answer: bytes) -> None:
-        self.transport.write(answer)
-        self._end(unread=True)
 
 
 def _new_parser(protocol: HttpProtocol) -> Any:
