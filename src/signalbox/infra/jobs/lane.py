@@ -129,6 +129,7 @@ class Lane:
     def _start_all(self, jobs: list[Job]) -> None:
         now = self._clock.now()
         loop = asyncio.get_running_loop()  # once for all: on Python 3.11 asking for it costs a system call
+        lags: list[int] = []
         for job in jobs:
             if self._closing:
                 self._reporter.put(outcomes.of_release(job, now=now))
@@ -136,10 +137,10 @@ class Lane:
                 self._reporter.put(outcomes.of_release(job, now=now + STOPPING_PAUSE))
             elif now < job.lease_until:  # else this process was stopped meanwhile, and another may have it by now
                 running = self.running[job.id] = Running(job, job.lease_until)
-                lag = max(0, now - job.due_at)
-                self.lag.add(lag)
-                self.lag_sum += lag
+                lags.append(max(0, now - job.due_at))
                 running.task = loop.create_task(self._attempt(running))
+        self.lag.add_all(lags)
+        self.lag_sum += sum(lags)
 
     async def _attempt(self, running: Running) -> None:
         running.begun = True
