@@ -30,6 +30,15 @@ def sweep(protocol: HttpProtocol, *, times: int = 1, later: float = 0.0) -> None
         protocol.sweep(now=now, interval=1.0, idle_timeout=10.0, body_timeout=10.0)
 
 
+async def test_what_waits_is_written_before_a_client_that_says_no_more_is_let_go() -> None:
+    """An answer and the client's half-close may come in the same turn of the loop, the answer first."""
+    async with opened() as (client, protocol):
+        protocol.transport.write(b"the answer")
+        protocol.eof_received()
+        protocol.transport._transport.close()  # as uvloop does then
+        assert await client.rest() == b"the answer"
+
+
 @pytest.mark.parametrize("begun", [b"", b"GET /le"], ids=["nothing", "half a head"])
 async def test_a_connection_without_requests_ends(begun: bytes) -> None:
     async with opened() as (client, protocol):

@@ -319,3 +319,15 @@ class Cycle:
 
 async def _leave_undone(_scope: Scope, _receive: Receive, _send: Send) -> None:
     """An application that answers nothing."""
+
+
+def head_without_upgrade(method: bytes, target: bytes, version: str, headers: Headers) -> bytes:
+    """The head of a request, to be read again without what makes the parser stop behind it."""
+    lines = [b"%b %b HTTP/%b" % (method, target, version.encode())]
+    for name, value in headers:
+        if name == b"connection":
+            options = [option for option in value.split(b",") if option.strip().lower() != b"upgrade"]
+            lines.append(b"connection: " + b",".join(options))
+        elif name != b"upgrade":
+            lines.append(b"%b: %b" % (name, value))
+    return b"\r\n".join([*lines, b"\r\n"])

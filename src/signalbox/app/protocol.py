@@ -13,7 +13,7 @@ import httptools
 import uvicorn
 from uvicorn.server import ServerState
 
-from signalbox.app.cycle import Cycle, Flow
+from signalbox.app.cycle import Cycle, Flow, head_without_upgrade
 from signalbox.app.ending import MAX_UNWANTED, Deaf, Refusal, RefusedError, linger, not_taken, refusal, reset_on_close
 from signalbox.app.ready import ReadyAnswers
 from signalbox.core.asgi import DROP_IF_GONE, EMPTY_QUERY, TAKE_OVER, WHOLE_ANSWER, TakenOver
@@ -88,7 +88,7 @@ class HttpProtocol(asyncio.Protocol):
         *,
         writes: WriteBatch | None = None,
     ) -> None:
-        self.transport: asyncio.Transport
+        self.transport: CorkedTransport
         self._flow: Flow
         self._app: Any = config.loaded_app
         self._ready: ReadyAnswers | None = getattr(self._app, "ready", None)
@@ -112,6 +112,10 @@ class HttpProtocol(asyncio.Protocol):
         self._scheme = "http" if transport.get_extra_info("sslcontext") is None else "https"
         self._state.connections.add(cast("Any", self))  # uvicorn's type lists its own protocols
         self.waiting_since = self._loop.time()
+
+    def eof_received(self) -> None:
+        """The client says no more, which ends the connection: first, what waits is written."""
+        self.transport.close()
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """The client is gone: tell the requests under way."""
@@ -176,6 +180,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def _stalls(self, interval: float) -> float:
         """For how many seconds the client has taken nothing of what waits for it."""
+        self.transport.flush()
         waiting = not_taken(self.transport)
         taking = self._flow.took or not waiting or waiting < self._not_taken
         self._not_taken, self._flow.took = waiting, False
@@ -397,6 +402,7 @@ class HttpProtocol(asyncio.Protocol):
 
         It has to be alone there, no answer before it under way: what takes the connection over begins anew.
         """
+        self.transport.flush()  # else whether the client takes it would be told to nobody any more
         alone = (self._cycle is None or self._cycle.response_complete) and not self._flow.write_paused
         wanted = [value.strip().lower() for name, value in self._headers if name == b"upgrade"]
         may_have_body = any(name in {b"content-length", b"transfer-encoding"} for name, _ in self._headers)
@@ -436,21 +442,9 @@ class HttpProtocol(asyncio.Protocol):
         if self._parser.get_method() == b"CONNECT":
             self._refuse(400, "invalid_request", "this server is no proxy to other hosts")
             return b""
-        head = self._head_without_upgrade()
-        self._parser = _new_parser(self)
-        return head + rest
-
-    def _head_without_upgrade(self) -> bytes:
-        """The newest request's head, to be read again without what makes the parser stop behind it."""
         method, version = self._parser.get_method(), self._parser.get_http_version()
-        lines = [b"%b %b HTTP/%b" % (method, self._url, version.encode())]
-        for name, value in self._headers:
-            if name == b"connection":
-                options = [option for option in value.split(b",") if option.strip().lower() != b"upgrade"]
-                lines.append(b"connection: " + b",".join(options))
-            elif name != b"upgrade":
-                lines.append(b"%b: %b" % (name, value))
-        return b"\r\n".join([*lines, b"\r\n"])
+        self._parser = _new_parser(self)
+        return head_without_upgrade(method, self._url, version, self._headers) + rest
 
     def _refuse_for(self, error: httptools.HttpParserError) -> None:
         cause = error.__context__

@@ -75,6 +75,27 @@ async def test_what_is_large_is_written_at_once_behind_what_was_held() -> None:
         assert peer.read() == b"tail"
 
 
+class Noting(asyncio.Transport):
+    """A transport that notes what it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given: list[object] = []
+
+    def write(self, data: object) -> None:
+        self.given.append(data)
+
+
+async def test_what_is_large_is_not_copied() -> None:
+    """A thousand slow clients of one answer share its bytes, which the loop keeps until they are taken."""
+    beneath, large = Noting(), bytes(MOST_HELD)
+    transport = CorkedTransport(beneath, WriteBatch())
+    transport.write(b"head")
+    transport.write(large)
+    assert beneath.given[0] == b"head"
+    assert beneath.given[1] is large
+
+
 async def test_small_pieces_never_pile_up() -> None:
     async with corked(WriteBatch()) as (transport, peer):
         for _ in range(1_000):

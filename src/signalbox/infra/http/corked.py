@@ -53,17 +53,18 @@ class CorkedTransport(asyncio.Transport):
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Write at the end of the loop's turn, or at once where it is much."""
         held = self._held
-        if held:
-            data = b"".join((held, data))
-        if len(data) > MOST_HELD:
+        if len(held) + len(data) > MOST_HELD:  # not joined: what is large would be copied
             self._held = b""
+            if held:
+                self._transport.write(held)
             self._transport.write(data)
+        elif held:
+            self._held = b"".join((held, data))
         elif data:
-            if not held:
-                waiting = self._batch.waiting
-                if not waiting:
-                    self._batch.begin()
-                waiting.append(self)
+            waiting = self._batch.waiting
+            if not waiting:
+                self._batch.begin()
+            waiting.append(self)
             self._held = bytes(data)
 
     def flush(self) -> None:

@@ -49,7 +49,10 @@ class _End(asyncio.Protocol):
         """This side has said all that it had to say; the other is told."""
         self._heard_all = True
         self._on_end()
-        return self.other.finish()
+        stays_open = self.other.finish()
+        if not stays_open:
+            self.transport.close()  # with what waits to be written; the loop would close what lies beneath
+        return stays_open
 
     def say(self, data: bytes) -> None:
         """Write, unless nothing can be written any more."""
